@@ -1,0 +1,75 @@
+package arch
+
+// rule says what the packages a pattern covers may import.
+type rule struct {
+	// packages is a path from the module root; "x/..." covers x and all below.
+	packages string
+	// module lists the packages of this module that may be imported, as patterns
+	// like packages. internal/... is open to all and not repeated.
+	module []string
+	// others lists the foreign modules, by prefix of the import path.
+	others []string
+	// pure packages decide and do nothing else (I3).
+	pure bool
+	// program is allowed to be package main (I4).
+	program bool
+}
+
+// rules is the picture of the package documentation, one line for each edge
+// worth arguing about. The first match decides, so the narrow rows come first.
+var rules = []rule{
+	{packages: "internal/..."},
+
+	{packages: "devices", others: []string{"golang.org/x/sys/", "github.com/ncw/directio"}},
+	{packages: "devices/...", module: []string{"devices/..."}},
+
+	{packages: "allocator", module: []string{"devices"}, pure: true},
+	{packages: "btree", module: []string{"devices"}},
+
+	// Inside the engine the formats stand at the bottom: the log and the caches
+	// know layouts, never the store that uses them. check reads stores from
+	// outside, so that what it finds does not rest on the code that wrote it.
+	{packages: "ebofs/layout", module: []string{"devices", "btree"}},
+	{packages: "ebofs/wal", module: []string{"devices", "ebofs/layout"}},
+	{packages: "ebofs/datacache", module: []string{"devices"}, others: []string{"github.com/dgraph-io/ristretto/v2"}},
+	{packages: "ebofs/check", module: []string{"devices", "allocator", "btree", "ebofs", "ebofs/layout", "ebofs/wal"}},
+	{packages: "ebofs", module: []string{"devices", "allocator", "btree", "ebofs/layout", "ebofs/wal", "ebofs/datacache"}},
+
+	// osd knows its own interface only; one adapter knows the engine.
+	{packages: "osd", module: nil},
+	{packages: "osd/memstore", module: []string{"osd"}},
+	{packages: "osd/storetest", module: []string{"osd"}},
+	{packages: "osd/ebofsstore", module: []string{"osd", "ebofs", "ebofs/layout", "devices"}},
+
+	{packages: "tools/ebofs", module: []string{"tools/..."}, program: true},
+	{packages: "tools/...", module: []string{"tools/...", "osd/...", "ebofs/...", "allocator", "btree", "devices/..."},
+		others: []string{"golang.org/x/sys/", "golang.org/x/term", "github.com/spf13/pflag"}},
+
+	{packages: "fuzz/...", module: []string{"fuzz/...", "osd/...", "ebofs/...", "allocator", "btree", "devices/..."},
+		others: []string{"golang.org/x/sys/"}},
+}
+
+// testOnly is what test files of any package may use beyond its rule: suites and
+// fakes of this module, by pattern, and the test libraries. Tests of package x
+// may import x itself and what is below it anyway.
+var testOnly = struct{ module, others []string }{
+	module: []string{"devices/..."},
+	others: []string{
+		"github.com/cockroachdb/datadriven",
+		"pgregory.net/rapid",
+		"go.uber.org/goleak",
+		"github.com/google/btree", // measured against
+		"github.com/tidwall/btree",
+		"golang.org/x/sys/",
+	},
+}
+
+// testExtra is what the tests of single packages import besides: each a
+// sentence about why the picture is better with it.
+var testExtra = map[string][]string{
+	"osd":            {"osd/memstore", "osd/storetest"},
+	"osd/memstore":   {"osd/storetest"},
+	"osd/ebofsstore": {"osd/storetest", "osd/memstore", "ebofs/check"},
+	"osd/storetest":  {"osd/memstore"},
+	"ebofs":          {"ebofs/check"},
+}
