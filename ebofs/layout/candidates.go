@@ -1,0 +1,78 @@
+package layout
+
+import (
+	"fmt"
+)
+
+// Candidate is what was found in one superblock slot.
+type Candidate struct {
+	Addr  Addr       // where it was read
+	Data  []byte     // the block; nil if it could not be read
+	Err   error      // why it could not be read; after Best: what is wrong with it
+	Super Superblock // set by Best where Err is nil
+}
+
+// Best decodes the candidates in place and returns the superblock of the newest
+// generation. Damaged slots are passed over. It refuses with ErrDisagree when valid
+// slots belong to different stores or devices, or one generation has two contents;
+// with ErrFeature or ErrNewer when a valid slot is not for this program, since the
+// sound older ones may then be stale; with ErrNoSuperblock, and the first slot's
+// reason, when there is none.
+func Best(cs []Candidate) (*Superblock, error) {
+	var best *Superblock
+	var first error
+	for i := range cs {
+		c := &cs[i]
+		c.decode()
+		if c.Err != nil {
+			if isNewer(c.Err) {
+				return nil, fmt.Errorf("slot %v: %w", c.Addr, c.Err)
+			}
+			if first == nil {
+				first = fmt.Errorf("slot %v: %w", c.Addr, c.Err)
+			}
+			continue
+		}
+		s := &c.Super
+		if best == nil {
+			best = s
+			continue
+		}
+		if s.FSID != best.FSID || s.DeviceUUID != best.DeviceUUID {
+			return nil, fmt.Errorf("slot %v: store %v device %v, slot %v: store %v device %v: %w",
+				best.Self, best.FSID, best.DeviceUUID, s.Self, s.FSID, s.DeviceUUID, ErrDisagree)
+		}
+		if s.Generation == best.Generation && (s.Epoch != best.Epoch || s.Root != best.Root || s.Flags != best.Flags) {
+			return nil, fmt.Errorf("slots %v and %v: generation %d with epochs %d and %d: %w", best.Self, s.Self, s.Generation, best.Epoch, s.Epoch, ErrDisagree)
+		}
+		if s.Generation > best.Generation {
+			best = s
+		}
+	}
+	if best == nil {
+		if first == nil {
+			return nil, ErrNoSuperblock
+		}
+		return nil, fmt.Errorf("%w: %w", ErrNoSuperblock, first)
+	}
+	return best, nil
+}
+
+func (c *Candidate) decode() {
+	if c.Err != nil {
+		return
+	}
+	if c.Data == nil {
+		c.Err = ErrNoSuperblock
+		return
+	}
+	if c.Super, c.Err = DecodeSuperblock(c.Data); c.Err != nil {
+		if x, ok := c.Err.(*Corruption); ok {
+			x.Addr = c.Addr
+		}
+		return
+	}
+	if c.Super.Self.Block() != c.Addr.Block() {
+		c.Err = &Corruption{Kind: "superblock", Addr: c.Addr, Field: "self address", Got: c.Super.Self.String(), Want: c.Addr.String(), Err: ErrMisplaced}
+	}
+}
