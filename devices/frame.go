@@ -1,0 +1,65 @@
+package devices
+
+import (
+	"fmt"
+	"sync/atomic"
+	"unsafe"
+)
+
+// Frame is one piece of memory of a Pool, aligned to BlockSize. It lives until
+// as many Releases were called as there are references: the one Get gave and
+// one per Retain. Afterwards nobody may touch its memory.
+//
+// References may be taken and dropped on any goroutine; who may write the
+// bytes is the users' business.
+type Frame struct {
+	refs  atomic.Int32
+	vec   [1][]byte // the bytes handed out; an array, so that Vec does not allocate
+	mem   []byte    // all of it
+	pool  *Pool
+	shard *shard
+	slab  *slab  // nil: heap memory, not kept
+	next  *Frame // in slab.free
+	who   origin
+}
+
+// Bytes returns the memory: the size asked of Get, in whole blocks.
+func (f *Frame) Bytes() []byte { return f.vec[0] }
+
+// Vec returns the memory as the Vec of one I/O without allocating. The caller
+// must not change the slice of slices.
+func (f *Frame) Vec() Vec { return f.vec[:] }
+
+// Retain adds a reference. The caller must hold one.
+func (f *Frame) Retain() {
+	if n := f.refs.Add(1); n <= 1 {
+		panic(fmt.Sprintf("devices: retain of a released frame, refs=%d", n))
+	}
+}
+
+// Release drops a reference; the last one returns the memory to the pool.
+func (f *Frame) Release() {
+	switch n := f.refs.Add(-1); {
+	case n < 0:
+		panic(fmt.Sprintf("devices: frame released more often than retained, refs=%d", n))
+	case n == 0:
+		f.poison()
+		f.who.forget()
+		f.vec[0] = nil
+		f.pool.put(f)
+	}
+}
+
+// hand gives the frame its first reference and its length.
+func (f *Frame) hand(n int) {
+	f.vec[0] = f.mem[:n]
+	f.who.note()
+	f.refs.Store(1)
+}
+
+// heapAligned returns n bytes of heap memory aligned to BlockSize.
+func heapAligned(n int) []byte {
+	p := make([]byte, n+BlockSize)
+	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(p)))) & (BlockSize - 1)
+	return p[skip : skip+n : skip+n]
+}

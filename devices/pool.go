@@ -1,0 +1,208 @@
+package devices
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+)
+
+const (
+	slabBytes  = 1 << 20 // a slab is cut into frames of one class; the largest class fills it
+	numClasses = 9       // 4 KiB << class, up to slabBytes
+	maxShards  = 8       // more would scatter free frames for little less waiting
+	warmSlabs  = 16      // free slabs that keep their memory, so that steady use costs no page fault
+)
+
+// PoolOptions are the limits of a Pool. The zero value works.
+type PoolOptions struct {
+	// MaxBytes is what the owner means to use, in bytes of frames; 0 means no
+	// limit. It refuses nothing (see Get): it is what Stats measures against.
+	MaxBytes int64
+}
+
+// Pool hands out frames: pieces of memory that are aligned for direct I/O,
+// counted and reference counted, outside the garbage collected heap.
+//
+// Frames come in power-of-two classes from 4 KiB to 1 MiB. They are cut from
+// 1 MiB slabs of mapped arenas; a slab serves one class of one shard while any
+// of its frames is in use and goes back to the common list afterwards. Beyond
+// a few, free slabs give their pages back to the system; an arena that is free
+// as a whole is unmapped.
+//
+// Under the race detector arenas are heap memory, which it can see, and a
+// released frame is overwritten so that use after release shows.
+//
+// Lock order: shard.mu, then Pool.mu. All methods may run at once.
+type Pool struct {
+	max    int64   // constant
+	shards []shard // length constant, a power of two
+
+	mu struct {
+		sync.Mutex
+		arenas []*arena
+		warm   []*slab // free, memory resident
+		cold   []*slab // free, memory given back
+		closed bool
+	}
+}
+
+// shard is one set of free frames. A frame always returns to its own shard.
+type shard struct {
+	mu      sync.Mutex
+	partial [numClasses]*slab // slabs with a free frame, and maybe used ones
+	frames  int               // in use, including frames of no slab
+	bytes   int64             // of these, whole classes
+	_       [64]byte          // keeps neighbours off this cache line
+}
+
+// NewPool returns an empty pool; memory is mapped when frames are asked for.
+func NewPool(o PoolOptions) *Pool {
+	n := 1
+	for n < min(runtime.GOMAXPROCS(0), maxShards) {
+		n *= 2
+	}
+	return &Pool{max: o.MaxBytes, shards: make([]shard, n)}
+}
+
+// Get returns a frame of n bytes rounded up to whole blocks, with one
+// reference and undefined content. It never fails and never waits: admission
+// is the business of whoever owns the budget, and a checkpoint that must not
+// block asks too. What goes beyond MaxBytes is counted in Stats. Frames above
+// 1 MiB, and frames of a closed pool or a system out of mappings, are heap
+// memory.
+func (p *Pool) Get(n int) *Frame {
+	n = max(n, 1)
+	n = (n + BlockSize - 1) &^ (BlockSize - 1)
+	s := &p.shards[rand.Uint32()&uint32(len(p.shards)-1)]
+	if n > slabBytes {
+		return p.heapFrame(s, n)
+	}
+	class := bits.Len(uint(n-1) >> 12)
+	s.mu.Lock()
+	sl := s.partial[class]
+	if sl == nil {
+		if sl = p.takeSlab(s, class); sl == nil {
+			s.mu.Unlock()
+			return p.heapFrame(s, n)
+		}
+		s.link(sl)
+	}
+	f := sl.free
+	sl.free = f.next
+	f.next = nil
+	if sl.used++; sl.free == nil {
+		s.unlink(sl)
+	}
+	s.frames++
+	s.bytes += int64(len(f.mem))
+	s.mu.Unlock()
+	f.hand(n)
+	return f
+}
+
+// heapFrame returns a frame of garbage collected memory.
+func (p *Pool) heapFrame(s *shard, n int) *Frame {
+	f := &Frame{shard: s, pool: p, mem: heapAligned(n)}
+	s.mu.Lock()
+	s.frames++
+	s.bytes += int64(n)
+	s.mu.Unlock()
+	f.hand(n)
+	return f
+}
+
+// put takes back a frame nobody refers to.
+func (p *Pool) put(f *Frame) {
+	s, sl := f.shard, f.slab
+	s.mu.Lock()
+	s.frames--
+	s.bytes -= int64(len(f.mem))
+	if sl == nil {
+		s.mu.Unlock()
+		return
+	}
+	if sl.free == nil {
+		s.link(sl)
+	}
+	f.next = sl.free
+	sl.free = f
+	// The last slab of a class stays, or a lone frame would move a slab each time.
+	if sl.used--; sl.used == 0 && (sl.prev != nil || sl.next != nil) {
+		s.unlink(sl)
+		p.giveSlab(sl)
+	}
+	s.mu.Unlock()
+}
+
+// InUse returns the number of frames not yet released and the memory they
+// hold, in bytes, rounded up to their classes.
+func (p *Pool) InUse() (frames int, bytes int64) {
+	for i := range p.shards {
+		s := &p.shards[i]
+		s.mu.Lock()
+		frames += s.frames
+		bytes += s.bytes
+		s.mu.Unlock()
+	}
+	return frames, bytes
+}
+
+// PoolStats is what a pool holds at one moment.
+type PoolStats struct {
+	Frames        int   // frames in use
+	Bytes         int64 // memory of the frames in use
+	OverBytes     int64 // the part of Bytes beyond PoolOptions.MaxBytes
+	ResidentBytes int64 // slabs that may hold memory: used, kept by a shard, or warm
+	ReservedBytes int64 // address space of the arenas
+}
+
+// Stats returns the sums of the pool; they are taken shard by shard, so they
+// are exact only while nobody uses it.
+func (p *Pool) Stats() PoolStats {
+	var st PoolStats
+	st.Frames, st.Bytes = p.InUse()
+	if p.max > 0 {
+		st.OverBytes = max(0, st.Bytes-p.max)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range p.mu.arenas {
+		st.ReservedBytes += int64(len(a.mem))
+	}
+	st.ResidentBytes = st.ReservedBytes - int64(len(p.mu.cold))*slabBytes
+	return st
+}
+
+// errLeak is the reason Close gives when frames were not released.
+var errLeak = errors.New("frames not released")
+
+// Close unmaps the arenas. Frames still in use are a leak: they are reported,
+// with where they were taken in builds with the race detector or the
+// invariants tag, and their arenas stay mapped so that using them is no fault.
+func (p *Pool) Close() error {
+	frames, bytes := p.InUse()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.closed {
+		return nil
+	}
+	p.mu.closed = true
+	if frames > 0 {
+		return fmt.Errorf("pool: %d frames, %d bytes: %w%s", frames, bytes, errLeak, p.originsLocked())
+	}
+	for i := range p.shards {
+		s := &p.shards[i]
+		s.mu.Lock() // against the order, but nobody may use a pool being closed
+		s.partial = [numClasses]*slab{}
+		s.mu.Unlock()
+	}
+	var errs []error
+	for _, a := range p.mu.arenas {
+		errs = append(errs, unmapArena(a.mem))
+	}
+	p.mu.arenas, p.mu.warm, p.mu.cold = nil, nil, nil
+	return errors.Join(errs...)
+}

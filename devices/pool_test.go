@@ -1,0 +1,190 @@
+package devices
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"unsafe"
+)
+
+// TestPoolModel takes and returns frames of all sizes at random. Every frame
+// carries a mark in each block; a mark changed by somebody else means that two
+// frames share memory.
+func TestPoolModel(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	p := NewPool(PoolOptions{MaxBytes: 8 << 20})
+	type held struct {
+		f    *Frame
+		mark byte
+	}
+	var all []held
+	var bytes int64
+	for i := range 4000 {
+		if len(all) > 0 && r.IntN(100) < 45+len(all)/8 {
+			k := r.IntN(len(all))
+			h := all[k]
+			for at := 0; at < len(h.f.Bytes()); at += BlockSize {
+				if h.f.Bytes()[at] != h.mark {
+					t.Fatalf("step %d: frame of %d bytes was changed at %d", i, len(h.f.Bytes()), at)
+				}
+			}
+			bytes -= int64(len(h.f.mem))
+			h.f.Release()
+			all[k] = all[len(all)-1]
+			all = all[:len(all)-1]
+			continue
+		}
+		n := 1 << r.IntN(22) // to 2 MiB, beyond the classes
+		n += r.IntN(n)
+		f := p.Get(n)
+		b := f.Bytes()
+		if len(b) < n || len(b) >= n+BlockSize || len(b)%BlockSize != 0 || uintptr(unsafe.Pointer(&b[0]))%BlockSize != 0 {
+			t.Fatalf("Get(%d) returned %d bytes at %p", n, len(b), b)
+		}
+		if cap(b) > len(f.mem) || &f.Vec()[0][0] != &b[0] {
+			t.Fatalf("Get(%d): bytes reach outside the frame", n)
+		}
+		h := held{f, byte(i)}
+		for at := 0; at < len(b); at += BlockSize {
+			b[at] = h.mark
+		}
+		all = append(all, h)
+		bytes += int64(len(f.mem))
+		if frames, got := p.InUse(); frames != len(all) || got != bytes {
+			t.Fatalf("step %d: in use %d frames %d bytes, want %d and %d", i, frames, got, len(all), bytes)
+		}
+		if over := p.Stats().OverBytes; over != max(0, bytes-8<<20) {
+			t.Fatalf("over by %d with %d bytes in use", over, bytes)
+		}
+	}
+	for _, h := range all {
+		h.f.Release()
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f := p.Get(1) // after Close: served, from the heap
+	f.Release()
+}
+
+// TestPoolGivesBack fills several arenas and checks that next to nothing stays
+// resident once all is released.
+func TestPoolGivesBack(t *testing.T) {
+	p := NewPool(PoolOptions{})
+	var all []*Frame
+	for range 3 * arenaBytes / (16 << 10) {
+		all = append(all, p.Get(16<<10))
+	}
+	if st := p.Stats(); st.ReservedBytes < 3*arenaBytes || st.ResidentBytes < 3*arenaBytes {
+		t.Fatalf("all in use: %+v", st)
+	}
+	for _, f := range all {
+		f.Release()
+	}
+	st := p.Stats()
+	if st.ResidentBytes > (warmSlabs+maxShards)*slabBytes || st.ReservedBytes > 2*arenaBytes+warmSlabs*arenaBytes/4 {
+		t.Errorf("all released: %+v", st)
+	}
+	if st.Frames != 0 || st.Bytes != 0 {
+		t.Errorf("all released: %+v", st)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPoolLeak(t *testing.T) {
+	p := NewPool(PoolOptions{})
+	f, big := p.Get(5000), p.Get(3<<20)
+	err := p.Close()
+	if !errors.Is(err, errLeak) || !strings.Contains(err.Error(), "2 frames, 3153920 bytes") {
+		t.Errorf("close with leaks: %v", err)
+	}
+	f.Bytes()[0] = 1 // still mapped
+	f.Release()
+	big.Release()
+	if n, b := p.InUse(); n != 0 || b != 0 {
+		t.Errorf("in use %d, %d", n, b)
+	}
+}
+
+func TestFrameReferences(t *testing.T) {
+	p := NewPool(PoolOptions{})
+	defer p.Close()
+	f := p.Get(BlockSize)
+	f.Retain()
+	f.Release()
+	if n, _ := p.InUse(); n != 1 {
+		t.Fatalf("%d frames in use with one reference left", n)
+	}
+	f.Release()
+	for name, misuse := range map[string]func(){"release": f.Release, "retain": f.Retain} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s of a released frame went unnoticed", name)
+				}
+				f.refs.Store(0)
+			}()
+			misuse()
+		}()
+	}
+}
+
+// TestPoolConcurrent passes frames between goroutines.
+func TestPoolConcurrent(t *testing.T) {
+	p := NewPool(PoolOptions{})
+	pass := make(chan *Frame, 64)
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(g), 3))
+			for range 3000 {
+				f := p.Get(BlockSize << r.IntN(5))
+				f.Bytes()[0] = byte(g)
+				f.Retain()
+				pass <- f
+				f.Release()
+				(<-pass).Release()
+			}
+		})
+	}
+	wg.Wait()
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPoolAllocations(t *testing.T) {
+	p := NewPool(PoolOptions{})
+	defer p.Close()
+	p.Get(BlockSize).Release()
+	for range 200 { // every shard has a slab now
+		p.Get(BlockSize).Release()
+	}
+	if n := testing.AllocsPerRun(1000, func() { p.Get(BlockSize).Release() }); n != 0 {
+		t.Errorf("%v allocations per frame", n)
+	}
+}
+
+func BenchmarkPool(b *testing.B) {
+	p := NewPool(PoolOptions{})
+	defer p.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Get(BlockSize).Release()
+	}
+}
+
+func BenchmarkPoolParallel(b *testing.B) {
+	p := NewPool(PoolOptions{})
+	defer p.Close()
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			p.Get(BlockSize).Release()
+		}
+	})
+}
