@@ -107,7 +107,7 @@ func (c *Call) Name() string {
 	if c.verb.Link != "" && base == c.verb.Link {
 		return base
 	}
-	return base + " " + c.verb.Name
+	return strings.TrimSpace(base + " " + c.verb.Name)
 }
 
 // Command returns a command line for another (or this) verb that works when

@@ -52,7 +52,7 @@ func (c *Call) main(ctx context.Context, args []string) error {
 			fmt.Fprint(c.out, HelpText(*v))
 			return nil
 		}
-		return notYet(v.Name)
+		return notYet("")
 	}
 	run, opts, err := c.parse(args)
 	if opts.help {
@@ -130,7 +130,7 @@ func (c *Call) parse(args []string) (run Run, opts common, err error) {
 		return nil, opts, nil
 	}
 	if c.action != nil && c.action.Later {
-		return nil, opts, notYet(v.Name + " " + c.action.Name)
+		return nil, opts, notYet(c.action.Name)
 	}
 	var later []string
 	fs.Visit(func(f *pflag.Flag) {
@@ -226,9 +226,14 @@ func (c *Call) synopsis() []string {
 	return all
 }
 
-// notYet is the one answer to everything a later release brings.
+// notYet is the one answer to everything a later release brings; what is the
+// action or flag, "" for the verb itself.
 func notYet(what string) error {
-	return &Failure{Code: CodeLater, Message: what + ": not in this release", Hint: "Nothing was done."}
+	message := "not in this release"
+	if what != "" {
+		message = what + ": " + message
+	}
+	return &Failure{Code: CodeLater, Message: message, Hint: "Nothing was done."}
 }
 
 // missing says which word the command line ends before.
@@ -311,4 +316,17 @@ func helpAsked(args []string) bool {
 func IsUsage(err error) bool {
 	var f *Failure
 	return errors.As(err, &f) && f.Code == CodeUsage
+}
+
+// Reject answers a command line that names no verb, in the format it asks for,
+// and returns the exit code.
+func Reject(message, hint string, args []string, s Streams) int {
+	v := Verb{Schema: "ebofs/1", New: func(fs *pflag.FlagSet) Run { return nil }}
+	c := &Call{Streams: s.withDefaults(), Format: Plain, verb: &v, out: bufio.NewWriter(s.Out)}
+	if f := scanFormat(args); f != "" {
+		c.Format = f
+	}
+	f := asFailure(&Failure{Code: CodeUsage, Message: message, Hint: hint}, Codes{}.withDefaults())
+	c.complain(f)
+	return c.finish(f)
 }

@@ -122,3 +122,6 @@ func roffLine(s string) string {
 
 // roffWord quotes s as one argument of a request.
 func roffWord(s string) string { return `"` + roffText(s) + `"` }
+
+// Escape returns s as text of a manual page, for pages that are not of a verb.
+func Escape(s string) string { return roffLine(s) }

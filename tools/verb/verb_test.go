@@ -131,7 +131,7 @@ func TestActions(t *testing.T) {
 		{"/dev/x put", "", "ebofs box: FILE is missing\n  Usage: ebofs box DEV put [OPTION]... FILE...\n", 2},
 		{"", "", "ebofs box: DEV is missing\n  See: ebofs box --help\n", 2},
 		{"/dev/x", "", "ebofs box: the action is missing; known: put ls\n  See: ebofs box --help\n", 2},
-		{"/dev/x burn", "", "ebofs box: box burn: not in this release\n  Nothing was done.\n", 2},
+		{"/dev/x burn", "", "ebofs box: burn: not in this release\n  Nothing was done.\n", 2},
 		{"/dev/x dance", "", "ebofs box: unknown action \"dance\"; known: put ls\n  See: ebofs box --help\n", 2},
 	} {
 		out, errs, code := run(box(), "ebofs", strings.Fields(c.args)...)
@@ -150,7 +150,7 @@ func TestCodesOfItsOwn(t *testing.T) {
 		}
 	}
 	v.Later = true
-	if out, errs, code := run(v, "ebofs", "x"); out != "" || code != 16 || errs != "ebofs echo: echo: not in this release\n  Nothing was done.\n" {
+	if out, errs, code := run(v, "ebofs", "x"); out != "" || code != 16 || errs != "ebofs echo: not in this release\n  Nothing was done.\n" {
 		t.Errorf("a later verb: %q %q %d", out, errs, code)
 	}
 }
