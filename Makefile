@@ -1,0 +1,44 @@
+# make build   bin/ebofs (static) with its links mkfs.ebofs and fsck.ebofs
+# make demo    the main job, from an empty image to a checked store
+# make test    everything CI checks; `make check` is the same
+# make bench   the figures of docs/performance.md, on a scratch loop device or image
+# make soak STAGE=crash T=10m   a long run; its counts go to docs/soak.csv
+#
+# Needs Debian 12 and Go; what else is missing is installed and named.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := build
+.PHONY: build demo test check bench soak setup clean fmt
+
+# Go is often unpacked to /usr/local/go without being in PATH.
+ifeq ($(shell command -v go 2>/dev/null),)
+export PATH := /usr/local/go/bin:$(PATH)
+endif
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+build:
+	@.ci/setup build
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ebofs ./tools/ebofs
+	@ln -sf ebofs bin/mkfs.ebofs
+	@ln -sf ebofs bin/fsck.ebofs
+
+demo: build
+	bin/ebofs demo
+
+test: build
+	@.ci/test
+
+check: test
+
+bench: build
+	@.ci/bench
+
+soak: build
+	@.ci/soak "$(STAGE)" "$(T)"
+
+fmt:
+	gofmt -w $$(git ls-files '*.go')
+
+clean:
+	rm -rf bin
