@@ -3,6 +3,7 @@ package wal
 import (
 	"context"
 	"fmt"
+	"runtime"
 
 	"ebofs/devices"
 )
@@ -121,6 +122,12 @@ func (l *Log) runWriter() {
 func (l *Log) leadLocked(lsn LSN) {
 	l.mu.busy = true
 	for !l.decided(lsn) || l.cfg.Inline && !l.decided(l.mu.wanted) {
+		if l.woken > 0 && !l.cfg.Inline {
+			// Those just woken come back at once, and one flush may serve them all.
+			l.mu.Unlock()
+			runtime.Gosched()
+			l.mu.Lock()
+		}
 		l.takeGroupLocked()
 		horizon, tailSeq := l.mu.committedSeq, l.mu.tailSeq
 		l.mu.Unlock()
@@ -300,6 +307,7 @@ func (l *Log) wakeFollowers() {
 	for _, c := range l.done {
 		close(c)
 	}
+	l.woken = len(l.done)
 	clear(l.done)
 	l.done = l.done[:0]
 }

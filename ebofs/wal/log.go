@@ -56,6 +56,7 @@ type Log struct {
 	flight []*batch
 	vec    devices.Vec
 	done   []chan struct{}
+	woken  int // batches of the last group that had followers
 }
 
 // keepFree is how many idle batches are kept: a full group in flight, as many
@@ -242,9 +243,11 @@ func (l *Log) fillLocked() {
 
 // newBatchLocked returns an empty batch for nextSeq at vend.
 func (l *Log) newBatchLocked() *batch {
-	b := new(batch)
+	var b *batch
 	if n := len(l.mu.free); n > 0 {
 		b, l.mu.free = l.mu.free[n-1], l.mu.free[:n-1]
+	} else {
+		b = new(batch)
 	}
 	b.reset(l.mu.vend, l.mu.nextSeq)
 	return b
