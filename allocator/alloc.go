@@ -1,0 +1,190 @@
+package allocator
+
+import "fmt"
+
+// AllocStripes takes blocks, rounded up to whole stripes, of wholly free
+// stripes in as few runs as it finds, the first near hint. hint is a block
+// number, best the end of the object's previous extent, and counts only if its
+// zone is loaded; 0 is no hint. Without enough free stripes it takes nothing:
+// ErrNoSpace.
+func (a *Allocator) AllocStripes(class Class, blocks int, hint uint64) ([]Extent, error) {
+	return a.AppendStripes(class, blocks, hint, nil)
+}
+
+// AppendStripes is AllocStripes that appends to buf, for callers that keep one.
+func (a *Allocator) AppendStripes(class Class, blocks int, hint uint64, buf []Extent) ([]Extent, error) {
+	if err := a.checkRequest(class, blocks); err != nil {
+		return buf, err
+	}
+	if uint64(blocks) > a.free {
+		return buf, a.noSpace(class, blocks)
+	}
+	return a.allocUnits(class, byStripe, a.stripesFor(blocks), hint, buf)
+}
+
+// AllocRun takes one run of min to max blocks: next fit from where the class
+// last allocated, or from hint. A run lies in one zone. On hard geometry data
+// classes get whole stripes, so a multiple of the stripe must lie in min..max
+// (else ErrInvalid), and META fills stripes that were wholly free in order of
+// address, and holes only when there is no such stripe left.
+func (a *Allocator) AllocRun(class Class, min, max int, hint uint64) (Extent, error) {
+	if err := a.checkRequest(class, min); err != nil {
+		return Extent{}, err
+	}
+	if max < min {
+		return Extent{}, fmt.Errorf("allocate %d..%d blocks: %w", min, max, ErrInvalid)
+	}
+	if uint64(min) > a.free || uint64(min) > uint64(a.cfg.ZoneBlocks) {
+		return Extent{}, a.noSpace(class, min)
+	}
+	most := a.cfg.ZoneBlocks
+	if uint64(max) < uint64(most) {
+		most = uint32(max)
+	}
+	if a.cfg.Hard && class != Meta {
+		s := a.cfg.StripeBlocks
+		if most/s < a.stripesFor(min) {
+			return Extent{}, fmt.Errorf("allocate %d..%d blocks of %v in stripes of %d: %w", min, max, class, s, ErrInvalid)
+		}
+		return a.run(class, byStripe, a.stripesFor(min), most/s, hint, true)
+	}
+	if a.cfg.Hard {
+		if e, err := a.openRun(class, uint32(min), most, hint); !isNoSpace(err) {
+			return e, err
+		}
+	}
+	return a.run(class, byBlock, uint32(min), most, hint, true)
+}
+
+// Alloc appends to buf extents of exactly blocks blocks, in as few runs as is
+// sensible, or takes nothing. Data on soft geometry goes to free stripes, small
+// pieces one behind the other, while 2 % of the stripes are free, and to holes
+// afterwards; META goes to holes of its zone. On hard geometry blocks of data
+// must be a multiple of the stripe (else ErrInvalid).
+func (a *Allocator) Alloc(class Class, blocks int, hint uint64, buf []Extent) ([]Extent, error) {
+	if err := a.checkRequest(class, blocks); err != nil {
+		return buf, err
+	}
+	if uint64(blocks) > a.free {
+		return buf, a.noSpace(class, blocks)
+	}
+	n := uint32(blocks)
+	data := class != Meta
+	if a.cfg.Hard && data {
+		if n%a.cfg.StripeBlocks != 0 {
+			return buf, fmt.Errorf("allocate %d blocks of %v in stripes of %d: %w", blocks, class, a.cfg.StripeBlocks, ErrInvalid)
+		}
+		return a.allocUnits(class, byStripe, a.stripesFor(blocks), hint, buf)
+	}
+	if a.cfg.Hard || data && a.freeStripes*50 >= a.totalStripes {
+		out, err := a.fresh(class, n, hint, buf)
+		if !isNoSpace(err) {
+			return out, err
+		}
+	}
+	return a.allocUnits(class, byBlock, n, hint, buf)
+}
+
+// fresh takes exactly n blocks of wholly free stripes and of the open one.
+func (a *Allocator) fresh(class Class, n uint32, hint uint64, buf []Extent) ([]Extent, error) {
+	if n < a.cfg.StripeBlocks {
+		e, err := a.openRun(class, n, n, hint)
+		if err != nil {
+			return buf, err
+		}
+		return append(buf, e), nil
+	}
+	out, err := a.allocUnits(class, byStripe, a.stripesFor(int(n)), hint, buf)
+	if err != nil {
+		return buf, err
+	}
+	a.trim(class, &out[len(out)-1], a.stripesFor(int(n))*a.cfg.StripeBlocks-n)
+	return out, nil
+}
+
+// openRun takes one run of least to most blocks that begins where the class
+// stopped inside a stripe, or else at the start of a wholly free stripe; it
+// ends in wholly free stripes.
+func (a *Allocator) openRun(class Class, least, most uint32, hint uint64) (Extent, error) {
+	c := &a.cursors[class]
+	if !a.cfg.Hard {
+		if e, ok := a.runAt(class, hint, least, most); ok {
+			return e, nil
+		}
+	}
+	if c.zone >= 0 {
+		if e, ok := a.runAt(class, a.zoneStart(c.zone)+uint64(c.pos), least, most); ok {
+			return e, nil
+		}
+	}
+	e, err := a.run(class, byStripe, a.stripesFor(int(least)), a.stripesFor(int(most)), hint, true)
+	if err == nil && e.Blocks > uint64(most) {
+		a.trim(class, &e, uint32(e.Blocks)-most)
+	}
+	return e, err
+}
+
+// runAt takes a run at exactly block at, if that is inside a stripe begun
+// before, and the rest of that stripe and wholly free ones behind it hold it.
+func (a *Allocator) runAt(class Class, at uint64, least, most uint32) (Extent, bool) {
+	i := a.ZoneOf(at)
+	if i < 0 {
+		return Extent{}, false
+	}
+	b := a.loadedBody(i)
+	lo := uint32(at - a.zoneStart(i))
+	if b == nil || lo < a.lead {
+		return Extent{}, false
+	}
+	size := a.cfg.StripeBlocks
+	s := (lo - a.lead) / size
+	end := a.lead + (s+1)*size
+	if s >= b.stripes || end-lo == size || !allClear(b.bits, lo, end-lo) {
+		return Extent{}, false
+	}
+	for s++; end-lo < most && s < b.stripes && allClear(b.broken, s, 1); s++ {
+		end += size
+	}
+	n := min(end-lo, most)
+	if n < least {
+		return Extent{}, false
+	}
+	return a.take(class, i, b, lo, n), true
+}
+
+// trim gives the last n blocks of *e back, which was taken last.
+func (a *Allocator) trim(class Class, e *Extent, n uint32) {
+	if n == 0 {
+		return
+	}
+	e.Blocks -= uint64(n)
+	a.release(Extent{e.End(), uint64(n)})
+	a.cursors[class].pos -= n
+}
+
+// take marks blocks of loaded zone i used and moves the cursor behind them.
+func (a *Allocator) take(class Class, i int, b *zoneBody, lo, n uint32) Extent {
+	a.setUsed(i, b, lo, n)
+	a.cursors[class] = cursor{i, lo + n}
+	return a.extent(i, lo, n)
+}
+
+// stripesFor returns how many stripes hold n blocks.
+func (a *Allocator) stripesFor(n int) uint32 {
+	s := uint64(a.cfg.StripeBlocks)
+	return uint32((uint64(n) + s - 1) / s)
+}
+
+// checkRequest returns what is wrong with a request, or nil.
+func (a *Allocator) checkRequest(class Class, blocks int) error {
+	if class >= classes || blocks <= 0 || int64(blocks) > 1<<31 {
+		return fmt.Errorf("allocate %d blocks of %v: %w", blocks, class, ErrInvalid)
+	}
+	return nil
+}
+
+// noSpace returns the ErrNoSpace of a request.
+func (a *Allocator) noSpace(class Class, blocks int) error {
+	return fmt.Errorf("allocate %d blocks of %v, %d blocks and %d stripes free: %w",
+		blocks, class, a.free, a.freeStripes, ErrNoSpace)
+}

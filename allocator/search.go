@@ -1,0 +1,248 @@
+package allocator
+
+import (
+	"errors"
+	"fmt"
+)
+
+// grain is the unit of a search: what is counted, and what is given out.
+type grain bool
+
+const (
+	byBlock  grain = false
+	byStripe grain = true
+)
+
+// grid is a zone seen in units of a grain. Unit u is the blocks
+// [offset + u*size, offset + (u+1)*size) of the zone.
+type grid struct {
+	taken  []uint64 // 1: not wholly free
+	limit  uint32   // units
+	offset uint32   // blocks
+	size   uint32   // blocks
+}
+
+func (a *Allocator) gridOf(b *zoneBody, g grain) grid {
+	if g == byStripe {
+		return grid{b.broken, b.stripes, a.lead, a.cfg.StripeBlocks}
+	}
+	return grid{b.bits, b.blocks, 0, 1}
+}
+
+// from returns the first unit at or after block pos.
+func (g *grid) from(pos uint32) uint32 {
+	if g.size == 1 {
+		return pos
+	}
+	if pos <= g.offset {
+		return 0
+	}
+	return (pos - g.offset + g.size - 1) / g.size
+}
+
+// amount returns how many free units of a grain zone i has.
+func (a *Allocator) amount(i int, g grain) uint32 {
+	if g == byStripe {
+		return a.zones[i].freeStripes
+	}
+	return a.zones[i].free
+}
+
+// run takes one run of least to most units: near hint, else behind the cursor,
+// else in the zone pick names, else, if everywhere, in any zone.
+func (a *Allocator) run(class Class, g grain, least, most uint32, hint uint64, everywhere bool) (Extent, error) {
+	if hint != 0 {
+		if i := a.ZoneOf(hint); i >= 0 {
+			if e, ok := a.runIn(class, i, g, uint32(hint-a.zoneStart(i)), least, most); ok {
+				return e, nil
+			}
+		}
+	}
+	if c := a.cursors[class]; c.zone >= 0 {
+		if e, ok := a.runIn(class, c.zone, g, c.pos, least, most); ok {
+			return e, nil
+		}
+	}
+	clear(a.tried)
+	i := a.pick(class, g, least)
+	if i >= 0 {
+		if _, err := a.ensure(i); err != nil {
+			return Extent{}, err
+		}
+		if e, ok := a.runIn(class, i, g, 0, least, most); ok {
+			return e, nil
+		}
+	}
+	if everywhere {
+		return a.runAnywhere(class, g, least, most)
+	}
+	return Extent{}, ErrNoSpace
+}
+
+// runAnywhere takes one run from the first zone that has it, loaded zones first.
+func (a *Allocator) runAnywhere(class Class, g grain, least, most uint32) (Extent, error) {
+	for i := range a.zones {
+		if e, ok := a.runIn(class, i, g, 0, least, most); ok {
+			return e, nil
+		}
+	}
+	for i := range a.zones {
+		if a.loadedBody(i) != nil || a.amount(i, g) < least && !(g == byStripe && a.inexact(i)) {
+			continue
+		}
+		if _, err := a.ensure(i); err != nil {
+			return Extent{}, err
+		}
+		if e, ok := a.runIn(class, i, g, 0, least, most); ok {
+			return e, nil
+		}
+	}
+	return Extent{}, fmt.Errorf("allocate a run of %v, %d blocks and %d stripes free: %w", class, a.free, a.freeStripes, ErrNoSpace)
+}
+
+// runIn takes the first run of least to most units that begins at or after
+// block pos of zone i, if that is loaded and has one.
+func (a *Allocator) runIn(class Class, i int, g grain, pos, least, most uint32) (Extent, bool) {
+	b := a.loadedBody(i)
+	if b == nil || a.amount(i, g) < least || g == byBlock && b.runBound < least {
+		return Extent{}, false
+	}
+	gr := a.gridOf(b, g)
+	lo, n := findClear(gr.taken, gr.from(pos), gr.limit, least, most)
+	if n == 0 {
+		if g == byBlock && pos == 0 {
+			b.runBound = least - 1
+		}
+		return Extent{}, false
+	}
+	return a.take(class, i, b, gr.offset+lo*gr.size, n*gr.size), true
+}
+
+// allocUnits appends extents of exactly n units to buf, one run if there is
+// one where run looks first, else the longest runs of the fullest zones first.
+// On an error nothing is taken and buf is returned as it was.
+func (a *Allocator) allocUnits(class Class, g grain, n uint32, hint uint64, buf []Extent) ([]Extent, error) {
+	e, err := a.run(class, g, n, n, hint, false)
+	if err == nil {
+		return append(buf, e), nil
+	}
+	if !isNoSpace(err) {
+		return buf, err
+	}
+	clear(a.tried)
+	out := buf
+	for need := n; need > 0; {
+		i := a.pick(class, g, 1)
+		if i < 0 {
+			err = a.missing(class, g, n)
+		} else {
+			setBits(a.tried, uint32(i), 1)
+			var b *zoneBody
+			if b, err = a.ensure(i); err == nil {
+				need, out = a.gather(class, i, b, g, need, out, len(buf))
+				continue
+			}
+		}
+		for _, e := range out[len(buf):] {
+			a.release(e)
+		}
+		return buf, err
+	}
+	return out, nil
+}
+
+// missing returns the error for n units that are not there: the first zone
+// whose count may be too low, or ErrNoSpace.
+func (a *Allocator) missing(class Class, g grain, n uint32) error {
+	if g == byStripe {
+		for i := range a.zones {
+			if a.inexact(i) {
+				return NeedZone{i}
+			}
+		}
+		n *= a.cfg.StripeBlocks
+	}
+	return a.noSpace(class, int(n))
+}
+
+// inexact reports whether zone i may have more free stripes than are counted.
+func (a *Allocator) inexact(i int) bool {
+	b := a.zones[i].body
+	return b != nil && b.bits == nil && (b.released.count != 0 || b.marked.count != 0)
+}
+
+// gather takes runs of at most need units from loaded zone i: those of at least
+// need units, then those of half as many and so on, each pass in address order.
+// It returns what is still needed. Extents of out before base are not touched.
+func (a *Allocator) gather(class Class, i int, b *zoneBody, g grain, need uint32, out []Extent, base int) (uint32, []Extent) {
+	gr := a.gridOf(b, g)
+	for least := need; least > 0; least /= 2 {
+		if g == byBlock && b.runBound < least {
+			continue
+		}
+		for pos := uint32(0); need > 0; {
+			lo, n := findClear(gr.taken, pos, gr.limit, min(least, need), need)
+			if n == 0 {
+				if g == byBlock {
+					b.runBound = min(b.runBound, min(least, need)-1)
+				}
+				break
+			}
+			e := a.take(class, i, b, gr.offset+lo*gr.size, n*gr.size)
+			pos, need = lo+n, need-n
+			if k := len(out); k > base && out[k-1].End() == e.Start {
+				out[k-1].Blocks += e.Blocks
+			} else {
+				out = append(out, e)
+			}
+		}
+	}
+	return need, out
+}
+
+// pick returns the zone in which class shall search next, among those not
+// tried with at least least free units: for META the lowest with an eighth of
+// it free, else the one with most that is no other class's, else the one with
+// most, else -1.
+func (a *Allocator) pick(class Class, g grain, least uint32) int {
+	best, own := -1, -1
+	for i := range a.zones {
+		n := a.amount(i, g)
+		if n < least || n == 0 || a.tried[i/64]>>(i%64)&1 != 0 {
+			continue
+		}
+		if class == Meta && uint64(n)*8 >= uint64(a.whole(i, g)) {
+			return i
+		}
+		if best < 0 || n > a.amount(best, g) {
+			best = i
+		}
+		if (own < 0 || n > a.amount(own, g)) && !a.othersZone(class, i) {
+			own = i
+		}
+	}
+	if own >= 0 {
+		return own
+	}
+	return best
+}
+
+// whole returns how many units zone i has.
+func (a *Allocator) whole(i int, g grain) uint32 {
+	if g == byStripe {
+		return a.zoneStripes(i)
+	}
+	return a.zoneBlocks(i)
+}
+
+// othersZone reports whether another class is filling zone i.
+func (a *Allocator) othersZone(class Class, i int) bool {
+	for c := range a.cursors {
+		if Class(c) != class && a.cursors[c].zone == i {
+			return true
+		}
+	}
+	return false
+}
+
+func isNoSpace(err error) bool { return errors.Is(err, ErrNoSpace) }

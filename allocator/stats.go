@@ -1,0 +1,160 @@
+package allocator
+
+import (
+	"fmt"
+	"math/bits"
+	"strings"
+)
+
+// FreeRuns is a histogram of free runs, which end at zone boundaries. Runs of
+// 2^k to 2^(k+1)-1 blocks are counted in element k.
+type FreeRuns struct {
+	Runs   [32]uint64 // number of runs
+	Blocks [32]uint64 // blocks in them
+	// UnknownZones and UnknownBlocks are zones with used blocks that are not
+	// loaded, and the free blocks in them.
+	UnknownZones  int
+	UnknownBlocks uint64
+}
+
+// Histogram counts the free runs of the zones that are known.
+func (a *Allocator) Histogram() FreeRuns {
+	var h FreeRuns
+	h.UnknownZones, h.UnknownBlocks = a.eachRun(func(r Extent) {
+		k := bits.Len64(r.Blocks) - 1
+		h.Runs[k]++
+		h.Blocks[k] += r.Blocks
+	})
+	return h
+}
+
+// LargestFree returns the length in blocks of the longest free run known.
+func (a *Allocator) LargestFree() uint64 {
+	var most uint64
+	a.eachRun(func(r Extent) { most = max(most, r.Blocks) })
+	return most
+}
+
+// eachRun calls fn for each free run in order and returns the zones it could
+// not look into and their free blocks.
+func (a *Allocator) eachRun(fn func(Extent)) (unknown int, blocks uint64) {
+	for i := range a.zones {
+		z := &a.zones[i]
+		b := a.loadedBody(i)
+		switch {
+		case b != nil:
+			for lo, n := findClear(b.bits, 0, b.blocks, 1, b.blocks); n > 0; lo, n = findClear(b.bits, lo+n, b.blocks, 1, b.blocks) {
+				fn(a.extent(i, lo, n))
+			}
+		case z.free == a.zoneBlocks(i):
+			fn(a.ZoneExtent(i))
+		default:
+			unknown++
+			blocks += uint64(z.free)
+		}
+	}
+	return unknown, blocks
+}
+
+// Score says how scattered free space is: 1 - (free blocks in whole free
+// stripes / free blocks). 0 is best, also when nothing is free.
+func (a *Allocator) Score() float64 {
+	if a.free == 0 {
+		return 0
+	}
+	return 1 - float64(a.freeStripes)*float64(a.cfg.StripeBlocks)/float64(a.free)
+}
+
+// Check recounts everything and returns the first contradiction, as ErrCorrupt.
+func (a *Allocator) Check() error {
+	var free, limbo, freeStripes uint64
+	var loaded int
+	listed := map[uint64]uint64{}
+	for i := range a.zones {
+		z := &a.zones[i]
+		free += uint64(z.free)
+		freeStripes += uint64(z.freeStripes)
+		if z.body == nil {
+			continue
+		}
+		if z.body.bits != nil {
+			loaded++
+		}
+		limbo += uint64(z.body.limbo.count)
+		if err := a.checkZone(i, z.body, listed); err != nil {
+			return fmt.Errorf("zone %d: %w", i, err)
+		}
+	}
+	for _, g := range a.groups {
+		if g.blocks != listed[g.epoch] || g.epoch <= a.durable {
+			return fmt.Errorf("limbo of epoch %d: %d blocks, want %d; durable %d: %w",
+				g.epoch, g.blocks, listed[g.epoch], a.durable, ErrCorrupt)
+		}
+		delete(listed, g.epoch)
+	}
+	if free != a.free || limbo != a.limbo || freeStripes != a.freeStripes || loaded != a.loaded || len(listed) != 0 {
+		return fmt.Errorf("free %d limbo %d stripes %d loaded %d, want %d %d %d %d; %d epochs without group: %w",
+			a.free, a.limbo, a.freeStripes, a.loaded, free, limbo, freeStripes, loaded, len(listed), ErrCorrupt)
+	}
+	return nil
+}
+
+// checkZone recounts one zone and adds its limbo to listed, by epoch.
+func (a *Allocator) checkZone(i int, b *zoneBody, listed map[uint64]uint64) error {
+	z := &a.zones[i]
+	limbo := make([]uint64, wordsFor(b.blocks))
+	for _, l := range b.lists {
+		for _, r := range l.runs {
+			lo, n := unpackRun(r)
+			if !allClear(limbo, lo, n) {
+				return fmt.Errorf("%v is in limbo twice: %w", a.extent(i, lo, n), ErrCorrupt)
+			}
+			setBits(limbo, lo, n)
+			listed[l.epoch] += uint64(n)
+		}
+	}
+	n := countBits(limbo, 0, b.blocks)
+	b.limbo.clearIn(limbo)
+	if left := countBits(limbo, 0, b.blocks); n != b.limbo.count || left != 0 {
+		return fmt.Errorf("limbo of %d blocks, lists have %d, %d elsewhere: %w", b.limbo.count, n, left, ErrCorrupt)
+	}
+	if b.bits == nil {
+		if z.free+b.limbo.count > b.blocks {
+			return fmt.Errorf("%d free and %d limbo of %d: %w", z.free, b.limbo.count, b.blocks, ErrCorrupt)
+		}
+		return nil
+	}
+	if s := a.summarize(b, b.bits); s != (ZoneSummary{z.free, z.freeStripes}) {
+		return fmt.Errorf("free %d stripes %d, want %d %d: %w", z.free, z.freeStripes, s.Free, s.FreeStripes, ErrCorrupt)
+	}
+	b.limbo.setIn(limbo)
+	for w := range limbo {
+		if limbo[w]&^b.bits[w] != 0 {
+			return fmt.Errorf("limbo at word %d is not in the bitmap: %w", w, ErrCorrupt)
+		}
+	}
+	for s := range b.stripes {
+		n := countBits(b.bits, a.lead+s*a.cfg.StripeBlocks, a.cfg.StripeBlocks)
+		if uint32(b.stripeUsed[s]) != n || allClear(b.broken, s, 1) != (n == 0) {
+			return fmt.Errorf("stripe %d has %d used blocks, want %d: %w", s, b.stripeUsed[s], n, ErrCorrupt)
+		}
+	}
+	return nil
+}
+
+// String lists free space, limbo by epoch and what is not loaded, for scripts.
+func (a *Allocator) String() string {
+	var sb strings.Builder
+	var free []Extent
+	a.eachRun(func(r Extent) { free = appendExtent(free, r) })
+	fmt.Fprintf(&sb, "free   %v\n", free)
+	for _, g := range a.groups {
+		fmt.Fprintf(&sb, "limbo  %v of epoch %d\n", a.limboOf(g), g.epoch)
+	}
+	for i := range a.zones {
+		if z := &a.zones[i]; a.loadedBody(i) == nil && z.free != a.zoneBlocks(i) {
+			fmt.Fprintf(&sb, "zone %d not loaded, %d blocks and %d stripes free\n", i, z.free, z.freeStripes)
+		}
+	}
+	return sb.String()
+}

@@ -1,0 +1,196 @@
+package allocator
+
+import (
+	"fmt"
+	"math"
+)
+
+// zone is what is always in RAM of a zone, 16 bytes.
+type zone struct {
+	free        uint32 // blocks, without limbo
+	freeStripes uint32 // of a zone that is not loaded: at least so many (I5)
+	body        *zoneBody
+}
+
+// zoneBody is the rest, there while the zone is loaded or RAM knows something
+// the device does not. All positions are relative to the zone.
+//
+//	not loaded: bits == nil; marked, released = changes the bitmap lacks
+//	loaded:     bits != nil; marked, released are empty
+type zoneBody struct {
+	blocks  uint32
+	stripes uint32
+
+	bits       []uint64 // 1 = used or in limbo; 1 behind the end
+	stripeUsed []uint16 // used and limbo blocks of each stripe
+	broken     []uint64 // 1 = stripe not wholly free
+	runBound   uint32   // no free run is longer than this
+
+	limbo    blockSet
+	lists    []epochRuns // limbo again, by ascending epoch
+	marked   blockSet    // used since, in a zone that is not loaded
+	released blockSet    // free since, in a zone that is not loaded
+
+	version uint64 // changes with every change the durable bitmap must learn
+	clean   uint64 // version a snapshot wrote in full, 0 if none did
+	epoch   uint64 // epoch of that snapshot
+	ref     bool   // used since the hand passed
+}
+
+// bodyOf returns the body of zone i, making one if there is none.
+func (a *Allocator) bodyOf(i int) *zoneBody {
+	z := &a.zones[i]
+	if z.body == nil {
+		z.body = &zoneBody{blocks: a.zoneBlocks(i), stripes: a.zoneStripes(i)}
+	}
+	return z.body
+}
+
+// Loaded reports whether the bitmap of zone is in RAM.
+func (a *Allocator) Loaded(zone int) bool {
+	b := a.zones[zone].body
+	return b != nil && b.bits != nil
+}
+
+// loadedBody returns the body of zone i if it is loaded, else nil.
+func (a *Allocator) loadedBody(i int) *zoneBody {
+	if b := a.zones[i].body; b != nil && b.bits != nil {
+		return b
+	}
+	return nil
+}
+
+// ensure returns the body of zone i, loaded. A zone without a used block is
+// loaded on the spot; any other answers NeedZone.
+func (a *Allocator) ensure(i int) (*zoneBody, error) {
+	if b := a.loadedBody(i); b != nil {
+		b.ref = true
+		return b, nil
+	}
+	if a.zones[i].free != a.zoneBlocks(i) {
+		return nil, NeedZone{i}
+	}
+	b := a.bodyOf(i)
+	if err := a.fill(i, b, make([]uint64, wordsFor(b.blocks))); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Load gives the allocator the bitmap of a zone, 1 = used, as read from the
+// device. What was freed, marked or released since New or Evict is applied to
+// it, whether or not used says so already. Blocks that are used but stand in
+// no durable bitmap (those the root record names) must be set in used, unless
+// MarkUsed named them since New. The result must fit the zone's counts; if not
+// the zone stays unloaded and the error is ErrCorrupt. used is not retained.
+func (a *Allocator) Load(zone int, used []uint64) error {
+	if zone < 0 || zone >= len(a.zones) {
+		return fmt.Errorf("load zone %d of %d: %w", zone, len(a.zones), ErrInvalid)
+	}
+	if a.Loaded(zone) {
+		return fmt.Errorf("load zone %d: already loaded: %w", zone, ErrInvalid)
+	}
+	b := a.bodyOf(zone)
+	if len(used) != wordsFor(b.blocks) {
+		return fmt.Errorf("load zone %d: bitmap of %d words, want %d: %w", zone, len(used), wordsFor(b.blocks), ErrInvalid)
+	}
+	return a.fill(zone, b, append([]uint64(nil), used...))
+}
+
+// fill makes bits the bitmap of zone i, which is not loaded.
+func (a *Allocator) fill(i int, b *zoneBody, bits []uint64) error {
+	z := &a.zones[i]
+	changed := b.marked.count != 0 || b.released.count != 0
+	b.released.clearIn(bits)
+	b.marked.setIn(bits)
+	b.limbo.setIn(bits)
+	if tail := b.blocks % 64; tail != 0 {
+		bits[len(bits)-1] |= allOnes << tail
+	}
+	if free := b.blocks - countBits(bits, 0, b.blocks); free != z.free {
+		return fmt.Errorf("zone %d: bitmap has %d free blocks, want %d: %w", i, free, z.free, ErrCorrupt)
+	}
+	stripeUsed := make([]uint16, b.stripes)
+	broken := make([]uint64, wordsFor(b.stripes))
+	var freeStripes uint32
+	for s := range b.stripes {
+		n := countBits(bits, a.lead+s*a.cfg.StripeBlocks, a.cfg.StripeBlocks)
+		stripeUsed[s] = uint16(n)
+		if n == 0 {
+			freeStripes++
+		} else {
+			setBits(broken, s, 1)
+		}
+	}
+	if freeStripes < z.freeStripes || !changed && freeStripes != z.freeStripes {
+		return fmt.Errorf("zone %d: bitmap has %d free stripes, want %d: %w", i, freeStripes, z.freeStripes, ErrCorrupt)
+	}
+	a.freeStripes += uint64(freeStripes - z.freeStripes)
+	z.freeStripes = freeStripes
+	b.bits, b.stripeUsed, b.broken, b.runBound = bits, stripeUsed, broken, math.MaxUint32
+	b.marked, b.released = blockSet{}, blockSet{}
+	b.ref = true
+	a.loaded++
+	a.touch(b)
+	if !changed && len(b.lists) == 0 {
+		b.clean, b.epoch = b.version, a.durable
+	}
+	return nil
+}
+
+// touch notes that the durable bitmap of a zone is out of date.
+func (a *Allocator) touch(b *zoneBody) {
+	a.change++
+	b.version = a.change
+	b.ref = true
+}
+
+// setUsed takes free blocks of loaded zone i.
+func (a *Allocator) setUsed(i int, b *zoneBody, lo, n uint32) {
+	setBits(b.bits, lo, n)
+	z := &a.zones[i]
+	for lo, n := a.clip(b, lo, n); n > 0; {
+		s := (lo - a.lead) / a.cfg.StripeBlocks
+		part := min(n, a.lead+(s+1)*a.cfg.StripeBlocks-lo)
+		if b.stripeUsed[s] == 0 {
+			setBits(b.broken, s, 1)
+			z.freeStripes--
+			a.freeStripes--
+		}
+		b.stripeUsed[s] += uint16(part)
+		lo, n = lo+part, n-part
+	}
+	z.free -= n
+	a.free -= uint64(n)
+	a.touch(b)
+}
+
+// setFree gives used blocks of loaded zone i back.
+func (a *Allocator) setFree(i int, b *zoneBody, lo, n uint32) {
+	clearBits(b.bits, lo, n)
+	z := &a.zones[i]
+	for lo, n := a.clip(b, lo, n); n > 0; {
+		s := (lo - a.lead) / a.cfg.StripeBlocks
+		part := min(n, a.lead+(s+1)*a.cfg.StripeBlocks-lo)
+		b.stripeUsed[s] -= uint16(part)
+		if b.stripeUsed[s] == 0 {
+			clearBits(b.broken, s, 1)
+			z.freeStripes++
+			a.freeStripes++
+		}
+		lo, n = lo+part, n-part
+	}
+	z.free += n
+	a.free += uint64(n)
+	b.runBound = math.MaxUint32
+}
+
+// clip returns the part of a range that lies in stripes, not in edges.
+func (a *Allocator) clip(b *zoneBody, lo, n uint32) (uint32, uint32) {
+	from := max(lo, a.lead)
+	to := min(lo+n, a.lead+b.stripes*a.cfg.StripeBlocks)
+	if from >= to {
+		return 0, 0
+	}
+	return from, to - from
+}
