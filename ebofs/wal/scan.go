@@ -125,8 +125,8 @@ func (s *scanner) run() error {
 	var prev *header
 	for used := uint64(0); ; {
 		h, p, bad := s.next(pos, prev)
-		if bad == nil && used+h.blocks() >= s.cfg.Blocks {
-			bad = &badBatch{want: "free block before the tail", got: "full ring"}
+		if bad == nil && used+h.blocks() > s.cfg.Blocks {
+			bad = &badBatch{want: "end before the tail", got: "second lap"}
 		}
 		switch {
 		case bad != nil && bad.newer:

@@ -3,20 +3,16 @@ package wal
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"unsafe"
 
 	"ebofs/devices"
 )
 
 var ctx = context.Background()
-
-func aligned(p []byte) bool {
-	return uintptr(unsafe.Pointer(unsafe.SliceData(p)))%devices.BlockSize == 0
-}
 
 // ringAt is the configuration most tests use: a ring in the middle of a device.
 func ringAt(start, blocks uint64) Config {
@@ -66,7 +62,7 @@ func sameRecords(got, want []rec) error {
 func fill(rng *rand.Rand, n int) []byte {
 	p := make([]byte, n)
 	for i := 0; i+8 <= n; i += 8 {
-		*(*uint64)(unsafe.Pointer(&p[i])) = rng.Uint64()
+		binary.LittleEndian.PutUint64(p[i:], rng.Uint64())
 	}
 	return p
 }
@@ -93,10 +89,10 @@ func runModel(t *testing.T, seed uint64) (*Log, int) {
 	blocks := uint64(MinBlocks + rng.IntN(200))
 	cfg := ringAt(5, blocks)
 	cfg.MaxBatchBytes = []int{0, 8 << 10, 32 << 10, 100 << 10}[rng.IntN(4)]
-	dev := newDisk(t, blocks+10)
+	dev := newMem(t, blocks+10, nil)
 	outside := bytes.Repeat([]byte{0xee}, devices.BlockSize)
 	for _, b := range []uint64{4, blocks + 5} {
-		copy(dev.block(b), outside)
+		poke(t, dev, b, outside)
 	}
 	head := Pos{Block: rng.Uint64N(blocks), Seq: 1 + rng.Uint64N(1000)}
 	l := New(dev, cfg, head, 99)
@@ -190,7 +186,7 @@ func runModel(t *testing.T, seed uint64) (*Log, int) {
 		t.Errorf("metrics %+v", m)
 	}
 	for _, b := range []uint64{4, blocks + 5} {
-		if !bytes.Equal(dev.block(b), outside) {
+		if !bytes.Equal(peek(t, dev, b, 1), outside) {
 			t.Errorf("block %d outside the ring was written", b)
 		}
 	}
