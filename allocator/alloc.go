@@ -22,38 +22,35 @@ func (a *Allocator) AppendStripes(class Class, blocks int, hint uint64, buf []Ex
 	return a.allocUnits(class, byStripe, a.stripesFor(blocks), hint, buf)
 }
 
-// AllocRun takes one run of min to max blocks: next fit from where the class
+// AllocRun takes one run of least to most blocks: next fit from where the class
 // last allocated, or from hint. A run lies in one zone. On hard geometry data
-// classes get whole stripes, so a multiple of the stripe must lie in min..max
+// classes get whole stripes, so a multiple of the stripe must lie between them
 // (else ErrInvalid), and META fills stripes that were wholly free in order of
 // address, and holes only when there is no such stripe left.
-func (a *Allocator) AllocRun(class Class, min, max int, hint uint64) (Extent, error) {
-	if err := a.checkRequest(class, min); err != nil {
+func (a *Allocator) AllocRun(class Class, least, most int, hint uint64) (Extent, error) {
+	if err := a.checkRequest(class, least); err != nil {
 		return Extent{}, err
 	}
-	if max < min {
-		return Extent{}, fmt.Errorf("allocate %d..%d blocks: %w", min, max, ErrInvalid)
+	if most < least {
+		return Extent{}, fmt.Errorf("allocate %d..%d blocks: %w", least, most, ErrInvalid)
 	}
-	if uint64(min) > a.free || uint64(min) > uint64(a.cfg.ZoneBlocks) {
-		return Extent{}, a.noSpace(class, min)
+	limit := uint32(min(uint64(most), uint64(a.cfg.ZoneBlocks)))
+	wholeOnly := a.cfg.Hard && class != Meta
+	if wholeOnly && uint64(most)/uint64(a.cfg.StripeBlocks) < uint64(a.stripesFor(least)) {
+		return Extent{}, fmt.Errorf("allocate %d..%d blocks of %v in stripes of %d: %w", least, most, class, a.cfg.StripeBlocks, ErrInvalid)
 	}
-	most := a.cfg.ZoneBlocks
-	if uint64(max) < uint64(most) {
-		most = uint32(max)
+	if uint64(least) > a.free || uint64(least) > uint64(a.cfg.ZoneBlocks) {
+		return Extent{}, a.noSpace(class, least)
 	}
-	if a.cfg.Hard && class != Meta {
-		s := a.cfg.StripeBlocks
-		if most/s < a.stripesFor(min) {
-			return Extent{}, fmt.Errorf("allocate %d..%d blocks of %v in stripes of %d: %w", min, max, class, s, ErrInvalid)
-		}
-		return a.run(class, byStripe, a.stripesFor(min), most/s, hint, true)
+	if wholeOnly {
+		return a.run(class, byStripe, a.stripesFor(least), limit/a.cfg.StripeBlocks, hint, true)
 	}
 	if a.cfg.Hard {
-		if e, err := a.openRun(class, uint32(min), most, hint); !isNoSpace(err) {
+		if e, err := a.openRun(class, uint32(least), limit, hint); !isNoSpace(err) {
 			return e, err
 		}
 	}
-	return a.run(class, byBlock, uint32(min), most, hint, true)
+	return a.run(class, byBlock, uint32(least), limit, hint, true)
 }
 
 // Alloc appends to buf extents of exactly blocks blocks, in as few runs as is
@@ -65,15 +62,15 @@ func (a *Allocator) Alloc(class Class, blocks int, hint uint64, buf []Extent) ([
 	if err := a.checkRequest(class, blocks); err != nil {
 		return buf, err
 	}
+	n := uint32(blocks)
+	data := class != Meta
+	if a.cfg.Hard && data && n%a.cfg.StripeBlocks != 0 {
+		return buf, fmt.Errorf("allocate %d blocks of %v in stripes of %d: %w", blocks, class, a.cfg.StripeBlocks, ErrInvalid)
+	}
 	if uint64(blocks) > a.free {
 		return buf, a.noSpace(class, blocks)
 	}
-	n := uint32(blocks)
-	data := class != Meta
 	if a.cfg.Hard && data {
-		if n%a.cfg.StripeBlocks != 0 {
-			return buf, fmt.Errorf("allocate %d blocks of %v in stripes of %d: %w", blocks, class, a.cfg.StripeBlocks, ErrInvalid)
-		}
 		return a.allocUnits(class, byStripe, a.stripesFor(blocks), hint, buf)
 	}
 	if a.cfg.Hard || data && a.freeStripes*50 >= a.totalStripes {
@@ -137,7 +134,7 @@ func (a *Allocator) runAt(class Class, at uint64, least, most uint32) (Extent, b
 		return Extent{}, false
 	}
 	size := a.cfg.StripeBlocks
-	s := (lo - a.lead) / size
+	s := uint32(a.stripeDiv.quo(uint64(lo - a.lead)))
 	end := a.lead + (s+1)*size
 	if s >= b.stripes || end-lo == size || !allClear(b.bits, lo, end-lo) {
 		return Extent{}, false
@@ -171,8 +168,7 @@ func (a *Allocator) take(class Class, i int, b *zoneBody, lo, n uint32) Extent {
 
 // stripesFor returns how many stripes hold n blocks.
 func (a *Allocator) stripesFor(n int) uint32 {
-	s := uint64(a.cfg.StripeBlocks)
-	return uint32((uint64(n) + s - 1) / s)
+	return uint32(a.stripeDiv.quo(uint64(n) + uint64(a.cfg.StripeBlocks) - 1))
 }
 
 // checkRequest returns what is wrong with a request, or nil.

@@ -6,8 +6,7 @@ import (
 )
 
 // blockSet is a set of blocks of one zone. It is a sorted list of runs while
-// there are few, 8 bytes each, and a bitmap afterwards; the bitmap of a set is
-// given up when the set is empty.
+// there are few, 8 bytes each, and a bitmap from then on.
 //
 //	runs   disjoint, not touching, ascending
 //	words  nil: runs count; otherwise runs is nil
@@ -29,6 +28,9 @@ func (s *blockSet) search(lo uint32) int {
 
 // overlaps reports whether a block of the range is in s.
 func (s *blockSet) overlaps(lo, n uint32) bool {
+	if s.count == 0 {
+		return false
+	}
 	if s.words != nil {
 		return !allClear(s.words, lo, n)
 	}
@@ -76,9 +78,6 @@ func (s *blockSet) remove(lo, n uint32) {
 	if s.words != nil {
 		s.count -= countBits(s.words, lo, n)
 		clearBits(s.words, lo, n)
-		if s.count == 0 {
-			s.words = nil
-		}
 		return
 	}
 	end := lo + n

@@ -189,7 +189,7 @@ func (a *Allocator) mustBeUsed(e Extent) error {
 		z := &a.zones[i]
 		b := z.body
 		switch {
-		case b != nil && b.limbo.count != 0 && b.limbo.overlaps(lo, n):
+		case b != nil && b.limbo.overlaps(lo, n):
 			return fmt.Errorf("%v is in limbo in part: %w", a.extent(i, lo, n), ErrNotUsed)
 		case b != nil && b.bits != nil:
 			if !allSet(b.bits, lo, n) {

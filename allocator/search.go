@@ -6,11 +6,11 @@ import (
 )
 
 // grain is the unit of a search: what is counted, and what is given out.
-type grain bool
+type grain uint8
 
 const (
-	byBlock  grain = false
-	byStripe grain = true
+	byBlock grain = iota
+	byStripe
 )
 
 // grid is a zone seen in units of a grain. Unit u is the blocks
@@ -20,24 +20,15 @@ type grid struct {
 	limit  uint32   // units
 	offset uint32   // blocks
 	size   uint32   // blocks
-}
-
-func (a *Allocator) gridOf(b *zoneBody, g grain) grid {
-	if g == byStripe {
-		return grid{b.broken, b.stripes, a.lead, a.cfg.StripeBlocks}
-	}
-	return grid{b.bits, b.blocks, 0, 1}
+	div    divisor  // by size
 }
 
 // from returns the first unit at or after block pos.
 func (g *grid) from(pos uint32) uint32 {
-	if g.size == 1 {
-		return pos
-	}
 	if pos <= g.offset {
 		return 0
 	}
-	return (pos - g.offset + g.size - 1) / g.size
+	return uint32(g.div.quo(uint64(pos-g.offset) + uint64(g.size) - 1))
 }
 
 // amount returns how many free units of a grain zone i has.
@@ -107,7 +98,7 @@ func (a *Allocator) runIn(class Class, i int, g grain, pos, least, most uint32) 
 	if b == nil || a.amount(i, g) < least || g == byBlock && b.runBound < least {
 		return Extent{}, false
 	}
-	gr := a.gridOf(b, g)
+	gr := &b.grids[g]
 	lo, n := findClear(gr.taken, gr.from(pos), gr.limit, least, most)
 	if n == 0 {
 		if g == byBlock && pos == 0 {
@@ -175,7 +166,7 @@ func (a *Allocator) inexact(i int) bool {
 // need units, then those of half as many and so on, each pass in address order.
 // It returns what is still needed. Extents of out before base are not touched.
 func (a *Allocator) gather(class Class, i int, b *zoneBody, g grain, need uint32, out []Extent, base int) (uint32, []Extent) {
-	gr := a.gridOf(b, g)
+	gr := &b.grids[g]
 	for least := need; least > 0; least /= 2 {
 		if g == byBlock && b.runBound < least {
 			continue
@@ -184,7 +175,7 @@ func (a *Allocator) gather(class Class, i int, b *zoneBody, g grain, need uint32
 			lo, n := findClear(gr.taken, pos, gr.limit, min(least, need), need)
 			if n == 0 {
 				if g == byBlock {
-					b.runBound = min(b.runBound, min(least, need)-1)
+					b.runBound = min(b.runBound, least-1)
 				}
 				break
 			}

@@ -18,12 +18,14 @@ type zone struct {
 //	not loaded: bits == nil; marked, released = changes the bitmap lacks
 //	loaded:     bits != nil; marked, released are empty
 type zoneBody struct {
-	blocks  uint32
-	stripes uint32
+	blocks    uint32
+	stripes   uint32
+	stripeEnd uint32 // block behind the last stripe
 
 	bits       []uint64 // 1 = used or in limbo; 1 behind the end
 	stripeUsed []uint16 // used and limbo blocks of each stripe
 	broken     []uint64 // 1 = stripe not wholly free
+	grids      [2]grid  // over bits and broken
 	runBound   uint32   // no free run is longer than this
 
 	limbo    blockSet
@@ -41,7 +43,8 @@ type zoneBody struct {
 func (a *Allocator) bodyOf(i int) *zoneBody {
 	z := &a.zones[i]
 	if z.body == nil {
-		z.body = &zoneBody{blocks: a.zoneBlocks(i), stripes: a.zoneStripes(i)}
+		n := a.zoneStripes(i)
+		z.body = &zoneBody{blocks: a.zoneBlocks(i), stripes: n, stripeEnd: a.lead + n*a.cfg.StripeBlocks}
 	}
 	return z.body
 }
@@ -128,6 +131,8 @@ func (a *Allocator) fill(i int, b *zoneBody, bits []uint64) error {
 	a.freeStripes += uint64(freeStripes - z.freeStripes)
 	z.freeStripes = freeStripes
 	b.bits, b.stripeUsed, b.broken, b.runBound = bits, stripeUsed, broken, math.MaxUint32
+	b.grids[byBlock] = grid{bits, b.blocks, 0, 1, newDivisor(1)}
+	b.grids[byStripe] = grid{broken, b.stripes, a.lead, a.cfg.StripeBlocks, a.stripeDiv}
 	b.marked, b.released = blockSet{}, blockSet{}
 	b.ref = true
 	a.loaded++
@@ -150,7 +155,7 @@ func (a *Allocator) setUsed(i int, b *zoneBody, lo, n uint32) {
 	setBits(b.bits, lo, n)
 	z := &a.zones[i]
 	for lo, n := a.clip(b, lo, n); n > 0; {
-		s := (lo - a.lead) / a.cfg.StripeBlocks
+		s := uint32(a.stripeDiv.quo(uint64(lo - a.lead)))
 		part := min(n, a.lead+(s+1)*a.cfg.StripeBlocks-lo)
 		if b.stripeUsed[s] == 0 {
 			setBits(b.broken, s, 1)
@@ -170,7 +175,7 @@ func (a *Allocator) setFree(i int, b *zoneBody, lo, n uint32) {
 	clearBits(b.bits, lo, n)
 	z := &a.zones[i]
 	for lo, n := a.clip(b, lo, n); n > 0; {
-		s := (lo - a.lead) / a.cfg.StripeBlocks
+		s := uint32(a.stripeDiv.quo(uint64(lo - a.lead)))
 		part := min(n, a.lead+(s+1)*a.cfg.StripeBlocks-lo)
 		b.stripeUsed[s] -= uint16(part)
 		if b.stripeUsed[s] == 0 {
@@ -188,7 +193,7 @@ func (a *Allocator) setFree(i int, b *zoneBody, lo, n uint32) {
 // clip returns the part of a range that lies in stripes, not in edges.
 func (a *Allocator) clip(b *zoneBody, lo, n uint32) (uint32, uint32) {
 	from := max(lo, a.lead)
-	to := min(lo+n, a.lead+b.stripes*a.cfg.StripeBlocks)
+	to := min(lo+n, b.stripeEnd)
 	if from >= to {
 		return 0, 0
 	}
