@@ -23,11 +23,11 @@ const (
 
 	targetZoneBytes = 1 << 30
 	minZoneBytes    = 1 << 20
-	minZones        = 16
+	minZones        = 16 // by default
+	leastZones      = 8  // with wide stripes or on request: room for both classes to move
 	// MaxZoneBlocks bounds a zone at 16 GiB, so that its bitmap is at most 512 KiB.
 	MaxZoneBlocks = 1 << 22
-	// MaxStripeBytes bounds what is filled as a whole: a quarter of a WAL batch
-	// budget, and wider than any RAID set in use.
+	// MaxStripeBytes bounds what is filled as a whole; wider than RAID sets in use.
 	MaxStripeBytes = 64 << 20
 )
 
@@ -159,14 +159,14 @@ func planAreas(blocks uint64, o *PlanOptions, min uint64) (Placement, error) {
 		Labels:       LabelBlocks(blocks),
 		Slots:        SlotBlocks(blocks),
 		StripeBlocks: o.StripeBytes / BlockSize,
-		HeadEnd:      headBlocks,
 	}
 	p.AlignBlocks = o.AlignBytes / BlockSize % uint64(p.StripeBlocks)
+	least := (headBlocks + tailBlocks + minRingBytes/BlockSize) + 4*uint64(p.StripeBlocks)
+	if blocks < least {
+		return Placement{}, fmt.Errorf("%d bytes, need at least %d for stripes of %d: %w", blocks*BlockSize, least*BlockSize, o.StripeBytes, ErrTooSmall)
+	}
 	p.HeadEnd = p.alignUp(headBlocks)
 	p.TailStart = p.alignDown(blocks - tailBlocks)
-	if p.HeadEnd+minRingBytes/BlockSize+uint64(p.StripeBlocks) > p.TailStart {
-		return Placement{}, fmt.Errorf("%d bytes are too few for stripes of %d: %w", blocks*BlockSize, o.StripeBytes, ErrTooSmall)
-	}
 	return p, nil
 }
 
@@ -244,10 +244,11 @@ func (p *Placement) planZones(o *PlanOptions) error {
 	if p.RingStart == p.ZoneStart {
 		p.ZoneStart += p.RingBlocks
 	}
-	if p.ZoneStart >= p.TailStart {
-		return fmt.Errorf("%d bytes leave no room for zones: %w", p.Blocks*BlockSize, ErrTooSmall)
-	}
 	s := uint64(p.StripeBlocks)
+	if need := leastZones * max(s, minZoneBytes/BlockSize); p.ZoneStart+need > p.TailStart {
+		return fmt.Errorf("%d bytes, need at least %d for stripes of %d: %w",
+			p.Blocks*BlockSize, (p.Blocks-p.TailStart+p.ZoneStart+need)*BlockSize, s*BlockSize, ErrTooSmall)
+	}
 	area := p.TailStart - p.ZoneStart
 	target := o.ZoneBytes / BlockSize
 	if target == 0 {
@@ -262,8 +263,8 @@ func (p *Placement) planZones(o *PlanOptions) error {
 	p.ZoneBlocks = uint32(n)
 	p.ZoneEnd = p.ZoneStart + area/s*s
 	zones := (p.ZoneEnd - p.ZoneStart + n - 1) / n
-	if p.ZoneEnd == p.ZoneStart || zones > MaxZones {
-		return fmt.Errorf("%d zones of %d bytes: not within 1..%d: %w", zones, n*BlockSize, MaxZones, ErrInvalid)
+	if zones < leastZones || zones > MaxZones {
+		return fmt.Errorf("%d zones of %d bytes: not within %d..%d: %w", zones, n*BlockSize, leastZones, MaxZones, ErrInvalid)
 	}
 	p.Zones = uint32(zones)
 	percent := uint64(1)

@@ -198,6 +198,8 @@ func (s *Superblock) check() error {
 		return malformed(kind, "stripe bytes", s.StripeBytes, fmt.Sprintf("multiple of %d up to %d", BlockSize, MaxStripeBytes))
 	case s.AlignBytes%BlockSize != 0 || s.AlignBytes >= uint64(s.StripeBytes):
 		return malformed(kind, "align bytes", s.AlignBytes, fmt.Sprintf("multiple of %d below the stripe", BlockSize))
+	case s.AlignBytes/BlockSize+uint64(s.StripeBytes/BlockSize)+tailBlocks > s.Blocks:
+		return malformed(kind, "stripe, align bytes", fmt.Sprint(s.StripeBytes, ", ", s.AlignBytes), "within the device")
 	case len(s.Text) > MaxLabelText || !utf8.ValidString(s.Text) || bytes.IndexByte([]byte(s.Text), 0) >= 0:
 		return malformed(kind, "text", fmt.Sprintf("%q", s.Text), "UTF-8 without NUL, at most 64 bytes")
 	case len(s.Rings) > MaxRings || len(s.Devices) > MaxDevices:
