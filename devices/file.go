@@ -56,7 +56,7 @@ func (f *File) IsBlock() bool { return f.block }
 func (f *File) Direct() bool { return f.direct }
 
 // GeometryFrom says in a few words where the stripes come from, such as
-// "the device" or "md raid5 of 5".
+// "default", "options" or "optimal I/O size".
 func (f *File) GeometryFrom() string { return f.from }
 
 // Notes lists what an operator may want to know about this device: direct I/O

@@ -3,7 +3,8 @@ package devices
 import (
 	"fmt"
 	"sync/atomic"
-	"unsafe"
+
+	"github.com/ncw/directio"
 )
 
 // Frame is one piece of memory of a Pool, aligned to BlockSize. It lives until
@@ -58,8 +59,4 @@ func (f *Frame) hand(n int) {
 }
 
 // heapAligned returns n bytes of heap memory aligned to BlockSize.
-func heapAligned(n int) []byte {
-	p := make([]byte, n+BlockSize)
-	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(p)))) & (BlockSize - 1)
-	return p[skip : skip+n : skip+n]
-}
+func heapAligned(n int) []byte { return directio.AlignedBlock(n)[:n:n] }

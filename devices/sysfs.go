@@ -43,7 +43,8 @@ func (d sysDir) text(name string) string {
 
 // number returns an attribute that is a count, or 0.
 func (d sysDir) number(name string) uint64 {
-	n, err := strconv.ParseUint(d.text(name), 10, 64)
+	s, _, _ := strings.Cut(d.text(name), " ") // an array that changes shape: "5 (4)"
+	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
 		return 0 // absent, or negative: "unknown" for alignment_offset
 	}
@@ -105,7 +106,7 @@ func (d sysDir) limits() limits {
 	if q.number("discard_max_bytes") > 0 {
 		l.discard = max(q.number("discard_granularity"), l.logical)
 	}
-	if d != disk {
+	if d.path != disk.path {
 		l.start = d.number("start") * 512
 	}
 	return l

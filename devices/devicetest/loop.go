@@ -1,0 +1,78 @@
+package devicetest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Image returns the path of a new sparse image file of that size, which goes
+// with the test.
+func Image(t testing.TB, bytes int64) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, bytes); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Loop returns the path of a loop device over a new image of that size, with
+// direct I/O if the file system allows it. The test is skipped where loop
+// devices cannot be made. The device goes with the test; the kernel also takes
+// it down by itself when the last process that has it open dies.
+func Loop(t testing.TB, bytes int64) string {
+	t.Helper()
+	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no loop devices: %v", err)
+	}
+	defer control.Close()
+	image, err := os.OpenFile(Image(t, bytes), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer image.Close()
+	const attempts = 20 // others may take the free device first
+	for range attempts {
+		n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
+		if err != nil {
+			t.Skipf("no free loop device: %v", err)
+		}
+		path := fmt.Sprintf("/dev/loop%d", n)
+		loop, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Skipf("no loop device: %v", err)
+		}
+		err = attach(loop, image)
+		if err == nil {
+			t.Cleanup(func() { loop.Close() }) // the last close detaches
+			return path
+		}
+		loop.Close()
+		if !errors.Is(err, unix.EBUSY) {
+			t.Skipf("%s: %v", path, err)
+		}
+	}
+	t.Skip("no free loop device: others were faster")
+	return ""
+}
+
+// attach ties the image to the loop device until its last close.
+func attach(loop, image *os.File) error {
+	c := unix.LoopConfig{Fd: uint32(image.Fd())}
+	c.Info.Flags = unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_DIRECT_IO
+	err := unix.IoctlLoopConfigure(int(loop.Fd()), &c)
+	if errors.Is(err, unix.EINVAL) {
+		c.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
+		err = unix.IoctlLoopConfigure(int(loop.Fd()), &c)
+	}
+	return err
+}

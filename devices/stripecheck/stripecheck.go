@@ -1,0 +1,170 @@
+// Package stripecheck is a device that counts what its stripes have to suffer:
+// writes that fill a stripe in part, and those of them for which a real device
+// of that geometry would have to read before it writes. It wraps any device
+// and changes nothing.
+//
+// # Nouns
+//
+//	stripe   StripeBytes of the device, from AlignBytes on; what lies before the
+//	         first boundary or is cut off by the end of the device is one, too
+//	partial  a stripe that one write covers only in part; no two writes are
+//	         added up, since nothing promises that the device will
+//	RMW      a partial stripe on hard geometry; on soft geometry, one whose part
+//	         begins or ends inside a unit
+//	class    a range of blocks to count apart, such as the log
+//
+// # Invariants
+//
+//	I1  Every piece is counted in exactly one class: the first given that
+//	    contains its first block, or the class "".
+//
+// Reads, flushes, zeroes and discards pass through uncounted. Checker.mu is a
+// leaf; it is not held across I/O.
+package stripecheck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"ebofs/devices"
+)
+
+// Class is a named range of blocks [B, B+N).
+type Class struct {
+	Name string
+	B    devices.Block
+	N    uint64
+}
+
+// Stats are the counts of one class.
+type Stats struct {
+	Pieces  uint64 // parts of writes: one per stripe they touch
+	Blocks  uint64 // blocks written
+	Full    uint64 // pieces that cover their stripe
+	Partial uint64 // pieces that do not
+	RMW     uint64 // partial pieces that cost a read-modify-write
+}
+
+// Device counts the writes that go through it.
+type Device struct {
+	devices.Device
+	g devices.Geometry
+
+	mu      sync.Mutex
+	classes []Class
+	stats   map[string]*Stats
+}
+
+// New wraps base. Classes that overlap are taken in the order given.
+func New(base devices.Device, classes ...Class) *Device {
+	return &Device{Device: base, g: base.Geometry(), classes: classes, stats: map[string]*Stats{}}
+}
+
+// SetClasses replaces the classes from the next write on, as when a zone
+// changes hands; counts stay with their names.
+func (d *Device) SetClasses(classes ...Class) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.classes = classes
+}
+
+// Stats returns the counts by name of class; "" is what no class contains.
+func (d *Device) Stats() map[string]Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m := make(map[string]Stats, len(d.stats))
+	for name, s := range d.stats {
+		m[name] = *s
+	}
+	return m
+}
+
+// Reset sets all counts to zero.
+func (d *Device) Reset() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.stats)
+}
+
+// Write counts the write and does it.
+func (d *Device) Write(ctx context.Context, b devices.Block, v devices.Vec) error {
+	if err := d.g.Check(b, v); err != nil {
+		return err
+	}
+	d.count(uint64(b), uint64(devices.VecBytes(v)/devices.BlockSize))
+	return d.Device.Write(ctx, b, v)
+}
+
+// Zero passes on to the wrapped device.
+func (d *Device) Zero(ctx context.Context, b devices.Block, n uint64) error {
+	if z, ok := d.Device.(devices.Zeroer); ok {
+		return z.Zero(ctx, b, n)
+	}
+	return fmt.Errorf("zero: %w", errors.ErrUnsupported)
+}
+
+// Discard passes on to the wrapped device.
+func (d *Device) Discard(ctx context.Context, b devices.Block, n uint64) error {
+	if x, ok := d.Device.(devices.Discarder); ok {
+		return x.Discard(ctx, b, n)
+	}
+	return fmt.Errorf("discard: %w", errors.ErrUnsupported)
+}
+
+// count cuts blocks [b, b+n) at the stripes and counts the pieces.
+func (d *Device) count(b, n uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for n > 0 {
+		start, end := d.stripe(b)
+		piece := min(n, end-b)
+		s := d.classLocked(b)
+		s.Pieces++
+		s.Blocks += piece
+		switch {
+		case b == start && b+piece == end:
+			s.Full++
+		case d.g.Hard || !d.onUnit(b) || !d.onUnit(b+piece):
+			s.RMW++
+			fallthrough
+		default:
+			s.Partial++
+		}
+		b, n = b+piece, n-piece
+	}
+}
+
+// stripe returns the blocks [start, end) of the stripe that contains b.
+func (d *Device) stripe(b uint64) (start, end uint64) {
+	align, size := d.g.AlignBytes/devices.BlockSize, uint64(d.g.StripeBytes)/devices.BlockSize
+	if b < align {
+		return 0, min(align, d.g.Blocks)
+	}
+	start = b - (b-align)%size
+	return start, min(start+size, d.g.Blocks)
+}
+
+// onUnit tells whether block b begins a unit; the end of the device does, too.
+func (d *Device) onUnit(b uint64) bool {
+	align, unit := d.g.AlignBytes/devices.BlockSize, uint64(d.g.UnitBytes)/devices.BlockSize
+	return b == d.g.Blocks || (b+unit-align%unit)%unit == 0
+}
+
+// classLocked returns the counts of the class of block b.
+func (d *Device) classLocked(b uint64) *Stats {
+	name := ""
+	for _, c := range d.classes {
+		if b >= uint64(c.B) && b-uint64(c.B) < c.N {
+			name = c.Name
+			break
+		}
+	}
+	s := d.stats[name]
+	if s == nil {
+		s = new(Stats)
+		d.stats[name] = s
+	}
+	return s
+}
