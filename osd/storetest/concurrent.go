@@ -1,0 +1,154 @@
+package storetest
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"ebofs/osd"
+)
+
+// testConcurrent has eight workers, each with objects of its own in the same
+// collection and a model for them, while others list and checkpoint.
+func testConcurrent(t *testing.T, f Factory) {
+	b := open(t, f)
+	const workers, steps, objects = 8, 250, 6
+	var wg, others sync.WaitGroup
+	stop := make(chan struct{})
+	pairs := make([]*pair, workers)
+	for w := range workers {
+		p := newPair(b.h, f.Clone)
+		p.m.colls = b.m.colls // nobody changes it
+		pairs[w] = p
+		g := newGenerator(uint64(w), p.m)
+		g.fixedColls = true
+		g.objects = nil
+		for i := range objects {
+			g.objects = append(g.objects, w*objects+i)
+		}
+		wg.Go(func() {
+			for i := range steps {
+				line := g.transaction()
+				x, err := parseTransaction(line)
+				if err == nil {
+					err = p.do(x)
+				}
+				if err == nil && i%50 == 0 {
+					err = b.h.Store.Sync(b.ctx)
+				}
+				if err != nil {
+					t.Errorf("worker %d, step %d: %s: %v", w, i, line, err)
+					return
+				}
+			}
+		})
+	}
+	for _, bother := range []func() error{
+		func() error { return second(b.h.Store.Collections(b.ctx)) },
+		func() error { return second(b.h.Store.Statfs(b.ctx)) },
+		func() error {
+			_, _, err := b.h.Store.List(b.ctx, c1, nil, nil, 10)
+			return err
+		},
+		b.checkpoint,
+	} {
+		others.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := bother(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(stop)
+	others.Wait()
+	for _, p := range pairs {
+		maps.Copy(b.m.objs, p.m.objs)
+	}
+	if !t.Failed() {
+		b.end()
+	}
+}
+
+// testReadersAndWriter rewrites whole objects while others read them: a read
+// sees one version of all bytes.
+func testReadersAndWriter(t *testing.T, f Factory) {
+	b := open(t, f)
+	const versions = 400
+	sizes := []int{1000, 4096, 20000, 262144}
+	pages := make([][]byte, 256)
+	for i := range pages {
+		pages[i] = make([]byte, sizes[len(sizes)-1])
+		for j := range pages[i] {
+			pages[i][j] = byte(i)
+		}
+	}
+	version := func(v int) *osd.Transaction {
+		return txn(func(x *osd.Transaction) {
+			for i, size := range sizes {
+				x.Write(c1, object(i), 0, pages[v%256][:size])
+				x.SetAttr(c1, object(i), "version", fmt.Append(nil, v))
+			}
+		})
+	}
+	b.do(version(0))
+	var written atomic.Int64
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for r := range 3 {
+		wg.Go(func() {
+			rnd := rand.New(rand.NewPCG(uint64(r), 0))
+			buf := make([]byte, sizes[len(sizes)-1])
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				i := rnd.IntN(len(sizes))
+				least := written.Load()
+				n, err := b.h.Store.Read(b.ctx, c1, object(i), 0, buf)
+				most := written.Load() + 1 // one may be applied and not counted yet
+				if err != nil || n != sizes[i] {
+					t.Errorf("read of object %d: %d bytes, %v", i, n, err)
+					return
+				}
+				if !uniform(buf[:n]) {
+					t.Errorf("read of object %d, %d bytes: a mixture of versions", i, n)
+					return
+				}
+				if most-least < 200 && byte(int64(buf[0])-least) > byte(most-least) {
+					t.Errorf("read of object %d: version %d, of %d to %d", i, buf[0], least, most)
+					return
+				}
+			}
+		})
+	}
+	for v := 1; v <= versions; v++ {
+		if err := b.h.Store.Queue(b.ctx, version(v), nil, nil); err != nil {
+			t.Error(err)
+			break
+		}
+		written.Store(int64(v))
+		if v%100 == 50 {
+			b.ok(b.checkpoint())
+		}
+	}
+	close(stop)
+	wg.Wait()
+	x := version(versions)
+	pl, err := b.m.check(x)
+	b.ok(err)
+	b.m.apply(x, pl)
+	b.end()
+}

@@ -1,0 +1,237 @@
+package storetest
+
+import (
+	"context"
+	"embed"
+	"flag"
+	"fmt"
+	"io/fs"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+
+	"ebofs/osd"
+)
+
+var seedFlag = flag.Uint64("storetest.seed", 0, "run RunModel with this seed alone")
+
+// runner runs the lines of a script on a store and a model.
+type runner struct {
+	*pair
+	w    *notices
+	txns int // accepted or not
+	ops  int // operations and other steps
+}
+
+func newRunner(h *Handle, clone bool) *runner {
+	return &runner{pair: newPair(h, clone), w: newNotices()}
+}
+
+// step runs one line and returns what differs from the model. A panic of the
+// store counts as a difference.
+func (r *runner) step(line string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	verb, rest, _ := strings.Cut(line, " ")
+	if verb == "txn" {
+		return r.transaction(rest)
+	}
+	r.ops++
+	f := &fields{words: strings.Fields(rest)}
+	switch verb {
+	case "read":
+		return r.read(f)
+	case "iter":
+		id, first, last := f.object(), f.key(f.next()), f.key(f.next())
+		if err := f.end(); err != nil {
+			return err
+		}
+		c, o, err := r.compareStat(id)
+		if err != nil || o == nil {
+			return err
+		}
+		return r.compareOmap(c, id, o, first, last)
+	case "list":
+		c, max := f.coll(), int(f.uint())
+		if err := f.end(); err != nil {
+			return err
+		}
+		if _, ok := r.m.colls[c]; !ok {
+			return nil // after shrinking
+		}
+		return r.compareList(c, max)
+	case "compare":
+		return r.compareAll()
+	case "sync":
+		if err := r.h.Store.Sync(r.ctx); err != nil {
+			return err
+		}
+		return r.w.wait()
+	case "checkpoint":
+		return r.checkpoint()
+	case "reopen":
+		return r.reopen()
+	}
+	return fmt.Errorf("unknown step %q", verb)
+}
+
+func (r *runner) read(f *fields) error {
+	id, off, n := f.object(), f.uint(), f.uint()
+	if err := f.end(); err != nil {
+		return err
+	}
+	c, o, err := r.compareStat(id)
+	if err != nil || o == nil {
+		return err
+	}
+	if err := r.compareData(c, id, o, off, n); err != nil {
+		return err
+	}
+	return r.compareFiemap(c, id, o, off, n)
+}
+
+func (r *runner) transaction(ops string) error {
+	x, err := parseTransaction(ops)
+	if err != nil {
+		return err
+	}
+	r.ops += x.Len()
+	r.txns++
+	var named []osd.CollectionID
+	for _, op := range x.Ops() {
+		for _, c := range []osd.CollectionID{op.Coll, op.Dest} {
+			if c != "" && !slices.Contains(named, c) {
+				named = append(named, c)
+			}
+		}
+	}
+	onApplied, onCommit := r.w.watch(r.txns, named...)
+	_, refused := r.m.check(x)
+	if err := r.queue(x, onApplied, onCommit); err != nil {
+		return err
+	}
+	if refused != nil {
+		r.w.drop()
+		// Without a trace: that is compared below, of what it named, and by the
+		// next compare.
+	}
+	return r.compareTouched(x)
+}
+
+// finish compares everything once more, also from what the store kept.
+func (r *runner) finish() error {
+	for _, line := range []string{"compare", "sync", "checkpoint", "compare", "reopen", "compare"} {
+		if err := r.step(line); err != nil {
+			return fmt.Errorf("at the end, %s: %w", line, err)
+		}
+	}
+	if err := r.close(); err != nil {
+		return err
+	}
+	return checkFill()
+}
+
+// replay runs lines on a new store and returns the first difference and the
+// number of the line it was found in.
+func replay(t testing.TB, f Factory, lines []string) (int, error) {
+	r := newRunner(f.New(t), f.Clone)
+	for i, line := range lines {
+		if err := r.step(line); err != nil {
+			_ = r.h.Store.Close(context.Background())
+			return i, err
+		}
+	}
+	if err := r.finish(); err != nil {
+		_ = r.h.Store.Close(context.Background())
+		return len(lines), err
+	}
+	return 0, nil
+}
+
+// RunModel runs random scripts, one for each of the seeds from 1 on and of
+// about opsPerSeed operations each, on a store and the model, and returns how
+// many operations there were. A failure is shrunk, and printed with what to
+// repeat it with. -storetest.seed runs that one alone.
+func RunModel(t *testing.T, f Factory, seeds, opsPerSeed int) (ops int) {
+	t.Helper()
+	list := make([]uint64, seeds)
+	for i := range list {
+		list[i] = uint64(i) + 1
+	}
+	if *seedFlag != 0 {
+		list = []uint64{*seedFlag}
+	}
+	for _, seed := range list {
+		t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) { ops += runSeed(t, f, seed, opsPerSeed) })
+	}
+	fmt.Printf("model operations: %d\n", ops)
+	return ops
+}
+
+func runSeed(t *testing.T, f Factory, seed uint64, opsPerSeed int) int {
+	r := newRunner(f.New(t), f.Clone)
+	g := newGenerator(seed, r.m)
+	var lines []string
+	var err error
+	for err == nil && r.ops < opsPerSeed {
+		lines = append(lines, g.line())
+		err = r.step(lines[len(lines)-1])
+	}
+	if err == nil {
+		err = r.finish()
+	}
+	if err == nil {
+		return r.ops
+	}
+	_ = r.h.Store.Close(context.Background())
+	t.Errorf("line %d of seed %d: %v\nrepeat with: go test -run '^%s$' -storetest.seed=%d",
+		len(lines), seed, err, strings.ReplaceAll(t.Name(), "/", "$/^"), seed)
+	const tries = 1500
+	small, why := shrink(lines, tries, func(lines []string) error {
+		_, err := replay(t, f, lines)
+		return err
+	})
+	if why == nil {
+		t.Errorf("the same lines did not fail again; the last of them:\n%s", strings.Join(lines[max(0, len(lines)-20):], "\n"))
+	} else {
+		t.Errorf("shrunk to %d lines, keep them in storetest/testdata: %v\n%s", len(small), why, strings.Join(small, "\n"))
+	}
+	return r.ops
+}
+
+//go:embed testdata
+var scripts embed.FS
+
+// RunScripts replays testdata: one story for each bug that RunModel found.
+func RunScripts(t *testing.T, f Factory) {
+	files, err := fs.Glob(scripts, "testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, name := range files {
+		text, err := scripts.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(strings.TrimSuffix(strings.TrimPrefix(name, "testdata/"), ".txt"), func(t *testing.T) {
+			var lines []string
+			for line := range strings.Lines(string(text)) {
+				line, _, _ = strings.Cut(line, "//")
+				if line = strings.TrimSpace(line); line == "" {
+					continue
+				}
+				if !f.Clone && strings.Contains(line, "clone") {
+					t.Skip("the store has no clones")
+				}
+				lines = append(lines, line)
+			}
+			if i, err := replay(t, f, lines); err != nil {
+				t.Errorf("step %d of %d: %v", i+1, len(lines), err)
+			}
+		})
+	}
+}
