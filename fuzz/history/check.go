@@ -118,6 +118,15 @@ func (h *History) explain(c osd.CollectionID, got *Collection, floor, submitted 
 	return fmt.Errorf("collection %q is like no state from transaction %d (acknowledged) to %d (submitted); nearest is %d:\n  %s", c, floor, submitted, best, text)
 }
 
+// Same reports how got, collection c of some picture, is not want.
+func Same(c osd.CollectionID, got, want *Collection) error {
+	if got.same(want) {
+		return nil
+	}
+	lines := differences(got, want)
+	return fmt.Errorf("collection %q:\n  %s", c, strings.Join(lines[:min(len(lines), 8)], "\n  "))
+}
+
 // differences says how got is not want, one line an object.
 func differences(got, want *Collection) (lines []string) {
 	switch {

@@ -38,8 +38,8 @@ type Collection struct {
 // omap and omap header, and one of its data.
 type Object struct {
 	Size, Meta, Data uint64
-	// NoData says that Data was not drawn (see Options.DataBytes); then it is
-	// not compared.
+	// NoData says that Data was not drawn (see Options.SkipData); then it is not
+	// compared.
 	NoData bool
 }
 
@@ -58,9 +58,9 @@ func (c *Collection) same(d *Collection) bool {
 
 // Options say how a picture is drawn; the zero value draws everything.
 type Options struct {
-	// DataBytes, if not 0, leaves out the data of objects larger than that, in
-	// bytes: the ballast of a nearly full store, which one look in many is enough for.
-	DataBytes uint64
+	// SkipData, if set, says for which collections data is not read: the ballast
+	// of a nearly full store, which one look in many is enough for.
+	SkipData func(c osd.CollectionID) bool
 	// Buffer is reused for reading; nil: one is made.
 	Buffer []byte
 }
@@ -127,7 +127,7 @@ func drawObject(ctx context.Context, s Reader, c osd.CollectionID, id osd.Object
 	if obj.Meta, err = metaSum(ctx, s, c, id); err != nil {
 		return obj, err
 	}
-	if o.DataBytes != 0 && obj.Size > o.DataBytes {
+	if o.SkipData != nil && o.SkipData(c) {
 		obj.NoData = true
 		return obj, nil
 	}
