@@ -8,8 +8,7 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrNoAttr is the answer for an attr an existing object does not have.
 	ErrNoAttr = errors.New("no such attr")
-	// ErrExists is returned for a collection or object that is already there,
-	// and for a collection whose range overlaps another's.
+	// ErrExists is returned for a collection or object that is already there.
 	ErrExists = errors.New("already exists")
 	// ErrNotEmpty is returned for removing a collection that holds objects.
 	ErrNotEmpty = errors.New("collection is not empty")
@@ -20,7 +19,7 @@ var (
 	// what the store can hold.
 	ErrTooLarge = errors.New("too large")
 	// ErrInvalid is returned for arguments that make no sense: an object outside
-	// its collection's range, a split that is none, an empty collection id.
+	// its collection's range, a range that overlaps another, an empty id.
 	ErrInvalid = errors.New("invalid argument")
 	// ErrUnsupported is returned for an operation this store does not offer.
 	ErrUnsupported = errors.New("not supported")

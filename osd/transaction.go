@@ -167,8 +167,9 @@ func (t *Transaction) Rename(c CollectionID, from, to ObjectID) {
 	t.Add(Op{Kind: OpRename, Coll: c, Obj: from, To: to})
 }
 
-// MkColl creates a collection; ErrExists if the id is in use or spec overlaps
-// another collection.
+// MkColl creates a collection; ErrExists if the id is in use, ErrInvalid if
+// spec overlaps another collection. (A store may instead take one strictly
+// inside another's range as waiting for its SplitColl; callers do not rely on it.)
 func (t *Transaction) MkColl(c CollectionID, spec CollectionSpec) {
 	t.Add(Op{Kind: OpMkColl, Coll: c, Spec: spec})
 }
@@ -180,13 +181,15 @@ func (t *Transaction) RmColl(c CollectionID) {
 
 // SplitColl divides c in two: c keeps its seed at one bit more, and dest, which
 // must not exist, is created for the objects whose hash has that bit set. bits is
-// the new number of bits and seed that of dest; other values are ErrInvalid.
+// the new number of bits, one more than before, and seed that of dest. Values
+// that describe no part of c, and dest = c, are ErrInvalid.
 func (t *Transaction) SplitColl(c CollectionID, bits uint8, seed uint32, dest CollectionID) {
 	t.Add(Op{Kind: OpSplitColl, Coll: c, Bits: bits, Seed: seed, Dest: dest})
 }
 
 // MergeColl is the reverse: c goes and dest, the other half of the range of bits
-// bits, has the objects of both. What are not two halves is ErrInvalid.
+// bits, has the objects of both. If that range does not hold both, or holds any
+// of a third, it is ErrInvalid.
 func (t *Transaction) MergeColl(c, dest CollectionID, bits uint8) {
 	t.Add(Op{Kind: OpMergeColl, Coll: c, Dest: dest, Bits: bits})
 }

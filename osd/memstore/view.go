@@ -194,7 +194,7 @@ func (v *view) applyColl(op *osd.Op) error {
 			return fmt.Errorf("split of %d bits: %w", s.Bits, osd.ErrInvalid)
 		}
 		lower, upper := s.Split()
-		if op.Bits != upper.Bits || op.Seed != upper.Seed {
+		if op.Dest == op.Coll || op.Bits != upper.Bits || op.Seed != upper.Seed {
 			return fmt.Errorf("split of %d bits %#x to %d bits %#x: %w", s.Bits, s.Seed, op.Bits, op.Seed, osd.ErrInvalid)
 		}
 		if err := v.free(op.Dest); err != nil {
@@ -221,6 +221,9 @@ func (v *view) applyColl(op *osd.Op) error {
 		if err != nil {
 			return err
 		}
+		if op.Dest == op.Coll {
+			return fmt.Errorf("collection %q renamed to itself: %w", op.Coll, osd.ErrInvalid)
+		}
 		if err := v.free(op.Dest); err != nil {
 			return err
 		}
@@ -239,7 +242,7 @@ func (v *view) mkcoll(c osd.CollectionID, spec osd.CollectionSpec) error {
 	}
 	for id, s := range v.table() {
 		if s.Overlaps(spec) {
-			return fmt.Errorf("collection %q overlaps %q: %w", c, id, osd.ErrExists)
+			return fmt.Errorf("collection %q overlaps %q: %w", c, id, osd.ErrInvalid)
 		}
 	}
 	v.edit()[c] = spec

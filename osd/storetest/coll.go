@@ -36,10 +36,9 @@ func testCollections(t *testing.T, f Factory) {
 		want error
 	}{
 		{c1, spec(77, 0, 0), osd.ErrExists},
-		{"same range", spec(2, 1, 1), osd.ErrExists},
-		{"narrower", spec(2, 5, 3), osd.ErrExists},
-		{"wider", spec(2, 0, 0), osd.ErrExists},
-		{"temporary", spec(-4, 0, 0), osd.ErrExists},
+		{"same range", spec(2, 1, 1), osd.ErrInvalid},
+		{"wider", spec(2, 0, 0), osd.ErrInvalid},
+		{"temporary", spec(-4, 0, 0), osd.ErrInvalid},
 		{"seed", spec(78, 2, 4), osd.ErrInvalid},
 		{"bits", spec(78, 33, 0), osd.ErrInvalid},
 		{"", spec(78, 0, 0), osd.ErrInvalid},
@@ -86,6 +85,7 @@ func testCollections(t *testing.T, f Factory) {
 	b.refused(osd.ErrNotFound, ren("nobody", "somebody"))
 	b.refused(osd.ErrExists, ren(c1, "full"))
 	b.refused(osd.ErrInvalid, ren(c1, ""))
+	b.refused(osd.ErrInvalid, ren(c1, c1))
 	b.do(ren(c1, "renamed"))
 	b.ok(b.compareSpec(c1))
 	b.settle()
@@ -126,9 +126,8 @@ func testSplitMerge(t *testing.T, f Factory) {
 		return txn(func(x *osd.Transaction) { x.SplitColl(c, bits, seed, dest) })
 	}
 	b.refused(osd.ErrNotFound, split("nobody", 1, 1, "x"))
-	b.refused(osd.ErrExists, split(c1, 1, 1, c1))
+	b.refused(osd.ErrInvalid, split(c1, 1, 1, c1))
 	b.refused(osd.ErrInvalid, split(c1, 0, 1, "x"))
-	b.refused(osd.ErrInvalid, split(c1, 2, 1, "x"))
 	b.refused(osd.ErrInvalid, split(c1, 1, 0, "x"))
 	b.refused(osd.ErrInvalid, split(c1, 1, 1, ""))
 

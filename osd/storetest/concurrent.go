@@ -16,8 +16,17 @@ import (
 func testConcurrent(t *testing.T, f Factory) {
 	b := open(t, f)
 	const workers, steps, objects = 8, 250, 6
-	var wg, others sync.WaitGroup
-	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	bothers := []func() error{
+		func() error { return second(b.h.Store.Collections(b.ctx)) },
+		func() error { return second(b.h.Store.Statfs(b.ctx)) },
+		func() error {
+			_, _, err := b.h.Store.List(b.ctx, c1, nil, nil, 10)
+			return err
+		},
+		func() error { return b.h.Store.Sync(b.ctx) },
+		b.checkpoint,
+	}
 	pairs := make([]*pair, workers)
 	for w := range workers {
 		p := newPair(b.h, f.Clone)
@@ -36,8 +45,8 @@ func testConcurrent(t *testing.T, f Factory) {
 				if err == nil {
 					err = p.do(x)
 				}
-				if err == nil && i%50 == 0 {
-					err = b.h.Store.Sync(b.ctx)
+				if err == nil && i%10 == w {
+					err = bothers[(w+i/10)%len(bothers)]()
 				}
 				if err != nil {
 					t.Errorf("worker %d, step %d: %s: %v", w, i, line, err)
@@ -46,32 +55,7 @@ func testConcurrent(t *testing.T, f Factory) {
 			}
 		})
 	}
-	for _, bother := range []func() error{
-		func() error { return second(b.h.Store.Collections(b.ctx)) },
-		func() error { return second(b.h.Store.Statfs(b.ctx)) },
-		func() error {
-			_, _, err := b.h.Store.List(b.ctx, c1, nil, nil, 10)
-			return err
-		},
-		b.checkpoint,
-	} {
-		others.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if err := bother(); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
 	wg.Wait()
-	close(stop)
-	others.Wait()
 	for _, p := range pairs {
 		maps.Copy(b.m.objs, p.m.objs)
 	}
@@ -84,7 +68,7 @@ func testConcurrent(t *testing.T, f Factory) {
 // sees one version of all bytes.
 func testReadersAndWriter(t *testing.T, f Factory) {
 	b := open(t, f)
-	const versions = 400
+	const versions = 200
 	sizes := []int{1000, 4096, 20000, 262144}
 	pages := make([][]byte, 256)
 	for i := range pages {
@@ -127,7 +111,7 @@ func testReadersAndWriter(t *testing.T, f Factory) {
 					t.Errorf("read of object %d, %d bytes: a mixture of versions", i, n)
 					return
 				}
-				if most-least < 200 && byte(int64(buf[0])-least) > byte(most-least) {
+				if most-least < 100 && byte(int64(buf[0])-least) > byte(most-least) {
 					t.Errorf("read of object %d: version %d, of %d to %d", i, buf[0], least, most)
 					return
 				}
@@ -140,7 +124,7 @@ func testReadersAndWriter(t *testing.T, f Factory) {
 			break
 		}
 		written.Store(int64(v))
-		if v%100 == 50 {
+		if v%50 == 25 {
 			b.ok(b.checkpoint())
 		}
 	}

@@ -175,13 +175,16 @@ func (g *generator) collOp() string {
 	c := colls[g.r.IntN(len(colls))]
 	s := g.m.colls[c]
 	free := fmt.Sprintf("c%d", g.r.IntN(12)) // or not
+	if free == string(c) {
+		free = "c12"
+	}
 	switch g.r.IntN(10) {
 	case 0:
 		return "rmcoll " + string(c)
 	case 1, 2:
 		return fmt.Sprintf("renamecoll %s %s", c, free)
 	case 3:
-		return fmt.Sprintf("mkcoll %s -1 %d 1 %d", free, 1+g.r.IntN(3), g.r.IntN(2))
+		return fmt.Sprintf("mkcoll %s -1 %d 1 %d", free, 2+g.r.IntN(3), g.r.IntN(2))
 	case 4, 5, 6:
 		if s.Bits < 4 {
 			return fmt.Sprintf("split %s %d %#x %s", c, s.Bits+1, s.Seed|1<<s.Bits, free)
@@ -192,7 +195,7 @@ func (g *generator) collOp() string {
 			return fmt.Sprintf("merge %s %s %d", c, d, s.Bits-1)
 		}
 	}
-	return fmt.Sprintf("merge %s %s %d", c, colls[0], max(s.Bits, 1)-1)
+	return fmt.Sprintf("renamecoll %s %s", c, free)
 }
 
 func (g *generator) coll() osd.CollectionID {

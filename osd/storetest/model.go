@@ -182,7 +182,7 @@ func (p *plan) stepColl(op osd.Op) error {
 		}
 		for _, o := range p.colls {
 			if o.Overlaps(op.Spec) {
-				return osd.ErrExists
+				return osd.ErrInvalid
 			}
 		}
 		next[op.Coll] = op.Spec
@@ -199,7 +199,7 @@ func (p *plan) stepColl(op osd.Op) error {
 		}
 		delete(next, op.Coll)
 	case osd.OpSplitColl:
-		if op.Bits != s.Bits+1 || op.Bits > 32 || op.Seed != s.Seed|1<<s.Bits || !validCollID(op.Dest) {
+		if op.Bits != s.Bits+1 || op.Bits > 32 || op.Seed != s.Seed|1<<s.Bits || !validCollID(op.Dest) || op.Dest == op.Coll {
 			return osd.ErrInvalid
 		}
 		if _, ok := p.colls[op.Dest]; ok {
@@ -223,7 +223,7 @@ func (p *plan) stepColl(op osd.Op) error {
 		d.Seed &= s.Seed
 		next[op.Dest] = d
 	case osd.OpRenameColl:
-		if !validCollID(op.Dest) {
+		if !validCollID(op.Dest) || op.Dest == op.Coll {
 			return osd.ErrInvalid
 		}
 		if _, ok := p.colls[op.Dest]; ok {
