@@ -16,10 +16,15 @@ func (a *Allocator) AppendStripes(class Class, blocks int, hint uint64, buf []Ex
 	if err := a.checkRequest(class, blocks); err != nil {
 		return buf, err
 	}
-	if uint64(blocks) > a.free {
-		return buf, a.noSpace(class, blocks)
+	n := a.stripesFor(blocks)
+	if hint == 0 {
+		// The usual case without its layers: the next free stripes.
+		c := &a.cursors[class]
+		if e, ok := a.runIn(class, c.zone, byStripe, c.pos, n, n); ok {
+			return append(buf, e), nil
+		}
 	}
-	return a.allocUnits(class, byStripe, a.stripesFor(blocks), hint, buf)
+	return a.allocUnits(class, byStripe, n, hint, buf)
 }
 
 // AllocRun takes one run of least to most blocks: next fit from where the class
@@ -166,6 +171,28 @@ func (a *Allocator) take(class Class, i int, b *zoneBody, lo, n uint32) Extent {
 	return a.extent(i, lo, n)
 }
 
+// takeUnits is take for units of a grain.
+func (a *Allocator) takeUnits(class Class, i int, b *zoneBody, g grain, u, n uint32) Extent {
+	if g == byBlock {
+		return a.take(class, i, b, u, n)
+	}
+	size := a.cfg.StripeBlocks
+	lo, blocks := a.lead+u*size, n*size
+	setBits(b.bits, lo, blocks)
+	setBits(b.broken, u, n)
+	for k := range b.stripeUsed[u : u+n] {
+		b.stripeUsed[int(u)+k] = uint16(size)
+	}
+	a.touch(b)
+	z := &a.zones[i]
+	z.free -= blocks
+	z.freeStripes -= n
+	a.free -= uint64(blocks)
+	a.freeStripes -= uint64(n)
+	a.cursors[class] = cursor{i, lo + blocks}
+	return a.extent(i, lo, blocks)
+}
+
 // stripesFor returns how many stripes hold n blocks.
 func (a *Allocator) stripesFor(n int) uint32 {
 	return uint32(a.stripeDiv.quo(uint64(n) + uint64(a.cfg.StripeBlocks) - 1))
@@ -173,10 +200,14 @@ func (a *Allocator) stripesFor(n int) uint32 {
 
 // checkRequest returns what is wrong with a request, or nil.
 func (a *Allocator) checkRequest(class Class, blocks int) error {
-	if class >= classes || blocks <= 0 || int64(blocks) > 1<<31 {
-		return fmt.Errorf("allocate %d blocks of %v: %w", blocks, class, ErrInvalid)
+	if class < classes && uint64(blocks-1) < 1<<31 {
+		return nil
 	}
-	return nil
+	return a.badRequest(class, blocks)
+}
+
+func (a *Allocator) badRequest(class Class, blocks int) error {
+	return fmt.Errorf("allocate %d blocks of %v: %w", blocks, class, ErrInvalid)
 }
 
 // noSpace returns the ErrNoSpace of a request.

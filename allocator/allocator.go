@@ -157,11 +157,14 @@ func (a *Allocator) extent(i int, lo, n uint32) Extent {
 }
 
 // inZones reports whether e is a non-empty extent inside the zones.
-func (a *Allocator) inZones(e Extent) error {
-	if e.Blocks == 0 || e.Start < a.cfg.First || e.Blocks > a.cfg.Blocks || e.Start-a.cfg.First > a.cfg.Blocks-e.Blocks {
-		return fmt.Errorf("extent %v outside %d~%d: %w", e, a.cfg.First, a.cfg.Blocks, ErrInvalid)
-	}
-	return nil
+func (a *Allocator) inZones(e Extent) bool {
+	rel := e.Start - a.cfg.First // wraps below First, to more than Blocks
+	return rel < a.cfg.Blocks && e.Blocks-1 < a.cfg.Blocks-rel
+}
+
+// outside returns the error for an extent that is not inZones.
+func (a *Allocator) outside(what string, e Extent) error {
+	return fmt.Errorf("%s: extent %v outside %d~%d: %w", what, e, a.cfg.First, a.cfg.Blocks, ErrInvalid)
 }
 
 // cut splits the part of e in its first zone off: blocks [lo, lo+n) of zone i.

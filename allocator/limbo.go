@@ -8,9 +8,8 @@ import (
 
 // limboGroup names the zones that have limbo of one epoch.
 type limboGroup struct {
-	epoch  uint64
-	zones  []int32 // each once, unordered
-	blocks uint64
+	epoch uint64
+	zones []int32 // each once, unordered
 }
 
 // epochRuns is the limbo of one epoch in one zone, in the order of freeing;
@@ -31,29 +30,37 @@ func epochRunsCmp(l epochRuns, e uint64) int { return cmp.Compare(l.epoch, e) }
 // only what was freed since is known, the rest shows in Load), and epoch must
 // not be durable yet (else ErrDurable).
 func (a *Allocator) Free(e Extent, epoch uint64) error {
-	if err := a.inZones(e); err != nil {
-		return fmt.Errorf("free: %w", err)
+	if !a.inZones(e) {
+		return a.outside("free", e)
 	}
 	if epoch <= a.durable {
 		return fmt.Errorf("free %v in epoch %d, durable is %d: %w", e, epoch, a.durable, ErrDurable)
 	}
-	if err := a.mustBeUsed(e); err != nil {
-		return fmt.Errorf("free %v in epoch %d: %w", e, epoch, err)
+	if i, lo, n, b := a.inLoaded(e); b != nil && b.isUsed(lo, n) { // the usual case, in one go
+		a.toLimbo(i, b, lo, n, epoch)
+		return nil
+	}
+	if !a.isUsed(e) {
+		return fmt.Errorf("free %v in epoch %d: %v: %w", e, epoch, a.stateOf(e), ErrNotUsed)
 	}
 	for rest := e; rest.Blocks > 0; {
 		var i int
 		var lo, n uint32
 		i, lo, n, rest = a.cut(rest)
-		b := a.bodyOf(i)
-		if b.bits != nil {
-			b.limbo.makeDense(len(b.bits))
-		}
-		b.limbo.add(lo, n, wordsFor(b.blocks))
-		a.listRun(i, b, epoch, lo, n)
-		a.touch(b)
+		a.toLimbo(i, a.bodyOf(i), lo, n, epoch)
 	}
-	a.limbo += e.Blocks
 	return nil
+}
+
+// toLimbo puts used blocks of zone i, loaded or not, into limbo.
+func (a *Allocator) toLimbo(i int, b *zoneBody, lo, n uint32, epoch uint64) {
+	if b.bits != nil {
+		b.limbo.makeDense(len(b.bits))
+	}
+	b.limbo.add(lo, n, wordsFor(b.blocks))
+	a.listRun(i, b, epoch, lo, n)
+	a.limbo += uint64(n)
+	a.touch(b)
 }
 
 // listRun notes limbo of an epoch in zone i.
@@ -68,7 +75,6 @@ func (a *Allocator) listRun(i int, b *zoneBody, epoch uint64, lo, n uint32) {
 		}
 	}
 	l := &b.lists[k]
-	a.group(epoch).blocks += uint64(n)
 	if m := len(l.runs); m > 0 {
 		if lastLo, lastN := unpackRun(l.runs[m-1]); lastLo+lastN == lo {
 			l.runs[m-1] = packRun(lastLo, lastN+n)
@@ -101,7 +107,6 @@ func (a *Allocator) Durable(epoch uint64) []Extent {
 	var zones []int32
 	for len(a.groups) > 0 && a.groups[0].epoch <= epoch {
 		zones = append(zones, a.groups[0].zones...)
-		a.limbo -= a.groups[0].blocks
 		a.groups = slices.Delete(a.groups, 0, 1)
 	}
 	slices.Sort(zones)
@@ -128,6 +133,7 @@ func (a *Allocator) releaseZone(i int, epoch uint64, out []Extent) []Extent {
 	for _, r := range runs {
 		lo, n := unpackRun(r)
 		b.limbo.remove(lo, n)
+		a.limbo -= uint64(n)
 		a.makeFree(i, b, lo, n)
 		out = appendExtent(out, a.extent(i, lo, n))
 	}
@@ -146,7 +152,7 @@ func (a *Allocator) makeFree(i int, b *zoneBody, lo, n uint32) {
 	z.free += n
 	a.free += uint64(n)
 	// Only stripes that lie in the range as a whole are known to be free now.
-	if from, m := a.clip(b, lo, n); m > 0 {
+	if from, m := b.clip(lo, n); m > 0 {
 		s := a.cfg.StripeBlocks
 		if first, end := (from-a.lead+s-1)/s, (from+m-a.lead)/s; first < end {
 			z.freeStripes += end - first
@@ -158,11 +164,16 @@ func (a *Allocator) makeFree(i int, b *zoneBody, lo, n uint32) {
 // Release makes e free at once. It is for blocks no durable root and no log
 // record ever named: those of a refused transaction.
 func (a *Allocator) Release(e Extent) error {
-	if err := a.inZones(e); err != nil {
-		return fmt.Errorf("release: %w", err)
+	if !a.inZones(e) {
+		return a.outside("release", e)
 	}
-	if err := a.mustBeUsed(e); err != nil {
-		return fmt.Errorf("release %v: %w", e, err)
+	if i, lo, n, b := a.inLoaded(e); b != nil && b.isUsed(lo, n) { // the usual case, in one go
+		a.setFree(i, b, lo, n)
+		a.touch(b)
+		return nil
+	}
+	if !a.isUsed(e) {
+		return fmt.Errorf("release %v: %v: %w", e, a.stateOf(e), ErrNotUsed)
 	}
 	a.release(e)
 	return nil
@@ -180,42 +191,69 @@ func (a *Allocator) release(e Extent) {
 	}
 }
 
-// mustBeUsed returns an error if a block of e is known to be free or in limbo.
-func (a *Allocator) mustBeUsed(e Extent) error {
+// isUsed reports whether no block of e is known to be free or in limbo.
+func (a *Allocator) isUsed(e Extent) bool {
 	for e.Blocks > 0 {
 		var i int
 		var lo, n uint32
 		i, lo, n, e = a.cut(e)
-		z := &a.zones[i]
-		b := z.body
-		switch {
-		case b != nil && b.limbo.overlaps(lo, n):
-			return fmt.Errorf("%v is in limbo in part: %w", a.extent(i, lo, n), ErrNotUsed)
-		case b != nil && b.bits != nil:
-			if !allSet(b.bits, lo, n) {
-				return fmt.Errorf("%v is free in part: %w", a.extent(i, lo, n), ErrNotUsed)
-			}
-		case b != nil && b.released.overlaps(lo, n):
-			return fmt.Errorf("%v is free in part: %w", a.extent(i, lo, n), ErrNotUsed)
-		default:
-			used := a.zoneBlocks(i) - z.free
-			if b != nil {
-				used -= b.limbo.count
-			}
-			if n > used {
-				return fmt.Errorf("%v of a zone with %d used blocks: %w", a.extent(i, lo, n), used, ErrNotUsed)
-			}
+		if !a.isUsedIn(i, lo, n) {
+			return false
 		}
 	}
-	return nil
+	return true
+}
+
+// isUsedIn is isUsed for blocks of zone i.
+func (a *Allocator) isUsedIn(i int, lo, n uint32) bool {
+	z := &a.zones[i]
+	b := z.body
+	if b == nil {
+		return n <= a.zoneBlocks(i)-z.free
+	}
+	if b.bits != nil {
+		return b.isUsed(lo, n)
+	}
+	return n <= b.blocks-z.free-b.limbo.count && !b.limbo.overlaps(lo, n) && !b.released.overlaps(lo, n)
+}
+
+// isUsed reports whether blocks of a loaded zone are all used.
+func (b *zoneBody) isUsed(lo, n uint32) bool {
+	return allSet(b.bits, lo, n) && (b.limbo.count == 0 || !b.limbo.overlaps(lo, n))
+}
+
+// inLoaded returns the zone e lies in and where in it, with the body of the
+// zone if it is loaded and all of e is in it, else nil.
+func (a *Allocator) inLoaded(e Extent) (i int, lo, n uint32, b *zoneBody) {
+	i, lo, n, rest := a.cut(e)
+	if rest.Blocks == 0 {
+		b = a.loadedBody(i)
+	}
+	return i, lo, n, b
+}
+
+// stateOf says for an error which part of e is not used.
+func (a *Allocator) stateOf(e Extent) string {
+	for e.Blocks > 0 {
+		var i int
+		var lo, n uint32
+		i, lo, n, e = a.cut(e)
+		if b := a.zones[i].body; b != nil && b.limbo.overlaps(lo, n) {
+			return fmt.Sprintf("%v is in limbo in part", a.extent(i, lo, n))
+		}
+		if !a.isUsedIn(i, lo, n) {
+			return fmt.Sprintf("%v is free in part", a.extent(i, lo, n))
+		}
+	}
+	return "used"
 }
 
 // MarkUsed takes e out of the free space: an extent a log record names, or
 // blocks the root record names itself. Blocks that are used or in limbo already
 // are ErrUsed; in a zone that is not loaded they show in Load.
 func (a *Allocator) MarkUsed(e Extent) error {
-	if err := a.inZones(e); err != nil {
-		return fmt.Errorf("mark used: %w", err)
+	if !a.inZones(e) {
+		return a.outside("mark used", e)
 	}
 	for rest := e; rest.Blocks > 0; {
 		var i int
@@ -249,7 +287,7 @@ func (a *Allocator) markUsed(i int, lo, n uint32) {
 	z.free -= n
 	a.free -= uint64(n)
 	// Every stripe touched may have been free; all of them are not any more.
-	if from, m := a.clip(b, lo, n); m > 0 {
+	if from, m := b.clip(lo, n); m > 0 {
 		s := a.cfg.StripeBlocks
 		touched := (from+m-1-a.lead)/s - (from-a.lead)/s + 1
 		touched = min(touched, z.freeStripes)

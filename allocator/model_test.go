@@ -132,7 +132,7 @@ func (m *model) took(t tb, class Class, out []Extent, want uint64) {
 	var sum uint64
 	for _, e := range out {
 		sum += e.Blocks
-		if e.Blocks == 0 || m.a.inZones(e) != nil {
+		if e.Blocks == 0 || !m.a.inZones(e) {
 			t.Fatalf("got %v of %v", e, out)
 		}
 		for _, s := range m.each(e) {

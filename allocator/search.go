@@ -21,6 +21,7 @@ type grid struct {
 	offset uint32   // blocks
 	size   uint32   // blocks
 	div    divisor  // by size
+	bound  uint32   // no run of free units is longer than this
 }
 
 // from returns the first unit at or after block pos.
@@ -43,16 +44,14 @@ func (a *Allocator) amount(i int, g grain) uint32 {
 // else in the zone pick names, else, if everywhere, in any zone.
 func (a *Allocator) run(class Class, g grain, least, most uint32, hint uint64, everywhere bool) (Extent, error) {
 	if hint != 0 {
-		if i := a.ZoneOf(hint); i >= 0 {
-			if e, ok := a.runIn(class, i, g, uint32(hint-a.zoneStart(i)), least, most); ok {
-				return e, nil
-			}
-		}
-	}
-	if c := a.cursors[class]; c.zone >= 0 {
-		if e, ok := a.runIn(class, c.zone, g, c.pos, least, most); ok {
+		i := a.ZoneOf(hint)
+		if e, ok := a.runIn(class, i, g, uint32(hint-a.zoneStart(i)), least, most); ok {
 			return e, nil
 		}
+	}
+	c := &a.cursors[class]
+	if e, ok := a.runIn(class, c.zone, g, c.pos, least, most); ok {
+		return e, nil
 	}
 	clear(a.tried)
 	i := a.pick(class, g, least)
@@ -92,21 +91,24 @@ func (a *Allocator) runAnywhere(class Class, g grain, least, most uint32) (Exten
 }
 
 // runIn takes the first run of least to most units that begins at or after
-// block pos of zone i, if that is loaded and has one.
+// block pos of zone i, if that is loaded and has one; zone -1 has none.
 func (a *Allocator) runIn(class Class, i int, g grain, pos, least, most uint32) (Extent, bool) {
+	if i < 0 {
+		return Extent{}, false
+	}
 	b := a.loadedBody(i)
-	if b == nil || a.amount(i, g) < least || g == byBlock && b.runBound < least {
+	if b == nil || b.grids[g].bound < least {
 		return Extent{}, false
 	}
 	gr := &b.grids[g]
 	lo, n := findClear(gr.taken, gr.from(pos), gr.limit, least, most)
 	if n == 0 {
-		if g == byBlock && pos == 0 {
-			b.runBound = least - 1
+		if pos == 0 {
+			gr.bound = least - 1
 		}
 		return Extent{}, false
 	}
-	return a.take(class, i, b, gr.offset+lo*gr.size, n*gr.size), true
+	return a.takeUnits(class, i, b, g, lo, n), true
 }
 
 // allocUnits appends extents of exactly n units to buf, one run if there is
@@ -167,19 +169,14 @@ func (a *Allocator) inexact(i int) bool {
 // It returns what is still needed. Extents of out before base are not touched.
 func (a *Allocator) gather(class Class, i int, b *zoneBody, g grain, need uint32, out []Extent, base int) (uint32, []Extent) {
 	gr := &b.grids[g]
-	for least := need; least > 0; least /= 2 {
-		if g == byBlock && b.runBound < least {
-			continue
-		}
+	for least := min(need, gr.bound); least > 0; least = min(least/2, gr.bound) {
 		for pos := uint32(0); need > 0; {
 			lo, n := findClear(gr.taken, pos, gr.limit, min(least, need), need)
 			if n == 0 {
-				if g == byBlock {
-					b.runBound = min(b.runBound, least-1)
-				}
+				gr.bound = min(gr.bound, least-1)
 				break
 			}
-			e := a.take(class, i, b, gr.offset+lo*gr.size, n*gr.size)
+			e := a.takeUnits(class, i, b, g, lo, n)
 			pos, need = lo+n, need-n
 			if k := len(out); k > base && out[k-1].End() == e.Start {
 				out[k-1].Blocks += e.Blocks

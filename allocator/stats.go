@@ -69,7 +69,7 @@ func (a *Allocator) Score() float64 {
 func (a *Allocator) Check() error {
 	var free, limbo, freeStripes uint64
 	var loaded int
-	listed := map[uint64]uint64{}
+	listed := map[uint64]int{}
 	for i := range a.zones {
 		z := &a.zones[i]
 		free += uint64(z.free)
@@ -86,9 +86,9 @@ func (a *Allocator) Check() error {
 		}
 	}
 	for _, g := range a.groups {
-		if g.blocks != listed[g.epoch] || g.epoch <= a.durable {
-			return fmt.Errorf("limbo of epoch %d: %d blocks, want %d; durable %d: %w",
-				g.epoch, g.blocks, listed[g.epoch], a.durable, ErrCorrupt)
+		if len(g.zones) != listed[g.epoch] || g.epoch <= a.durable {
+			return fmt.Errorf("limbo of epoch %d in %d zones, want %d; durable %d: %w",
+				g.epoch, len(g.zones), listed[g.epoch], a.durable, ErrCorrupt)
 		}
 		delete(listed, g.epoch)
 	}
@@ -99,8 +99,8 @@ func (a *Allocator) Check() error {
 	return nil
 }
 
-// checkZone recounts one zone and adds its limbo to listed, by epoch.
-func (a *Allocator) checkZone(i int, b *zoneBody, listed map[uint64]uint64) error {
+// checkZone recounts one zone and notes in listed of which epochs it has limbo.
+func (a *Allocator) checkZone(i int, b *zoneBody, listed map[uint64]int) error {
 	z := &a.zones[i]
 	limbo := make([]uint64, wordsFor(b.blocks))
 	for _, l := range b.lists {
@@ -110,8 +110,8 @@ func (a *Allocator) checkZone(i int, b *zoneBody, listed map[uint64]uint64) erro
 				return fmt.Errorf("%v is in limbo twice: %w", a.extent(i, lo, n), ErrCorrupt)
 			}
 			setBits(limbo, lo, n)
-			listed[l.epoch] += uint64(n)
 		}
+		listed[l.epoch]++
 	}
 	n := countBits(limbo, 0, b.blocks)
 	b.limbo.clearIn(limbo)
@@ -131,6 +131,12 @@ func (a *Allocator) checkZone(i int, b *zoneBody, listed map[uint64]uint64) erro
 	for w := range limbo {
 		if limbo[w]&^b.bits[w] != 0 {
 			return fmt.Errorf("limbo at word %d is not in the bitmap: %w", w, ErrCorrupt)
+		}
+	}
+	for g := range b.grids {
+		gr := &b.grids[g]
+		if lo, n := findClear(gr.taken, 0, gr.limit, gr.bound+1, max(gr.bound+1, gr.limit)); n > 0 {
+			return fmt.Errorf("run bound %d of grain %d, %d~%d is free: %w", gr.bound, g, lo, n, ErrCorrupt)
 		}
 	}
 	for s := range b.stripes {

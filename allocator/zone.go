@@ -2,7 +2,6 @@ package allocator
 
 import (
 	"fmt"
-	"math"
 )
 
 // zone is what is always in RAM of a zone, 16 bytes.
@@ -18,15 +17,15 @@ type zone struct {
 //	not loaded: bits == nil; marked, released = changes the bitmap lacks
 //	loaded:     bits != nil; marked, released are empty
 type zoneBody struct {
-	blocks    uint32
-	stripes   uint32
-	stripeEnd uint32 // block behind the last stripe
+	blocks  uint32
+	stripes uint32
+	// The blocks from stripeStart to stripeEnd are in stripes, the rest are edges.
+	stripeStart, stripeEnd uint32
 
 	bits       []uint64 // 1 = used or in limbo; 1 behind the end
 	stripeUsed []uint16 // used and limbo blocks of each stripe
 	broken     []uint64 // 1 = stripe not wholly free
 	grids      [2]grid  // over bits and broken
-	runBound   uint32   // no free run is longer than this
 
 	limbo    blockSet
 	lists    []epochRuns // limbo again, by ascending epoch
@@ -44,7 +43,7 @@ func (a *Allocator) bodyOf(i int) *zoneBody {
 	z := &a.zones[i]
 	if z.body == nil {
 		n := a.zoneStripes(i)
-		z.body = &zoneBody{blocks: a.zoneBlocks(i), stripes: n, stripeEnd: a.lead + n*a.cfg.StripeBlocks}
+		z.body = &zoneBody{blocks: a.zoneBlocks(i), stripes: n, stripeStart: a.lead, stripeEnd: a.lead + n*a.cfg.StripeBlocks}
 	}
 	return z.body
 }
@@ -130,9 +129,9 @@ func (a *Allocator) fill(i int, b *zoneBody, bits []uint64) error {
 	}
 	a.freeStripes += uint64(freeStripes - z.freeStripes)
 	z.freeStripes = freeStripes
-	b.bits, b.stripeUsed, b.broken, b.runBound = bits, stripeUsed, broken, math.MaxUint32
-	b.grids[byBlock] = grid{bits, b.blocks, 0, 1, newDivisor(1)}
-	b.grids[byStripe] = grid{broken, b.stripes, a.lead, a.cfg.StripeBlocks, a.stripeDiv}
+	b.bits, b.stripeUsed, b.broken = bits, stripeUsed, broken
+	b.grids[byBlock] = grid{bits, b.blocks, 0, 1, newDivisor(1), b.blocks}
+	b.grids[byStripe] = grid{broken, b.stripes, a.lead, a.cfg.StripeBlocks, a.stripeDiv, b.stripes}
 	b.marked, b.released = blockSet{}, blockSet{}
 	b.ref = true
 	a.loaded++
@@ -153,47 +152,53 @@ func (a *Allocator) touch(b *zoneBody) {
 // setUsed takes free blocks of loaded zone i.
 func (a *Allocator) setUsed(i int, b *zoneBody, lo, n uint32) {
 	setBits(b.bits, lo, n)
+	a.touch(b)
 	z := &a.zones[i]
-	for lo, n := a.clip(b, lo, n); n > 0; {
-		s := uint32(a.stripeDiv.quo(uint64(lo - a.lead)))
-		part := min(n, a.lead+(s+1)*a.cfg.StripeBlocks-lo)
+	z.free -= n
+	a.free -= uint64(n)
+	for lo, n = b.clip(lo, n); n > 0; {
+		s, part := a.stripeAt(lo, n)
 		if b.stripeUsed[s] == 0 {
-			setBits(b.broken, s, 1)
+			b.broken[s/64] |= 1 << (s % 64)
 			z.freeStripes--
 			a.freeStripes--
 		}
 		b.stripeUsed[s] += uint16(part)
 		lo, n = lo+part, n-part
 	}
-	z.free -= n
-	a.free -= uint64(n)
-	a.touch(b)
 }
 
 // setFree gives used blocks of loaded zone i back.
 func (a *Allocator) setFree(i int, b *zoneBody, lo, n uint32) {
 	clearBits(b.bits, lo, n)
+	b.grids[byBlock].bound = b.blocks
 	z := &a.zones[i]
-	for lo, n := a.clip(b, lo, n); n > 0; {
-		s := uint32(a.stripeDiv.quo(uint64(lo - a.lead)))
-		part := min(n, a.lead+(s+1)*a.cfg.StripeBlocks-lo)
+	z.free += n
+	a.free += uint64(n)
+	for lo, n = b.clip(lo, n); n > 0; {
+		s, part := a.stripeAt(lo, n)
 		b.stripeUsed[s] -= uint16(part)
 		if b.stripeUsed[s] == 0 {
-			clearBits(b.broken, s, 1)
+			b.broken[s/64] &^= 1 << (s % 64)
+			b.grids[byStripe].bound = b.stripes
 			z.freeStripes++
 			a.freeStripes++
 		}
 		lo, n = lo+part, n-part
 	}
-	z.free += n
-	a.free += uint64(n)
-	b.runBound = math.MaxUint32
+}
+
+// stripeAt returns the stripe of a zone block lo lies in, and how many of the
+// n blocks from lo on do.
+func (a *Allocator) stripeAt(lo, n uint32) (s, part uint32) {
+	lo -= a.lead
+	s = uint32(a.stripeDiv.quo(uint64(lo)))
+	return s, min(n, (s+1)*a.cfg.StripeBlocks-lo)
 }
 
 // clip returns the part of a range that lies in stripes, not in edges.
-func (a *Allocator) clip(b *zoneBody, lo, n uint32) (uint32, uint32) {
-	from := max(lo, a.lead)
-	to := min(lo+n, b.stripeEnd)
+func (b *zoneBody) clip(lo, n uint32) (uint32, uint32) {
+	from, to := max(lo, b.stripeStart), min(lo+n, b.stripeEnd)
 	if from >= to {
 		return 0, 0
 	}
