@@ -13,7 +13,7 @@ import (
 // is there is a prefix of what was appended; a torn end is never called damage;
 // and Scan never says committed of what nobody was told.
 func TestCrash(t *testing.T) {
-	seeds := uint64(24)
+	seeds := uint64(14)
 	if testing.Short() {
 		seeds = 3
 	}
