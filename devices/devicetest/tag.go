@@ -1,18 +1,25 @@
 package devicetest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
 	"ebofs/devices"
 )
 
-// tag fills p with block number and generation, over and over.
+// tag fills p, one block, with block number, generation and, for each sector,
+// its offset. Most of it is copied: the race detector counts every access.
 func tag(p []byte, b uint64, gen uint32) {
-	for at := 0; at < len(p); at += 16 {
-		binary.LittleEndian.PutUint64(p[at:], b)
-		binary.LittleEndian.PutUint32(p[at+8:], gen)
-		binary.LittleEndian.PutUint32(p[at+12:], uint32(at)^0x7a67)
+	const sector = devices.MinTearBytes
+	for at := 0; at < len(p); at += sector {
+		s := p[at : at+sector]
+		binary.LittleEndian.PutUint64(s, b)
+		binary.LittleEndian.PutUint32(s[8:], gen)
+		binary.LittleEndian.PutUint32(s[12:], uint32(at)^0x7a67)
+		for n := 16; n < sector; n *= 2 {
+			copy(s[n:], s[:n])
+		}
 	}
 }
 
@@ -23,13 +30,15 @@ func diff(p []byte, b uint64, gen uint32) string {
 	if gen != 0 {
 		tag(want[:], b, gen)
 	}
-	for at := range want {
-		if p[at] != want[at] {
-			at &^= 15
-			return fmt.Sprintf("byte %d on: % x, want % x (block, generation, offset)", at, p[at:at+16], want[at:at+16])
-		}
+	if bytes.Equal(p, want[:]) {
+		return ""
 	}
-	return ""
+	at := 0
+	for p[at] == want[at] {
+		at++
+	}
+	at &^= 15
+	return fmt.Sprintf("byte %d on: % x, want % x (block, generation, offset)", at, p[at:at+16], want[at:at+16])
 }
 
 // eachBlock calls fn for every block of v with its index.

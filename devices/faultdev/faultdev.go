@@ -172,6 +172,9 @@ func (d *Device) fire(ctx context.Context, op devices.Op, b devices.Block, n uin
 		d.sites[site] = new(Counts)
 	}
 	d.sites[site][op].add(n)
+	if d.failed != nil && op != devices.OpRead {
+		return nil, 0 // refused anyway
+	}
 	for _, r := range d.rules {
 		if !r.matches(op, b, n, site) || r.Kind == Stale && !d.hasBeforeLocked(r, b, n) {
 			continue

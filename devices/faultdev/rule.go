@@ -105,7 +105,7 @@ func (r Rule) validate() error {
 		return fmt.Errorf("unknown %v", r.Kind)
 	case r.Ops == 0 || r.Ops&^allowed[r.Kind] != 0:
 		return fmt.Errorf("%v does not apply to %v, only to %v", r.Kind, r.Ops, allowed[r.Kind])
-	case r.P < 0 || r.P > 1:
+	case !(r.P >= 0 && r.P <= 1): // not a number is neither
 		return fmt.Errorf("probability %v", r.P)
 	}
 	return nil

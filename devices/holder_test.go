@@ -1,0 +1,47 @@
+package devices
+
+import (
+	"io/fs"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// TestHolders looks for the users of a disk with a mounted partition, a swap
+// partition and one in an array, in made-up kernel file systems.
+func TestHolders(t *testing.T) {
+	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
+	sys := fstest.MapFS{
+		"dev/block/8:16":                   {Data: []byte("../../devices/sdb"), Mode: fs.ModeSymlink | 0o777},
+		"devices/sdb/dev":                  file("8:16\n"),
+		"devices/sdb/sdb1/dev":             file("8:17\n"),
+		"devices/sdb/sdb1/partition":       file("1\n"),
+		"devices/sdb/sdb2/dev":             file("8:18\n"),
+		"devices/sdb/sdb2/partition":       file("2\n"),
+		"devices/sdb/sdb2/holders/md0/dev": file("9:0\n"),
+		"devices/sdb/queue/dev":            file("8:17\n"), // no partition
+	}
+	proc := fstest.MapFS{
+		"self/mountinfo": file("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 22 8:17 / /home rw shared:1 - ext4 /dev/sdb1 rw\n31 22 8:17 /x /home rw - ext4 /dev/sdb1 rw\n"),
+		"swaps":          file("Filename Type Size Used Priority\n/dev/sdb2 partition 1 0 -2\n/swap/sdb file 1 0 -2\n"),
+		"locks":          file("1: POSIX  ADVISORY  WRITE 5 00:05:99 0 EOF\n2: FLOCK  ADVISORY  WRITE 812 00:05:123 0 EOF\n3: OFDLCK ADVISORY  WRITE -1 00:05:124 0 EOF\n4: OFDLCK ADVISORY  WRITE -1 00:05:125 0 EOF\n"),
+		"812/comm":       file("ebofs\n"),
+		"900/comm":       file("other\n"),
+		"900/fdinfo/3":   file("pos:\t0\nlock:\t1: OFDLCK ADVISORY  WRITE -1 00:05:124 0 EOF\n"),
+	}
+	h := holders{sys: sys, proc: proc}
+	h.block(8, 16)
+	for inode := range uint64(3) {
+		h.locks(0, 5, 123+inode)
+	}
+	want := "md0 (sdb2)|mounted on /home (sdb1)|swap (sdb2)|locked by ebofs (pid 812)|locked by other (pid 900)|locked by a process"
+	if got := strings.Join(h.found, "|"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	none := holders{sys: fstest.MapFS{}, proc: fstest.MapFS{}}
+	none.block(8, 16)
+	none.locks(1, 2, 3)
+	if len(none.found) != 0 || Holders("/nonexistent") != nil {
+		t.Errorf("out of nothing: %v", none.found)
+	}
+}
