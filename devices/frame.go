@@ -1,7 +1,6 @@
 package devices
 
 import (
-	"fmt"
 	"sync/atomic"
 
 	"github.com/ncw/directio"
@@ -14,9 +13,9 @@ import (
 // References may be taken and dropped on any goroutine; who may write the
 // bytes is the users' business.
 type Frame struct {
-	refs  atomic.Int32
-	vec   [1][]byte // the bytes handed out; an array, so that Vec does not allocate
-	mem   []byte    // all of it
+	more  atomic.Int32 // references beyond the first
+	vec   [1][]byte    // the bytes handed out, nil in a free frame; an array, so that Vec does not allocate
+	mem   []byte       // all of it
 	pool  *Pool
 	shard *shard
 	slab  *slab  // nil: heap memory, not kept
@@ -33,29 +32,35 @@ func (f *Frame) Vec() Vec { return f.vec[:] }
 
 // Retain adds a reference. The caller must hold one.
 func (f *Frame) Retain() {
-	if n := f.refs.Add(1); n <= 1 {
-		panic(fmt.Sprintf("devices: retain of a released frame, refs=%d", n))
+	if f.vec[0] == nil {
+		panic("devices: retain of a released frame")
 	}
+	f.more.Add(1)
 }
 
 // Release drops a reference; the last one returns the memory to the pool.
 func (f *Frame) Release() {
-	switch n := f.refs.Add(-1); {
-	case n < 0:
-		panic(fmt.Sprintf("devices: frame released more often than retained, refs=%d", n))
-	case n == 0:
-		f.poison()
-		f.who.forget()
-		f.vec[0] = nil
-		f.pool.put(f)
+	if f.vec[0] == nil {
+		panic("devices: release of a released frame")
 	}
+	// The usual case is one reference, which needs no write to shared memory.
+	// Of several releases at once, the one that gets below zero is the last.
+	if f.more.Load() > 0 && f.more.Add(-1) >= 0 {
+		return
+	}
+	if f.more.Load() != 0 {
+		f.more.Store(0)
+	}
+	f.poison()
+	f.who.forget()
+	f.vec[0] = nil
+	f.pool.put(f)
 }
 
 // hand gives the frame its first reference and its length.
 func (f *Frame) hand(n int) {
 	f.vec[0] = f.mem[:n]
 	f.who.note()
-	f.refs.Store(1)
 }
 
 // heapAligned returns n bytes of heap memory aligned to BlockSize.

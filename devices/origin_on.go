@@ -39,7 +39,7 @@ func (p *Pool) originsLocked() string {
 		for i := range a.slabs {
 			for j := range a.slabs[i].frames {
 				f := &a.slabs[i].frames[j]
-				if f.refs.Load() == 0 {
+				if f.vec[0] == nil {
 					continue
 				}
 				if n++; n > limit {

@@ -220,6 +220,40 @@ func TestTorn(t *testing.T) {
 	}
 }
 
+// TestTornZero: zeroing and discarding tear, too, at their middle.
+func TestTornZero(t *testing.T) {
+	pool := newPool(t)
+	base := devices.NewMem(devices.MemOptions{Blocks: 8})
+	put(t, base, pool, 0, 8, 1)
+	for _, zero := range []bool{true, false} {
+		d := New(base)
+		var err error
+		if zero {
+			err = d.Zero(ctx, 1, 5)
+		} else {
+			err = d.Discard(ctx, 1, 5)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for s := range d.States(d.Now(), Policy{}) {
+			p := content(t, s, pool)
+			if !zero && p[bs] > 1 {
+				p[bs] = 9 // noise
+			}
+			got = append(got, firsts(p))
+		}
+		want := "[11111111 10000011 10011111 11100011]"
+		if !zero {
+			want = "[11111111 19000011 10011111 11100011]"
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("zero %v: states %v, want %s", zero, got, want)
+		}
+	}
+}
+
 // TestFlushCoversReturned: a Flush covers only what returned before it began.
 func TestFlushCoversReturned(t *testing.T) {
 	pool := newPool(t)

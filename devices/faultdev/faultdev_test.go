@@ -66,7 +66,8 @@ func TestFaults(t *testing.T) {
 			case "unhit":
 				return fmt.Sprintln(d.Unhit())
 			case "counts":
-				return fmt.Sprintf("%v, %d rules hit\n%v\n", d.Counts(), d.Hits(), d.Sites())
+				c := d.Counts()
+				return fmt.Sprintf("%v, %d in all, %d rules hit\n%v\n", c, c.All(), d.Hits(), d.Sites())
 			}
 			td.Fatalf(t, "unknown command")
 			return ""
