@@ -1,0 +1,170 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"ebofs/btree"
+	"ebofs/devices"
+	"ebofs/ebofs/layout"
+)
+
+// ErrNoStore is returned when there is no trace of a store on the device.
+var ErrNoStore = errors.New("no store here")
+
+// Options say how thorough a check is and what it may use. The zero value is a
+// quick check.
+type Options struct {
+	Level Level
+	// LogDevice is the device that holds the log if it is not the main one.
+	LogDevice devices.Device
+	// MemoryBytes bounds the maps of blocks and ids; default 64 MiB, at least 1
+	// MiB. One pass over the trees covers 8 blocks for every 3 bytes of four
+	// fifths of it: 570 GiB by default.
+	MemoryBytes int64
+	// Workers check objects in parallel; default: one a processor.
+	Workers int
+	// MaxProblems bounds Report.Problems; default 10000. More are counted only.
+	MaxProblems int
+	// Progress is called from time to time, never twice at once.
+	Progress func(Progress)
+	// Now is the clock for Report.Seconds; default time.Now.
+	Now func() time.Time
+}
+
+// Progress says how far a check is.
+type Progress struct {
+	Phase string // as in Report.Phases
+	Pass  int    // over the trees, from 0
+	Done  uint64 // objects looked at in this pass
+	Total uint64 // objects there are, 0: not yet known
+}
+
+// checker is one run.
+type checker struct {
+	view
+	o   Options
+	rep Report
+	out collector
+
+	pool *devices.Pool
+	main *reader
+	log  *reader // where the ring is; nil: missing
+	ld   loader
+
+	root  *layout.RootRecord
+	table []layout.ZoneEntry // nil: all zones are free
+	own   []layout.Extent    // blocks of what the root record names
+
+	configs [layout.TreeExtents + 1]*btree.Config
+
+	ids      []uint64 // bitmap of object ids seen; nil: too many
+	progress atomic.Uint64
+	broken   atomic.Bool // some tree could not be walked whole
+}
+
+// view is what is known of the store's geometry.
+type view struct {
+	sb    layout.Superblock
+	place layout.Placement
+	fixed []layout.Extent
+}
+
+// inZones reports an extent that is not wholly inside the zones, or covers a block
+// that no one may own.
+func (v *view) inZones(e layout.Extent) error {
+	b := e.Addr.Block()
+	if e.Blocks == 0 || e.Addr.Device() != 0 || b < v.place.ZoneStart || b >= v.place.ZoneEnd || e.Blocks > v.place.ZoneEnd-b {
+		return &layout.Corruption{Kind: "extent", Addr: e.Addr, Field: "blocks", Got: e.String(),
+			Want: fmt.Sprintf("within 0:%d~%d", v.place.ZoneStart, v.place.ZoneEnd-v.place.ZoneStart), Err: errRange}
+	}
+	for _, f := range v.fixed {
+		if f.Overlaps(e) {
+			return &layout.Corruption{Kind: "extent", Addr: e.Addr, Field: "blocks", Got: e.String(), Want: "outside the reserved " + f.String(), Err: errRange}
+		}
+	}
+	return nil
+}
+
+var errRange = errors.New("outside the zones")
+
+// Run checks the store on dev. An error means that it could not be checked: there
+// is no store (ErrNoStore), no superblock is sound (layout.ErrNoSuperblock), it is
+// of a format or feature this program does not know (layout.ErrNewer,
+// layout.ErrFeature), its superblocks contradict each other (layout.ErrDisagree),
+// or ctx ended. The report then holds what was found so far. Everything else is in
+// the report.
+func Run(ctx context.Context, dev devices.Device, o Options) (*Report, error) {
+	if o.MemoryBytes == 0 {
+		o.MemoryBytes = 64 << 20
+	}
+	o.MemoryBytes = max(o.MemoryBytes, 1<<20)
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.MaxProblems <= 0 {
+		o.MaxProblems = 10000
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	c := &checker{o: o, rep: Report{Level: o.Level.String(), Mode: "read-only", Problems: []Problem{}, Complete: true}}
+	c.out = collector{rep: &c.rep, max: o.MaxProblems, repairs: repairOf()}
+	c.pool = devices.NewPool(devices.PoolOptions{})
+	c.main = &reader{dev: dev, blocks: dev.Geometry().Blocks, pool: c.pool}
+	c.ld = loader{r: c.main, v: &c.view}
+	begin := o.Now()
+	err := c.run(ctx)
+	c.rep.Seconds = o.Now().Sub(begin).Seconds()
+	for _, r := range [...]*reader{c.main, c.log} {
+		if r != nil {
+			c.rep.Counts.BytesRead += r.bytes.Load()
+			c.rep.Counts.Retried += r.retried.Load()
+		}
+		if c.log == c.main {
+			break
+		}
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return &c.rep, errors.Join(err, c.pool.Close())
+}
+
+func (c *checker) run(ctx context.Context) error {
+	for _, step := range [...]struct {
+		name string
+		do   func(context.Context, *Phase) error
+	}{{"labels, superblocks", c.checkSupers}, {"log", c.checkLog}, {"root", c.checkRoot}} {
+		ph := c.out.begin(step.name)
+		c.tell(step.name, 0)
+		err := step.do(ctx, ph)
+		c.out.end()
+		if err != nil {
+			return err
+		}
+	}
+	if c.o.Level == Quick || c.root == nil {
+		return nil
+	}
+	for k := layout.TreeCollections; k <= layout.TreeExtents; k++ {
+		c.configs[k] = config(k, c.sb.FSID)
+	}
+	return c.checkTrees(ctx)
+}
+
+// tell reports progress.
+func (c *checker) tell(phase string, pass int) {
+	if c.o.Progress == nil {
+		return
+	}
+	p := Progress{Phase: phase, Pass: pass, Done: c.progress.Load()}
+	if c.root != nil {
+		p.Total = c.root.Counters.Objects
+	}
+	c.o.Progress(p)
+}

@@ -1,0 +1,45 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"ebofs/ebofs/wal"
+)
+
+// checkLog scans the ring and counts what the next mount will replay.
+func (c *checker) checkLog(ctx context.Context, ph *Phase) error {
+	if c.log == nil || len(c.sb.Rings) == 0 {
+		ph.Note = "not checked"
+		return nil
+	}
+	ring := c.sb.Rings[0]
+	cfg := wal.Config{Start: ring.Start.Block(), Blocks: ring.Blocks, FSID: c.sb.FSID, Incarnation: ring.Incarnation}
+	problem := func(block uint64, expected, found string) {
+		c.out.add(Problem{Code: LogDamage, Where: "log", Device: ring.Start.Device(), Address: block, Expected: expected, Found: found})
+	}
+	res, err := wal.Scan(ctx, c.log.dev, cfg, wal.Pos{Block: ring.TailBlock, Seq: ring.TailSeq}, func(r wal.Record) error {
+		c.rep.Counts.LogRecords++
+		return nil
+	})
+	c.log.bytes.Add(res.Bytes)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, wal.ErrUnsupported):
+		return fmt.Errorf("log: %w", err)
+	case err != nil:
+		c.rep.Complete = false
+		problem(ring.Start.Block(), "a readable log", err.Error())
+	case res.Damage != nil:
+		problem(uint64(res.Damage.Block), res.Damage.Want, fmt.Sprintf("%s %d: %s", res.Damage.Kind, res.Damage.Seq, res.Damage.Got))
+	}
+	switch n := c.rep.Counts.LogRecords; {
+	case n == 0:
+		ph.Note = "nothing to replay"
+	default:
+		ph.Note = fmt.Sprintf("%d records to replay", n)
+	}
+	return nil
+}

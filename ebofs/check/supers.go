@@ -1,0 +1,204 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"ebofs/ebofs/layout"
+)
+
+// slotNames are the superblock slots in the order of layout.SlotBlocks.
+var slotNames = [4]string{"superblock H0", "superblock H1", "superblock Z0", "superblock Z1"}
+
+// labelRead is what was found where a label should be.
+type labelRead struct {
+	block uint64
+	label layout.Label
+	err   error
+}
+
+// found is what labels and slots of a device say.
+type found struct {
+	labels []labelRead
+	slots  []layout.Candidate
+	sb     *layout.Superblock
+}
+
+// find reads the labels and slots of a device and picks the newest superblock.
+func find(ctx context.Context, r *reader) (found, error) {
+	var f found
+	if r.blocks < layout.MinLogDeviceBytes/layout.BlockSize {
+		return f, fmt.Errorf("device of %d blocks: %w", r.blocks, ErrNoStore)
+	}
+	slots := layout.SlotBlocks(r.blocks)
+	trace := false
+	for _, b := range layout.LabelBlocks(r.blocks) {
+		l := labelRead{block: b}
+		var p []byte
+		if p, l.err = r.read(ctx, b, 1, nil); l.err == nil {
+			if l.label, l.err = layout.DecodeLabel(p); l.err == nil && l.label.Self != b {
+				l.err = fmt.Errorf("label of block %d: %w", l.label.Self, layout.ErrMisplaced)
+			}
+		}
+		if l.err == nil && !trace { // the store may be shorter than the device
+			trace = true
+			slots = l.label.Slots
+		}
+		f.labels = append(f.labels, l)
+	}
+	if ctx.Err() != nil {
+		return f, ctx.Err()
+	}
+	f.slots = readSlots(ctx, r, slots)
+	best, err := layout.Best(f.slots)
+	if err == nil && slots != layout.SlotBlocks(best.Blocks) {
+		f.slots = readSlots(ctx, r, layout.SlotBlocks(best.Blocks))
+		best, err = layout.Best(f.slots)
+	}
+	if err != nil {
+		if errors.Is(err, layout.ErrNoSuperblock) && !trace && !errors.Is(err, layout.ErrBadCRC) && !errors.Is(err, layout.ErrTorn) {
+			err = fmt.Errorf("neither label nor superblock: %w", ErrNoStore)
+		}
+		return f, err
+	}
+	f.sb = best
+	return f, nil
+}
+
+func readSlots(ctx context.Context, r *reader, blocks [4]uint64) []layout.Candidate {
+	cs := make([]layout.Candidate, len(blocks))
+	for i, b := range blocks {
+		cs[i].Addr = layout.MakeAddr(0, b)
+		cs[i].Data, cs[i].Err = r.read(ctx, b, 1, func(p []byte) error {
+			_, err := layout.DecodeSuperblock(p)
+			return err
+		})
+		if cs[i].Err != nil && cs[i].Data == nil {
+			// The decoder's verdict is wanted, not that of the read.
+			cs[i].Data, cs[i].Err = r.read(ctx, b, 1, nil)
+		}
+	}
+	return cs
+}
+
+// checkSupers finds the store and compares labels and slots with each other.
+func (c *checker) checkSupers(ctx context.Context, ph *Phase) error {
+	f, err := find(ctx, c.main)
+	if err != nil {
+		return err
+	}
+	if f.sb.Flags&layout.SuperFormatting != 0 {
+		return fmt.Errorf("mkfs did not finish: %w", ErrNoStore)
+	}
+	if f.sb.Index != 0 || f.sb.Role != layout.RoleMain {
+		return fmt.Errorf("this is the %v device of store %v, check its main device: %w", f.sb.Role, f.sb.FSID, ErrNoStore)
+	}
+	c.sb = *f.sb
+	c.place = c.sb.Placement()
+	c.fixed = c.place.Fixed()
+	c.rep.Store, c.rep.Label = c.sb.FSID.String(), c.sb.Text
+	c.rep.Epoch, c.rep.Clean = c.sb.Epoch, c.sb.Clean()
+	if c.main.blocks < c.sb.Blocks {
+		c.out.add(Problem{Code: DeviceShort, Where: "device", Expected: fmt.Sprintf("%d blocks", c.sb.Blocks), Found: fmt.Sprintf("%d blocks", c.main.blocks)})
+	}
+	c.checkLabels(&f, &c.sb, 0)
+	c.checkSlots(&f, &c.sb, 0)
+	return c.findLog(ctx)
+}
+
+// checkLabels reports labels that are damaged or name another device.
+func (c *checker) checkLabels(f *found, sb *layout.Superblock, dev uint8) {
+	for _, b := range layout.LabelBlocks(sb.Blocks) {
+		where := "label"
+		if b > 0 {
+			where = "label copy"
+		}
+		var l *labelRead
+		for i := range f.labels {
+			if f.labels[i].block == b {
+				l = &f.labels[i]
+			}
+		}
+		switch {
+		case l == nil: // beyond the end of a device that was cut
+		case l.err != nil:
+			c.out.add(Problem{Code: LabelBad, Where: where, Device: dev, Address: b, Blocks: 1, Expected: "a label", Found: l.err.Error()})
+		case l.label.FSID != sb.FSID || l.label.DeviceUUID != sb.DeviceUUID || l.label.Index != sb.Index:
+			c.out.add(Problem{Code: LabelOther, Where: where, Device: dev, Address: b, Blocks: 1,
+				Expected: fmt.Sprintf("device %d (%v) of store %v", sb.Index, sb.DeviceUUID, sb.FSID),
+				Found:    fmt.Sprintf("device %d (%v) of store %v", l.label.Index, l.label.DeviceUUID, l.label.FSID)})
+		case l.label.Slots != layout.SlotBlocks(sb.Blocks) || l.label.Blocks != sb.Blocks:
+			c.out.add(Problem{Code: LabelBad, Where: where, Device: dev, Address: b, Blocks: 1,
+				Expected: fmt.Sprintf("%d blocks", sb.Blocks), Found: fmt.Sprintf("%d blocks", l.label.Blocks)})
+		}
+	}
+}
+
+// checkSlots reports slots that do not hold what they must: the newest generation
+// in the slots of its parity and the one before in the others. A crash while a
+// superblock was written leaves one slot of a pair torn or old and the other sound;
+// as long as the store has not been closed since, that is no problem.
+func (c *checker) checkSlots(f *found, sb *layout.Superblock, dev uint8) {
+	want := func(i int) uint64 {
+		if uint64(i%2) == sb.Generation%2 {
+			return sb.Generation
+		}
+		return sb.Generation - 1
+	}
+	holds := func(i int) bool { return f.slots[i].Err == nil && f.slots[i].Super.Generation == want(i) }
+	for i := range f.slots {
+		s := &f.slots[i]
+		var x *layout.Corruption
+		damaged := s.Err != nil && errors.As(s.Err, &x)
+		switch {
+		case holds(i):
+		case dev != 0 && s.Err == nil: // written once, to all slots
+		case want(i) == 0 && damaged: // never written
+		case !sb.Clean() && holds((i+2)%4) && (damaged || s.Err == nil && s.Super.Generation < want(i)):
+		default:
+			p := Problem{Code: SuperBad, Where: slotNames[i], Device: dev, Address: s.Addr.Block(), Blocks: 1, Expected: fmt.Sprintf("generation %d", want(i))}
+			if p.Found = fmt.Sprintf("generation %d", s.Super.Generation); s.Err != nil {
+				p.Found = s.Err.Error()
+			}
+			c.out.add(p)
+		}
+	}
+}
+
+// findLog decides which device holds the ring.
+func (c *checker) findLog(ctx context.Context) error {
+	if len(c.sb.Rings) == 0 || c.sb.Rings[0].Start.Device() == 0 {
+		c.log = c.main
+		return nil
+	}
+	idx := c.sb.Rings[0].Start.Device()
+	want := c.sb.Devices[idx]
+	missing := func(found string) {
+		c.rep.Complete = false
+		c.out.add(Problem{Code: LogMissing, Where: "log device", Device: idx, Expected: "device " + want.UUID.String(), Found: found})
+	}
+	if c.o.LogDevice == nil {
+		missing("none given")
+		return nil
+	}
+	r := &reader{dev: c.o.LogDevice, blocks: c.o.LogDevice.Geometry().Blocks, pool: c.pool}
+	f, err := find(ctx, r)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		missing(err.Error())
+		return nil
+	case f.sb.FSID != c.sb.FSID || f.sb.DeviceUUID != want.UUID || f.sb.Index != idx:
+		c.rep.Complete = false
+		c.out.add(Problem{Code: SuperOther, Where: "log device", Device: idx,
+			Expected: fmt.Sprintf("device %d (%v) of store %v", idx, want.UUID, c.sb.FSID),
+			Found:    fmt.Sprintf("device %d (%v) of store %v", f.sb.Index, f.sb.DeviceUUID, f.sb.FSID)})
+		return nil
+	}
+	c.log = r
+	c.checkLabels(&f, f.sb, idx)
+	c.checkSlots(&f, f.sb, idx)
+	return nil
+}
