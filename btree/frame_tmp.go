@@ -1,0 +1,5 @@
+package btree
+
+type frame struct{}
+
+func (f *frame) unpin() {}

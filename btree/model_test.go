@@ -1,0 +1,318 @@
+package btree
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+var bg = context.Background()
+
+// modelConfigs are tree kinds with tiny pages, so that little data makes deep trees.
+var modelConfigs = []*Config{
+	{Name: "var", Kind: 1, FSID: 7, LeafBytes: 4096, InnerBytes: 4096},
+	{Name: "inline", Kind: 2, LeafBytes: 4096, InnerBytes: 4096, InlineBytes: 600, OverflowBytes: 300},
+	{Name: "set", Kind: 3, Set: true, LeafBytes: 4096, InnerBytes: 4096, InlineBytes: 512},
+	{Name: "u64", Kind: 4, Cmp: Uint64, FixedKey: 8, FixedVal: 24, LeafBytes: 4096, InnerBytes: 4096},
+	{Name: "u64var", Kind: 5, FixedKey: 8, LeafBytes: 4096, InnerBytes: 4096, InlineBytes: 256, OverflowBytes: 200},
+	{Name: "fixed20", Kind: 6, FixedKey: 20, Set: true, LeafBytes: 4096, InnerBytes: 4096},
+	{Name: "varfix", Kind: 7, FixedVal: 100, LeafBytes: 8192, InnerBytes: 4096},
+}
+
+// bigKeys makes keys long, so that inner nodes hold few children.
+func modelKey(cfg *Config, n uint64, long int) []byte {
+	switch {
+	case cfg.FixedKey == 8:
+		return binary.BigEndian.AppendUint64(nil, n)
+	case cfg.FixedKey != 0:
+		k := make([]byte, cfg.FixedKey)
+		copy(k, fmt.Sprintf("%019d", n))
+		return k
+	}
+	k := fmt.Appendf(nil, "key/%05d", n)
+	if n%7 == 0 {
+		k = append(k, bytes.Repeat([]byte{'x'}, long)...)
+	}
+	return k
+}
+
+func modelVal(cfg *Config, n uint64) []byte {
+	switch {
+	case cfg.Set:
+		return nil
+	case cfg.FixedVal != 0:
+		v := make([]byte, cfg.FixedVal)
+		binary.LittleEndian.PutUint64(v, n)
+		return v
+	}
+	return bytes.Repeat(fmt.Appendf(nil, "%d.", n), int(n%97))
+}
+
+// model is a tree, its store, and what it should hold.
+type model struct {
+	t     *Tree
+	s     *MemStore
+	cfg   *Config
+	want  map[string]string
+	root  Root // reconciled, not published
+	ready bool
+}
+
+func newModel(cfg *Config) *model {
+	s := NewMemStore()
+	if err := cfg.Validate(); err != nil {
+		panic(err)
+	}
+	return &model{t: New(cfg, s, Owner{ID: 5}, Root{}), s: s, cfg: cfg, want: map[string]string{}}
+}
+
+func (m *model) put(k, v []byte) { m.t.Put(k, v); m.want[string(k)] = string(v) }
+func (m *model) del(k []byte)    { m.t.Delete(k); delete(m.want, string(k)) }
+func (m *model) delRange(lo, hi []byte) {
+	m.t.DeleteRange(lo, hi)
+	for k := range m.want {
+		if k >= string(lo) && (hi == nil || k < string(hi)) {
+			delete(m.want, k)
+		}
+	}
+}
+
+func (m *model) sorted() []string {
+	keys := make([]string, 0, len(m.want))
+	for k := range m.want {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+type fataler interface {
+	Fatalf(string, ...any)
+	Helper()
+}
+
+func (m *model) freeze() {
+	if !m.t.Frozen() {
+		m.t.Freeze()
+	}
+}
+
+func (m *model) reconcile(t fataler) {
+	t.Helper()
+	if m.ready {
+		return
+	}
+	m.s.NextEpoch()
+	root, err := m.t.Reconcile(bg, m.s)
+	if err != nil {
+		t.Fatalf("reconcile: %v", err)
+	}
+	m.root, m.ready = root, true
+}
+
+// publish makes the reconciled root live; the pages it replaced are gone.
+func (m *model) publish(t fataler) {
+	t.Helper()
+	if !m.ready {
+		return
+	}
+	enc := m.root.Append(nil)
+	dec, rest, err := DecodeRoot(enc)
+	if err != nil || len(rest) != 0 {
+		t.Fatalf("root %+v does not decode: %v, %d left", m.root, err, len(rest))
+	}
+	m.t.Publish(dec)
+	m.ready = false
+	m.s.Settle()
+	m.account(t)
+}
+
+// account checks the store's books and the tree's structure.
+func (m *model) account(t fataler) {
+	t.Helper()
+	if err := m.s.Check(); err != nil {
+		t.Fatalf("%v", err)
+	}
+	root := m.t.Root()
+	own := m.t.Owner()
+	nodes, blobs := 0, 0
+	items, size := uint64(0), uint64(0)
+	err := Walk(bg, m.s, m.cfg, &own, root, Visitor{
+		Node: func(n *Node) error {
+			if n.Page != nil {
+				nodes++
+			}
+			return nil
+		},
+		Item: func(k, v []byte, ext []BlobExtent) error {
+			items++
+			size += uint64(len(k) + len(v))
+			for _, e := range ext {
+				size += uint64(e.Bytes)
+			}
+			blobs += len(ext)
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatalf("walk: %v", err)
+	}
+	if root.Count != items || root.Bytes != size {
+		t.Fatalf("root says %d items %d bytes, there are %d, %d", root.Count, root.Bytes, items, size)
+	}
+	if n, b := m.s.Len(); n != nodes || b != blobs {
+		t.Fatalf("live %d nodes %d runs, reachable %d, %d", n, b, nodes, blobs)
+	}
+}
+
+// check compares all ways to read with the model.
+func (m *model) check(t fataler, lo, hi []byte) {
+	t.Helper()
+	keys := m.sorted()
+	i, _ := slices.BinarySearch(keys, string(lo))
+	j := len(keys)
+	if hi != nil {
+		j, _ = slices.BinarySearch(keys, string(hi))
+	}
+	part := keys[i:max(i, j)]
+	at := 0
+	err := m.t.Iter(bg, lo, hi, func(k, v []byte) bool {
+		if at == len(part) || part[at] != string(k) || m.want[part[at]] != string(v) {
+			t.Fatalf("iter %q..%q: item %d is %q=%.40q, want %v", lo, hi, at, k, v, part[at:min(at+1, len(part))])
+		}
+		at++
+		return true
+	})
+	if err != nil || at != len(part) {
+		t.Fatalf("iter %q..%q: %d of %d keys, %v", lo, hi, at, len(part), err)
+	}
+	c := m.t.Cursor(lo, hi, true)
+	for c.Next(bg) {
+		at--
+		if at < 0 || part[at] != string(c.Key()) || m.want[part[at]] != string(c.Value()) {
+			t.Fatalf("reverse %q..%q: item %d is %q=%.40q, want %v", lo, hi, at, c.Key(), c.Value(), part[max(at, 0):max(at+1, 0)])
+		}
+	}
+	if c.Err() != nil || at != 0 {
+		t.Fatalf("reverse %q..%q: %d keys missing, %v", lo, hi, at, c.Err())
+	}
+	c.Close()
+}
+
+func (m *model) get(t fataler, k []byte) {
+	t.Helper()
+	want, has := m.want[string(k)]
+	v, ok, err := m.t.Get(bg, k, nil)
+	if err != nil || ok != has || string(v) != want {
+		t.Fatalf("get %q = %.40q, %v, %v, want %.40q, %v", k, v, ok, err, want, has)
+	}
+	if ok, err := m.t.Has(bg, k); ok != has || err != nil {
+		t.Fatalf("has %q = %v, %v, want %v", k, ok, err, has)
+	}
+	if v, ok, known := m.t.GetResident(k, nil); known && (ok != has || string(v) != want) {
+		t.Fatalf("resident %q = %.40q, %v, want %.40q, %v", k, v, ok, want, has)
+	}
+}
+
+// TestModel runs random operations against a map, with the steps of a
+// checkpoint anywhere in between.
+func TestModel(t *testing.T) {
+	for _, cfg := range modelConfigs {
+		t.Run(cfg.Name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				m := newModel(cfg)
+				space := rapid.SampledFrom([]uint64{40, 600, 3000}).Draw(t, "space")
+				long := rapid.SampledFrom([]int{0, 30, 900}).Draw(t, "long")
+				if cfg.Name == "inline" || cfg.Name == "u64var" {
+					long = min(long, 30)
+				}
+				key := rapid.Uint64Range(0, space)
+				drawKey := func(what string) []byte { return modelKey(cfg, key.Draw(t, what), long) }
+				bounds := func() (lo, hi []byte) {
+					if rapid.IntRange(0, 7).Draw(t, "lo?") > 0 {
+						lo = drawKey("lo")
+					}
+					if rapid.IntRange(0, 7).Draw(t, "hi?") > 0 {
+						hi = drawKey("hi")
+					}
+					return lo, hi
+				}
+				t.Repeat(map[string]func(*rapid.T){
+					"puts": func(t *rapid.T) {
+						start, n := key.Draw(t, "start"), rapid.IntRange(1, 400).Draw(t, "n")
+						step := rapid.SampledFrom([]uint64{1, 1, 7, 31}).Draw(t, "step")
+						seed := rapid.Uint64().Draw(t, "seed")
+						for i := range uint64(n) {
+							m.put(modelKey(cfg, (start+i*step)%space, long), modelVal(cfg, seed+i))
+						}
+					},
+					"put":    func(t *rapid.T) { m.put(drawKey("key"), modelVal(cfg, rapid.Uint64().Draw(t, "val"))) },
+					"delete": func(t *rapid.T) { m.del(drawKey("key")) },
+					"deletes": func(t *rapid.T) {
+						start, n := key.Draw(t, "start"), rapid.IntRange(1, 300).Draw(t, "n")
+						for i := range uint64(n) {
+							m.del(modelKey(cfg, (start+i)%space, long))
+						}
+					},
+					"range": func(t *rapid.T) {
+						lo, hi := bounds()
+						if rapid.IntRange(0, 3).Draw(t, "narrow") > 0 {
+							n := key.Draw(t, "at")
+							lo, hi = modelKey(cfg, n, 0), modelKey(cfg, n+20, 0)
+						}
+						m.delRange(lo, hi)
+					},
+					"ranges": func(t *rapid.T) {
+						n := key.Draw(t, "at")
+						for i := range uint64(150) {
+							m.delRange(modelKey(cfg, n+3*i, 0), modelKey(cfg, n+3*i+1, 0))
+						}
+					},
+					"batch": func(t *rapid.T) {
+						var b Batch
+						k, v := drawKey("key"), modelVal(cfg, rapid.Uint64().Draw(t, "val"))
+						d := drawKey("deleted")
+						b.Put(k, v)
+						b.Delete(d)
+						m.t.Apply(&b)
+						m.want[string(k)] = string(v)
+						delete(m.want, string(d))
+					},
+					"freeze":    func(t *rapid.T) { m.freeze() },
+					"reconcile": func(t *rapid.T) { m.freeze(); m.reconcile(t) },
+					"publish":   func(t *rapid.T) { m.publish(t) },
+					"checkpoint": func(t *rapid.T) {
+						m.publish(t)
+						m.freeze()
+						m.reconcile(t)
+						m.publish(t)
+					},
+					"get":  func(t *rapid.T) { m.get(t, drawKey("key")) },
+					"iter": func(t *rapid.T) { lo, hi := bounds(); m.check(t, lo, hi) },
+					"":     func(t *rapid.T) {},
+				})
+				m.check(t, nil, nil)
+				m.publish(t)
+				m.freeze()
+				m.reconcile(t)
+				m.publish(t)
+				m.check(t, nil, nil)
+				m.delRange(nil, nil)
+				m.freeze()
+				m.reconcile(t)
+				m.publish(t)
+				m.freeze()
+				m.reconcile(t)
+				m.publish(t)
+				if n, b := m.s.Len(); n != 0 || b != 0 || m.t.Root().Kind != RootEmpty {
+					t.Fatalf("emptied tree keeps %d nodes, %d runs, root %+v", n, b, m.t.Root())
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,101 @@
+package btree
+
+import (
+	"context"
+	"fmt"
+)
+
+// leafOf returns the leaf of root that may hold key: an inline page (page is
+// nil) or a pinned one.
+func (t *Tree) leafOf(ctx context.Context, root *Root, key []byte) (in body, page *Page, err error) {
+	if root.Kind == RootInline {
+		in, err = openInlineOf(t.cfg, root.Inline)
+		return in, nil, err
+	}
+	p := root.Ptr
+	for {
+		page, err = t.ld.Load(ctx, t.cfg, &t.own, p)
+		if err != nil {
+			return body{}, nil, fmt.Errorf("tree %q level %d: %w", t.cfg.Name, p.Level, err)
+		}
+		if !page.inner {
+			return body{}, page, nil
+		}
+		p = page.child(page.childOf(key)).ptr
+		page.Release()
+	}
+}
+
+func (t *Tree) getPages(ctx context.Context, root *Root, key, dst []byte) ([]byte, bool, error) {
+	in, page, err := t.leafOf(ctx, root, key)
+	if err != nil {
+		return dst, false, err
+	}
+	b := &in
+	if page != nil {
+		defer page.Release()
+		b = &page.body
+	}
+	i, found := b.search(key)
+	if !found {
+		return dst, false, nil
+	}
+	val, over := b.value(i)
+	if !over {
+		return append(dst, val...), true, nil
+	}
+	dst, err = appendBlob(ctx, t.ld, val, dst)
+	return dst, err == nil, err
+}
+
+func (t *Tree) hasPages(ctx context.Context, root *Root, key []byte) (bool, error) {
+	in, page, err := t.leafOf(ctx, root, key)
+	if err != nil {
+		return false, err
+	}
+	if page == nil {
+		_, found := in.search(key)
+		return found, nil
+	}
+	_, found := page.search(key)
+	page.Release()
+	return found, nil
+}
+
+// getResident is getPages without I/O.
+func (t *Tree) getResident(root *Root, key, dst []byte) (val []byte, ok, known bool) {
+	if root.Kind == RootInline {
+		in, err := openInlineOf(t.cfg, root.Inline)
+		if err != nil {
+			return dst, false, false
+		}
+		return residentValue(&in, key, dst)
+	}
+	p := root.Ptr
+	for {
+		page := t.ld.Resident(p)
+		if page == nil {
+			return dst, false, false
+		}
+		if !page.inner {
+			val, ok, known = residentValue(&page.body, key, dst)
+			page.Release()
+			return val, ok, known
+		}
+		p = page.child(page.childOf(key)).ptr
+		page.Release()
+	}
+}
+
+// residentValue looks key up in a leaf; an overflow value is not known.
+func residentValue(b *body, key, dst []byte) (val []byte, ok, known bool) {
+	i, found := b.search(key)
+	if !found {
+		return dst, false, true
+	}
+	v, over := b.value(i)
+	if over {
+		return dst, false, false
+	}
+	return append(dst, v...), true, true
+}
