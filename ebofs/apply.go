@@ -1,0 +1,285 @@
+package ebofs
+
+import (
+	"ebofs/btree"
+	"ebofs/ebofs/layout"
+)
+
+// apply makes one resolved change readable. It cannot fail and does no I/O:
+// everything that can go wrong was decided before. epoch is the open epoch, or
+// during replay the one being rebuilt.
+//
+// The gate is held for reading, so the open epoch stays open; the queue of the
+// change's collection is held, so changes of one object come in order.
+func (s *Store) apply(c *change, epoch uint64) {
+	switch {
+	case c.code.onColl():
+		s.applyColl(c)
+	case c.code == opRename:
+		s.applyRename(c, epoch)
+	default:
+		o := c.o
+		o.mu.Lock()
+		if o.loading {
+			s.deferLocked(o, c, epoch)
+		} else {
+			s.applyLocked(o, c, epoch)
+		}
+		o.mu.Unlock()
+	}
+}
+
+// deferLocked leaves a creating change with a stub until its load ends.
+func (s *Store) deferLocked(o *onode, c *change, epoch uint64) {
+	if n := len(o.stubAt); n == 0 || o.stubAt[n-1] != epoch {
+		s.dirty.add(o, epoch)
+	}
+	o.stub = append(o.stub, *c)
+	o.stubAt = append(o.stubAt, epoch)
+}
+
+// resolveLocked ends a load: the waiting changes are applied to what was found.
+func (s *Store) resolveLocked(o *onode) {
+	for i := range o.stub {
+		if e := o.stubAt[i]; o.epoch != e {
+			if o.epoch != 0 {
+				s.freezeLocked(o)
+			}
+			o.epoch = e // listed as dirty when the change was deferred
+		}
+		s.applyLocked(o, &o.stub[i], o.stubAt[i])
+	}
+	o.stub, o.stubAt = nil, nil
+}
+
+// applyLocked changes the body of a loaded object; o.mu is held for writing.
+func (s *Store) applyLocked(o *onode, c *change, epoch uint64) {
+	b := o.cur
+	if b == nil && !c.code.creates() {
+		return // the queue refused this; a log that says so changes nothing
+	}
+	s.touchLocked(o, epoch)
+	if b == nil {
+		b = s.createLocked(o, c.id, epoch)
+	}
+	switch c.code {
+	case opTouch:
+	case opWrite:
+		if len(c.data) == 0 {
+			break // creates, extends nothing
+		}
+		b.over.write(c.off, c.data, epoch)
+		b.size = max(b.size, c.off+uint64(len(c.data)))
+	case opPlace:
+		s.placeLocked(b, c, epoch)
+	case opZero:
+		s.zeroLocked(b, c.off, c.n, epoch)
+		if c.n > 0 {
+			b.size = max(b.size, c.off+c.n)
+		}
+	case opTruncate:
+		if c.off < b.size {
+			s.zeroLocked(b, c.off, b.size-c.off, epoch)
+		}
+		b.size = c.off
+	case opRemove:
+		s.removeLocked(o, epoch)
+	case opSetAttrs:
+		t := s.treeOf(&b.attrs, s.cfg.attrs, o, b)
+		for i := range c.pairs {
+			t.Put([]byte(c.pairs[i].key), c.pairs[i].value)
+		}
+	case opRmAttrs:
+		if b.attrs == nil {
+			break
+		}
+		if len(c.pairs) == 0 {
+			b.attrs.DeleteRange(nil, nil)
+		}
+		for i := range c.pairs {
+			b.attrs.Delete([]byte(c.pairs[i].key))
+		}
+	case opOmapSet:
+		t := s.treeOf(&b.omap, s.cfg.omap, o, b)
+		var batch btree.Batch
+		for i := range c.pairs {
+			batch.Put([]byte(c.pairs[i].key), c.pairs[i].value)
+		}
+		t.Apply(&batch)
+	case opOmapRm:
+		for i := range c.pairs {
+			if b.omap != nil {
+				b.omap.Delete([]byte(c.pairs[i].key))
+			}
+		}
+	case opOmapRange:
+		if b.omap != nil && (c.pairs[1].key == "" || c.pairs[0].key < c.pairs[1].key) {
+			b.omap.DeleteRange(bound(c.pairs[0].key), bound(c.pairs[1].key))
+		}
+	case opOmapClear:
+		if b.omap != nil {
+			b.omap.DeleteRange(nil, nil)
+		}
+		b.header = nil
+	case opOmapHead:
+		b.header = append([]byte(nil), c.data...)
+	case opHint:
+		b.hintSize, b.hintIO, b.flags = c.off, c.n, c.flags
+	}
+}
+
+// createLocked gives o a fresh body and makes its key listable.
+func (s *Store) createLocked(o *onode, id, epoch uint64) *body {
+	b := &body{id: id}
+	b.home.Store(o)
+	o.cur = b
+	s.markLocked(o, epoch)
+	s.objectCount.Add(1)
+	return b
+}
+
+// markLocked puts o's key into the object tree with an empty value: the onode
+// in RAM is the truth until the checkpoint encodes it.
+func (s *Store) markLocked(o *onode, epoch uint64) {
+	if epoch == s.epoch {
+		s.objects.Put([]byte(o.key), nil)
+	} else {
+		s.objects.PutFrozen([]byte(o.key), nil)
+	}
+}
+
+// treeOf returns the body's tree at slot, made empty if there is none.
+func (s *Store) treeOf(slot **btree.Tree, cfg *btree.Config, o *onode, b *body) *btree.Tree {
+	if *slot == nil {
+		*slot = btree.New(cfg, s.pages, ownerOf(o.key, b.id), btree.Root{})
+	}
+	return *slot
+}
+
+// ownerOf is what the headers of an object's own nodes say of it.
+func ownerOf(key string, id uint64) btree.Owner {
+	own := btree.Owner{ID: id}
+	copy(own.Key[:], key)
+	return own
+}
+
+// placeLocked points whole blocks at fresh stripes.
+func (s *Store) placeLocked(b *body, c *change, epoch uint64) {
+	blk := c.off >> blockShift
+	b.over.cut(c.off, c.off+c.n)
+	for _, run := range c.place {
+		for i, crc := range run.crc {
+			s.placeBlock(b, blk, run.addr+layout.Addr(i), crc, epoch)
+			blk++
+		}
+	}
+	b.size = max(b.size, c.off+c.n)
+}
+
+func (s *Store) placeBlock(b *body, blk uint64, addr layout.Addr, crc uint32, epoch uint64) {
+	if dead := b.over.place(blk, addr, crc, epoch); dead != 0 {
+		s.dirty.addDead(dead, epoch)
+	}
+}
+
+var zeroBlock [blockSize]byte
+
+// zeroLocked makes [off, off+n) read as zeros without reading anything: whole
+// blocks become holes, the edges journaled zeros. Nothing beyond the present
+// size needs doing, since bytes behind the end are always zero.
+func (s *Store) zeroLocked(b *body, off, n, epoch uint64) {
+	end := min(off+n, b.size)
+	if n == 0 || off >= end {
+		return
+	}
+	if end == b.size {
+		end = blocksOf(end) << blockShift // the rest of the last block is zero already
+	}
+	first, last := blocksOf(off), end>>blockShift // whole blocks [first, last)
+	if first > last {                             // inside one block
+		b.over.write(off, zeroBlock[:end-off], epoch)
+		return
+	}
+	if edge := first<<blockShift - off; edge > 0 {
+		b.over.write(off, zeroBlock[:edge], epoch)
+	}
+	if edge := end - last<<blockShift; edge > 0 {
+		b.over.write(last<<blockShift, zeroBlock[:edge], epoch)
+	}
+	if first < last {
+		b.over.cut(first<<blockShift, last<<blockShift)
+		s.punchLocked(b, first, last, epoch)
+	}
+}
+
+// punchLocked makes blocks [first, last) holes.
+func (s *Store) punchLocked(b *body, first, last, epoch uint64) {
+	const n = layout.ChunkBlocks
+	head := min(last, (first+n-1)/n*n) // [first, head) lies in a chunk that keeps other blocks
+	if first == 0 {
+		head = min(last, n) // block 0 may be inline, which only an edit hides
+	}
+	tail := max(head, last/n*n)
+	for blk := first; blk < head; blk++ {
+		s.placeBlock(b, blk, 0, 0, epoch)
+	}
+	for blk := tail; blk < last; blk++ {
+		s.placeBlock(b, blk, 0, 0, epoch)
+	}
+	lo, hi := head/n, tail/n // whole chunks
+	if lo >= hi {
+		return
+	}
+	for k, e := range b.over.edits {
+		if k >= lo && k < hi {
+			e.each(epoch, func(a layout.Addr) { s.dirty.addDead(a, epoch) })
+			delete(b.over.edits, k)
+		}
+	}
+	if b.extents != nil {
+		b.extents.DeleteRange(chunkKey(lo), chunkKey(hi))
+	}
+}
+
+// chunkKey is the key of a chunk in an extents tree: its index, big-endian.
+func chunkKey(k uint64) []byte {
+	return []byte{byte(k >> 56), byte(k >> 48), byte(k >> 40), byte(k >> 32), byte(k >> 24), byte(k >> 16), byte(k >> 8), byte(k)}
+}
+
+// removeLocked ends the object. What a checkpoint has written of it, or is
+// about to write, goes to the list the next checkpoint frees.
+func (s *Store) removeLocked(o *onode, epoch uint64) {
+	b := o.cur
+	o.cur = nil
+	b.home.Store(nil)
+	for _, e := range b.over.edits {
+		e.each(epoch, func(a layout.Addr) { s.dirty.addDead(a, epoch) })
+	}
+	if b.saved {
+		s.dirty.addRemoved(b, epoch)
+	}
+	s.objects.Delete([]byte(o.key))
+	s.objectCount.Add(-1)
+}
+
+// applyRename moves the body from one key to another. Both are loaded.
+func (s *Store) applyRename(c *change, epoch uint64) {
+	from, to := c.o, c.dst
+	a, b := from, to
+	if b.key < a.key {
+		a, b = b, a
+	}
+	a.mu.Lock()
+	b.mu.Lock()
+	defer a.mu.Unlock()
+	defer b.mu.Unlock()
+	if from.cur == nil || to.cur != nil {
+		return
+	}
+	s.touchLocked(from, epoch)
+	s.touchLocked(to, epoch)
+	to.cur, from.cur = from.cur, nil
+	to.cur.home.Store(to)
+	s.objects.Delete([]byte(from.key))
+	s.objects.Put([]byte(to.key), nil)
+}

@@ -1,0 +1,138 @@
+package ebofs
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// start runs the background work of a writable store: the checkpointer and the
+// finisher. An inline store has none.
+func (s *Store) start() {
+	if s.opt.Inline {
+		return
+	}
+	s.bg.Go(s.checkpointer)
+	s.fin.start()
+}
+
+// stopBackground ends the checkpointer; the finisher goes on until Close has
+// told everybody.
+func (s *Store) stopBackground() {
+	if s.opt.Inline {
+		return
+	}
+	close(s.done)
+	s.bg.Wait()
+}
+
+// checkpointer takes checkpoints when a budget asks for one and when changes
+// have waited for long enough, and ends grace periods that readers held up.
+func (s *Store) checkpointer() {
+	ctx := context.Background()
+	tick := time.NewTicker(s.opt.CheckpointInterval / 4)
+	defer tick.Stop()
+	last := time.Now()
+	var soon, again <-chan time.Time // to end a grace period; to go on with trash
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-s.wake:
+			if half, _ := s.load(0); !half {
+				continue
+			}
+		case <-soon:
+			soon = nil
+			s.ckptMu.Lock()
+			done := s.tryRelease()
+			s.ckptMu.Unlock()
+			if !done {
+				soon = time.After(2 * time.Millisecond)
+			}
+			continue
+		case <-again:
+		case <-tick.C:
+			if n, _ := s.dirty.pressure(); n == 0 || time.Since(last) < s.opt.CheckpointInterval {
+				continue
+			}
+		}
+		if s.checkpoint(ctx, false) != nil {
+			return // the store has stopped and has said so
+		}
+		last = time.Now()
+		if s.limboLeft() {
+			soon = time.After(2 * time.Millisecond)
+		}
+		if again = nil; s.trashLeft.Load() {
+			again = time.After(20 * time.Millisecond)
+		}
+	}
+}
+
+func (s *Store) limboLeft() bool {
+	s.ckptMu.Lock()
+	defer s.ckptMu.Unlock()
+	return s.limbo.done < s.limbo.want
+}
+
+// finisher calls commit callbacks away from the log's goroutine, in order.
+type finisher struct {
+	mu     sync.Mutex
+	queue  []func()
+	wake   chan struct{}
+	ended  chan struct{}
+	stopMu sync.Once
+}
+
+func (f *finisher) start() {
+	f.wake, f.ended = make(chan struct{}, 1), make(chan struct{})
+	go func() {
+		defer close(f.ended)
+		for range f.wake {
+			f.run()
+		}
+		f.run()
+	}()
+}
+
+// run calls what is queued, in the caller's goroutine.
+func (f *finisher) run() {
+	for {
+		f.mu.Lock()
+		q := f.queue
+		f.queue = nil
+		f.mu.Unlock()
+		if len(q) == 0 {
+			return
+		}
+		for _, fn := range q {
+			fn()
+		}
+	}
+}
+
+// tell has fns called with err, in order.
+func (f *finisher) tell(err error, fns []func(error)) {
+	f.mu.Lock()
+	for _, fn := range fns {
+		f.queue = append(f.queue, func() { fn(err) })
+	}
+	f.mu.Unlock()
+	if f.wake == nil {
+		f.run()
+		return
+	}
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// stop returns when every callback has been called. Nothing is told afterwards.
+func (f *finisher) stop() {
+	if f.wake != nil {
+		f.stopMu.Do(func() { close(f.wake) })
+		<-f.ended
+	}
+}

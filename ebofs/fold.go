@@ -1,0 +1,354 @@
+package ebofs
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"ebofs/allocator"
+	"ebofs/btree"
+	"ebofs/ebofs/layout"
+)
+
+// folder turns the overlay of frozen objects into base content: journaled
+// bytes are merged over what is below them and written, in order of object and
+// offset, to fresh stripes; decided blocks enter the extents trees.
+//
+// What was folded is installed, that is shown to readers, only after its
+// blocks are on the device.
+type folder struct {
+	ck     *checkpoint
+	out    gatherer
+	run    allocator.Extent // blocks taken and not yet written
+	staged []stagedObject
+	size   int // bytes staged
+	key    []byte
+	val    []byte
+	chunk  layout.Chunk
+}
+
+// stagedObject is an object folded but not yet installed.
+type stagedObject struct {
+	v      *version
+	inline []byte
+	chunks []stagedChunk
+}
+
+type stagedChunk struct {
+	index uint64
+	value []byte // nil: no block of the chunk is used any more
+}
+
+// foldRunBlocks is how many blocks the folder takes at once: long runs, and
+// few calls of the allocator.
+const foldRunBlocks = runBytes / blockSize
+
+// fold merges the overlay of v into its base.
+func (f *folder) fold(v *version) error {
+	b := v.body
+	if b.over.empty() && (b.inline == nil || b.size <= inlineBytes) {
+		return nil
+	}
+	st := stagedObject{v: v}
+	if b.extents == nil && b.size <= inlineBytes {
+		st.inline = f.inlineOf(b)
+	} else {
+		indexes := make(map[uint64]struct{}, len(b.over.pieces)+len(b.over.edits))
+		for k := range b.over.pieces {
+			indexes[k] = struct{}{}
+		}
+		for k := range b.over.edits {
+			indexes[k] = struct{}{}
+		}
+		if b.inline != nil {
+			indexes[0] = struct{}{}
+		}
+		for _, k := range slices.Sorted(maps.Keys(indexes)) {
+			value, err := f.foldChunk(v, k)
+			if err != nil {
+				return err
+			}
+			st.chunks = append(st.chunks, stagedChunk{k, value})
+			f.size += 64 + len(value)
+		}
+	}
+	f.staged = append(f.staged, st)
+	if f.size += 64; f.size > 4<<20 {
+		return f.install()
+	}
+	return nil
+}
+
+// inlineOf returns the whole content of a small object.
+func (f *folder) inlineOf(b *body) []byte {
+	if b.size == 0 {
+		return nil
+	}
+	p := make([]byte, b.size)
+	if _, _, hole := b.over.lookup(0); !hole {
+		copy(p, b.inline)
+	}
+	for _, q := range b.over.within(0, b.size) {
+		copy(p[q.off:], q.data)
+	}
+	return p
+}
+
+// foldChunk returns the new record of chunk k.
+func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
+	b, c := v.body, &f.chunk
+	*c = layout.Chunk{}
+	f.key = append(f.key[:0], chunkKey(k)...)
+	val, ok, err := b.extents.GetFrozen(f.ck.ctx, f.key, f.val)
+	if err != nil {
+		return nil, fmt.Errorf("extents of %s: %w", objectName(v.key), err)
+	}
+	f.val = val
+	if ok {
+		if err := layout.DecodeChunk(val, c); err != nil {
+			return nil, fmt.Errorf("extents of %s: %w", objectName(v.key), err)
+		}
+	}
+	var fresh uint64 // blocks placed in this epoch: no checkpoint has seen them
+	if e := b.over.edits[k]; e != nil {
+		for i := range uint64(layout.ChunkBlocks) {
+			if e.mask>>i&1 == 1 {
+				c.Addr[i], c.CRC[i], c.Flags[i] = e.addr[i], e.crc[i], 0
+				if e.epoch[i] == f.ck.epoch && e.addr[i] != 0 {
+					fresh |= 1 << i
+				}
+			}
+		}
+	}
+	inline := k == 0 && b.inline != nil
+	if inline {
+		if _, _, decided := b.over.lookup(0); decided {
+			inline = false
+		}
+	}
+	start := k << chunkShift
+	for i := uint64(0); i < layout.ChunkBlocks; i++ {
+		off := start + i<<blockShift
+		list := b.over.within(off, off+blockSize)
+		small := inline && i == 0
+		if len(list) == 0 && !small {
+			continue
+		}
+		addr, err := f.take()
+		if err != nil {
+			return nil, err
+		}
+		p, err := f.out.room(addr.Block(), blockSize)
+		if err != nil {
+			return nil, err
+		}
+		flags, err := f.merge(p, v, c, off, list, small)
+		if err != nil {
+			return nil, err
+		}
+		if fresh>>i&1 == 1 {
+			f.ck.dead = append(f.ck.dead, allocator.Extent{Start: c.Addr[i].Block(), Blocks: 1})
+		}
+		c.Addr[i], c.CRC[i], c.Flags[i] = addr, layout.CRC(p), flags
+	}
+	for _, a := range c.Addr {
+		if a != 0 {
+			return c.Append(nil)
+		}
+	}
+	return nil, nil
+}
+
+// merge fills p with the block at byte off: the journaled bytes over its base. A base that
+// fails its checksum is not laundered: the block is marked damaged, and reads
+// of it fail until it is overwritten as a whole.
+func (f *folder) merge(p []byte, v *version, c *layout.Chunk, off uint64, list []piece, small bool) (flags uint8, err error) {
+	i := off >> blockShift % layout.ChunkBlocks
+	switch {
+	case small:
+		clear(p[copy(p, v.body.inline):])
+	case covers(list, off):
+	case c.Addr[i] == 0:
+		clear(p)
+	default:
+		tmp := f.ck.s.pool.Get(blockSize)
+		defer tmp.Release()
+		err := f.ck.s.readData(f.ck.ctx, c.Addr[i], c.CRC[i], tmp.Bytes(), v.key)
+		copy(p, tmp.Bytes())
+		if err != nil || c.Flags[i]&layout.BlockDamaged != 0 {
+			flags = layout.BlockDamaged
+			f.ck.s.log.Warn("journaled bytes over a damaged block", "oid", objectName(v.key), "addr", c.Addr[i], "err", err)
+		}
+	}
+	for _, q := range list {
+		lo, hi := max(q.off, off), min(q.end(), off+blockSize)
+		copy(p[lo-off:], q.data[lo-q.off:hi-q.off])
+	}
+	return flags, nil
+}
+
+// covers reports whether list covers the whole block at off.
+func covers(list []piece, off uint64) bool {
+	at := off
+	for _, q := range list {
+		if q.off > at {
+			return false
+		}
+		at = q.end()
+	}
+	return at >= off+blockSize
+}
+
+// take returns one fresh block.
+func (f *folder) take() (layout.Addr, error) {
+	if f.run.Blocks == 0 {
+		if err := f.takeRun(); err != nil {
+			return 0, err
+		}
+	}
+	a := layout.MakeAddr(0, f.run.Start)
+	f.run.Start++
+	f.run.Blocks--
+	return a, nil
+}
+
+// takeRun takes the next run: a long one if there is any, whole stripes next,
+// on a store almost full whatever is left.
+func (f *folder) takeRun() error {
+	s := f.ck.s
+	hint := f.run.Start
+	for _, least := range [...]int{foldRunBlocks, int(s.place.StripeBlocks), 1} {
+		alloc := s.space.allocRun
+		if least == 1 {
+			alloc = s.space.allocHard
+		}
+		e, err := alloc(f.ck.ctx, allocator.Hot, least, max(foldRunBlocks, least), hint)
+		if err == nil {
+			f.run = e
+			return nil
+		}
+		if !errors.Is(err, ErrNoSpace) || least == 1 {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish installs what is left and returns blocks taken in vain.
+func (f *folder) finish() error {
+	if err := f.install(); err != nil {
+		return err
+	}
+	if f.run.Blocks > 0 {
+		f.ck.s.space.release([]allocator.Extent{f.run})
+		f.run.Blocks = 0
+	}
+	return nil
+}
+
+// install writes what was gathered and shows it to readers.
+func (f *folder) install() error {
+	if err := f.out.flush(); err != nil {
+		return err
+	}
+	for i := range f.staged {
+		f.installObject(&f.staged[i])
+	}
+	clear(f.staged)
+	f.staged, f.size = f.staged[:0], 0
+	return nil
+}
+
+func (f *folder) installObject(st *stagedObject) {
+	home := lockHome(st.v.from)
+	for _, c := range st.chunks {
+		if c.value == nil {
+			st.v.body.extents.DeleteFrozen(chunkKey(c.index))
+		} else {
+			st.v.body.extents.PutFrozen(chunkKey(c.index), c.value)
+		}
+	}
+	st.v.body.inline = st.inline
+	if home != nil {
+		st.v.from.inline = st.inline
+		st.v.from.over.settle(f.ck.epoch)
+		home.mu.Unlock()
+	}
+}
+
+// lockHome locks and returns the onode that holds b now, nil if b was removed.
+func lockHome(b *body) *onode {
+	for {
+		o := b.home.Load()
+		if o == nil {
+			return nil
+		}
+		o.mu.Lock()
+		if b.home.Load() == o {
+			return o
+		}
+		o.mu.Unlock()
+	}
+}
+
+// diffChunk accounts the blocks that one extents record has and the other has
+// not. Either may be nil.
+func (ck *checkpoint) diffChunk(old, new []byte) error {
+	var o, n layout.Chunk
+	if old != nil {
+		if err := layout.DecodeChunk(old, &o); err != nil {
+			return err
+		}
+	}
+	if new != nil {
+		if err := layout.DecodeChunk(new, &n); err != nil {
+			return err
+		}
+	}
+	for i := range o.Addr {
+		if o.Addr[i] == n.Addr[i] {
+			continue
+		}
+		if o.Addr[i] != 0 {
+			ck.freeData(o.Addr[i], 1)
+		}
+		if n.Addr[i] != 0 {
+			ck.allocs = appendExtent(ck.allocs, allocator.Extent{Start: n.Addr[i].Block(), Blocks: 1})
+			ck.dataAlloced++
+		}
+	}
+	return nil
+}
+
+// freeData takes back data blocks that the durable checkpoint uses.
+func (ck *checkpoint) freeData(a layout.Addr, blocks uint64) {
+	ck.frees = appendExtent(ck.frees, allocator.Extent{Start: a.Block(), Blocks: blocks})
+	ck.dataFreed += blocks
+}
+
+// appendExtent adds e, joined with the last one where they meet.
+func appendExtent(list []allocator.Extent, e allocator.Extent) []allocator.Extent {
+	if n := len(list); n > 0 && list[n-1].Start+list[n-1].Blocks == e.Start {
+		list[n-1].Blocks += e.Blocks
+		return list
+	}
+	return append(list, e)
+}
+
+// rootOf returns a tree's published root; a tree never made is empty.
+func rootOf(t *btree.Tree) btree.Root {
+	if t == nil {
+		return btree.Root{}
+	}
+	return t.Root()
+}
+
+// objectName prints an encoded object key.
+func objectName(key string) string {
+	k, err := layout.DecodeObjectKey([]byte(key))
+	if err != nil {
+		return fmt.Sprintf("%x", key)
+	}
+	return k.String()
+}

@@ -1,0 +1,216 @@
+package ebofs
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"ebofs/devices"
+	"ebofs/ebofs/layout"
+)
+
+// PlanFormat decides what Format would do and writes nothing.
+func PlanFormat(dev devices.Device, o FormatOptions) (Info, error) {
+	info, _, err := planFormat(dev, &o)
+	return info, err
+}
+
+func planFormat(dev devices.Device, o *FormatOptions) (Info, layout.Placement, error) {
+	g := dev.Geometry()
+	blocks := g.Blocks
+	if o.SizeBytes != 0 {
+		if o.SizeBytes/blockSize > blocks {
+			return Info{}, layout.Placement{}, fmt.Errorf("size of %d bytes on a device of %d: %w", o.SizeBytes, blocks*blockSize, ErrInvalid)
+		}
+		blocks = o.SizeBytes / blockSize
+	}
+	p := layout.PlanOptions{StripeBytes: g.StripeBytes, AlignBytes: g.AlignBytes, Hard: g.Hard, LogBytes: o.LogBytes, ExternalLog: o.LogDevice != nil}
+	if o.StripeBytes != 0 {
+		p.StripeBytes = o.StripeBytes
+	}
+	if o.Hard != nil {
+		p.Hard = *o.Hard
+	}
+	var logPlace layout.Placement
+	if o.LogDevice != nil {
+		var err error
+		lg := o.LogDevice.Geometry()
+		if logPlace, err = layout.PlanLog(lg.Blocks, layout.PlanOptions{StripeBytes: lg.StripeBytes, AlignBytes: lg.AlignBytes, LogBytes: o.LogBytes}); err != nil {
+			return Info{}, logPlace, fmt.Errorf("log device: %w", err)
+		}
+		p.LogBytes = 0
+	}
+	place, err := layout.Plan(blocks, p)
+	if err != nil {
+		return Info{}, logPlace, err
+	}
+	for _, id := range []*[16]byte{&o.UUID, &o.DeviceUUID} {
+		if *id == ([16]byte{}) {
+			rand.Read(id[:])
+			id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80 // version 4
+		}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Cluster == ([16]byte{}) && o.OSD == 0 {
+		o.OSD = -1
+	}
+	info := Info{UUID: o.UUID, DeviceUUID: o.DeviceUUID, Blocks: blocks, Placement: place, LogBlocks: place.RingBlocks, Reserve: reserveBlocks(&place)}
+	if o.LogDevice != nil {
+		info.LogBlocks = logPlace.RingBlocks
+	}
+	return info, logPlace, nil
+}
+
+// Format makes an empty store on dev. It does not look at what is there:
+// refusing to overwrite is the tools' business. The label is written last, so
+// that an interrupted format leaves no store.
+func Format(ctx context.Context, dev devices.Device, o FormatOptions) (Info, error) {
+	info, logPlace, err := planFormat(dev, &o)
+	if err != nil {
+		return info, err
+	}
+	g := dev.Geometry()
+	now := o.Now()
+	sb := layout.Superblock{
+		FSID: info.UUID, DeviceUUID: info.DeviceUUID, Role: layout.RoleMain, UnitBytes: g.UnitBytes,
+		Features: layout.Features{Incompat: layout.FeatInlineData}, Cluster: o.Cluster, OSD: o.OSD, Created: now, Text: o.Label,
+		Devices: []layout.DeviceEntry{{UUID: info.DeviceUUID, Blocks: info.Blocks, Role: layout.RoleMain}},
+	}
+	sb.SetPlacement(info.Placement)
+	if sb.UnitBytes == 0 {
+		sb.UnitBytes = blockSize
+	}
+	if sb.Hard() {
+		sb.Features.Incompat |= layout.FeatHardGeometry
+	}
+	ring := layout.Ring{Start: layout.MakeAddr(0, info.Placement.RingStart), Blocks: info.Placement.RingBlocks, Incarnation: 1, TailSeq: 1}
+	var logUUID [16]byte
+	if o.LogDevice != nil {
+		rand.Read(logUUID[:])
+		sb.Features.Incompat |= layout.FeatExternalLog
+		sb.Devices = append(sb.Devices, layout.DeviceEntry{UUID: logUUID, Blocks: o.LogDevice.Geometry().Blocks, Role: layout.RoleLog})
+		ring.Start, ring.Blocks = layout.MakeAddr(1, logPlace.RingStart), logPlace.RingBlocks
+	}
+	sb.Rings = []layout.Ring{ring}
+
+	pool := devices.NewPool(devices.PoolOptions{})
+	defer pool.Close()
+	// What an earlier store left must not be found again.
+	devs := []formatDevice{{dev, sb, info.Placement, 0}}
+	if o.LogDevice != nil {
+		lsb := sb
+		lsb.DeviceUUID, lsb.Index, lsb.Role, lsb.Rings = logUUID, 1, layout.RoleLog, nil
+		lsb.Generation, lsb.Epoch = 1, 1
+		lsb.SetPlacement(logPlace)
+		devs = append(devs, formatDevice{o.LogDevice, lsb, logPlace, 1})
+	}
+	for i := range devs {
+		if err := devs[i].wipe(ctx, pool); err != nil {
+			return info, err
+		}
+	}
+	if err := formatMain(ctx, dev, &sb, &o); err != nil {
+		return info, err
+	}
+	for i := len(devs) - 1; i >= 0; i-- {
+		if err := devs[i].label(ctx, pool, &o, now, info.UUID); err != nil {
+			return info, err
+		}
+	}
+	return info, nil
+}
+
+// formatMain writes the first checkpoint, of an empty store.
+func formatMain(ctx context.Context, dev devices.Device, sb *layout.Superblock, o *FormatOptions) error {
+	s := &Store{main: dev, logAt: dev, super: *sb, place: sb.Placement(), incarnation: 1}
+	s.opt = Options{Inline: true, Now: o.Now, MemoryBytes: minMemory}
+	if err := s.opt.fill(); err != nil {
+		return err
+	}
+	s.log, s.now = s.opt.Logger, s.opt.Now
+	s.room = sync.NewCond(&s.roomMu)
+	if err := s.budget(); err != nil {
+		return err
+	}
+	var err error
+	if s.space, err = newSpace(dev, s.pool, sb.FSID, s.place, nil, nil, nil); err == nil {
+		err = s.space.takeFixed(ctx)
+	}
+	if err == nil {
+		s.openTrees(&layout.RootRecord{})
+		s.epoch = 1
+		err = s.checkpoint(ctx, true)
+	}
+	return errors.Join(err, s.free())
+}
+
+// formatDevice is one device being formatted.
+type formatDevice struct {
+	dev   devices.Device
+	super layout.Superblock
+	place layout.Placement
+	index uint8
+}
+
+// wipe zeroes label, slots and the start of the ring, and makes that durable.
+func (d *formatDevice) wipe(ctx context.Context, pool *devices.Pool) error {
+	f := pool.Get(blockSize)
+	defer f.Release()
+	clear(f.Bytes())
+	blocks := append([]uint64(nil), d.place.Labels...)
+	blocks = append(blocks, d.place.Slots[:]...)
+	for _, b := range blocks {
+		if err := d.dev.Write(ctx, devices.Block(b), devices.Vec{f.Bytes()}); err != nil {
+			return fmt.Errorf("device %d: %w", d.index, err)
+		}
+	}
+	return d.dev.Flush(ctx)
+}
+
+// label writes the superblock of a secondary device and, last, the labels.
+func (d *formatDevice) label(ctx context.Context, pool *devices.Pool, o *FormatOptions, now time.Time, fsid layout.UUID) error {
+	f := pool.Get(blockSize)
+	defer f.Release()
+	put := func(b uint64) error {
+		if err := d.dev.Write(ctx, devices.Block(b), devices.Vec{f.Bytes()}); err != nil {
+			return fmt.Errorf("device %d: %w", d.index, err)
+		}
+		return nil
+	}
+	if d.index != 0 {
+		for _, b := range d.place.Slots {
+			d.super.Self = layout.MakeAddr(d.index, b)
+			if err := d.super.Encode(f.Bytes()); err != nil {
+				return err
+			}
+			if err := put(b); err != nil {
+				return err
+			}
+		}
+		if err := d.dev.Flush(ctx); err != nil {
+			return err
+		}
+	}
+	l := layout.Label{
+		FSID: fsid, DeviceUUID: d.super.DeviceUUID, Index: d.index, Role: d.super.Role, Blocks: d.place.Blocks,
+		Created: now, Slots: d.place.Slots, Text: o.Label, Cluster: o.Cluster,
+	}
+	for i := len(d.place.Labels) - 1; i >= 0; i-- { // block 0 last
+		l.Self = d.place.Labels[i]
+		if err := l.Encode(f.Bytes()); err != nil {
+			return err
+		}
+		if err := put(l.Self); err != nil {
+			return err
+		}
+		if err := d.dev.Flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}

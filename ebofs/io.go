@@ -1,0 +1,97 @@
+package ebofs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"ebofs/devices"
+	"ebofs/ebofs/layout"
+)
+
+// readTries is how often a read that fails or fails its checksum is tried: some
+// devices answer wrongly once (R10).
+const readTries = 3
+
+// readRetry reads p, whole blocks in aligned memory, from block b on.
+func readRetry(ctx context.Context, dev devices.Device, b devices.Block, p []byte) error {
+	var err error
+	for range readTries {
+		if err = dev.Read(ctx, b, devices.Vec{p}); err == nil || ctx.Err() != nil || errors.Is(err, devices.ErrRange) {
+			return err
+		}
+	}
+	return fmt.Errorf("read %d blocks at %d: %w", len(p)/blockSize, b, err)
+}
+
+// runBytes is the largest write the gatherer issues: from there on a larger one
+// costs the same CPU a byte.
+const runBytes = 1 << 20
+
+// gatherer collects blocks bound for consecutive addresses into large writes.
+// Nothing added is on the device before flush returns.
+type gatherer struct {
+	ctx   context.Context
+	dev   devices.Device
+	frame *devices.Frame
+	start uint64 // device block of the first byte of frame
+	n     int    // bytes in frame
+	bytes *atomic.Int64
+}
+
+// room returns the memory for n bytes at device block b; the caller fills all
+// of it before the next call. n is whole blocks, at most runBytes.
+func (g *gatherer) room(b uint64, n int) ([]byte, error) {
+	if g.n > 0 && (b != g.start+uint64(g.n/blockSize) || g.n+n > runBytes) {
+		if err := g.flush(); err != nil {
+			return nil, err
+		}
+	}
+	if g.n == 0 {
+		g.start = b
+	}
+	p := g.frame.Bytes()[g.n : g.n+n]
+	g.n += n
+	return p, nil
+}
+
+// add writes p, whole blocks, to device block b.
+func (g *gatherer) add(b uint64, p []byte) error {
+	for len(p) > 0 {
+		n := min(len(p), runBytes)
+		m, err := g.room(b, n)
+		if err != nil {
+			return err
+		}
+		copy(m, p)
+		p = p[n:]
+		b += uint64(n / blockSize)
+	}
+	return nil
+}
+
+// flush writes what was gathered. It is not a barrier of the device.
+func (g *gatherer) flush() error {
+	if g.n == 0 {
+		return nil
+	}
+	p := g.frame.Bytes()[:g.n]
+	g.bytes.Add(int64(g.n))
+	g.n = 0
+	if err := g.dev.Write(g.ctx, devices.Block(g.start), devices.Vec{p}); err != nil {
+		return fmt.Errorf("write %d blocks at %d: %w", len(p)/blockSize, g.start, err)
+	}
+	return nil
+}
+
+// checkBlock compares a block of data with its checksum.
+func checkBlock(addr layout.Addr, p []byte, want uint32, object string) error {
+	if got := layout.CRC(p); got != want {
+		return &CorruptError{
+			Device: int(addr.Device()), Block: devices.Block(addr.Block()), Kind: "data",
+			Want: fmt.Sprintf("crc %08x", want), Got: fmt.Sprintf("crc %08x", got), Object: object,
+		}
+	}
+	return nil
+}

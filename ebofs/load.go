@@ -1,0 +1,108 @@
+package ebofs
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"ebofs/btree"
+	"ebofs/ebofs/layout"
+)
+
+// maxLoads bounds how many cold objects are read in the background at once.
+const maxLoads = 64
+
+// onodeOf returns the onode of key with a reference. A cold one is loaded if
+// that needs no I/O; otherwise, with wait, in the caller's goroutine, without
+// it in the background, and the onode comes back as a stub.
+func (s *Store) onodeOf(ctx context.Context, key []byte, wait bool) (*onode, error) {
+	o, fresh := s.onodes.get(key)
+	if !fresh {
+		if !wait || o.loaded == nil {
+			return o, nil
+		}
+		select {
+		case <-o.loaded:
+			return o, nil
+		case <-ctx.Done():
+			o.refs.Add(-1)
+			return nil, ctx.Err()
+		}
+	}
+	t := s.guard.enter()
+	val, ok, known := s.objects.GetResident(key, nil)
+	s.guard.leave(t)
+	switch {
+	case known:
+		s.loadedOnode(o, val, ok, nil)
+	case wait || s.opt.Inline:
+		s.loadOnode(o)
+	default:
+		o.refs.Add(1)
+		s.loading.Go(func() {
+			s.loads <- struct{}{}
+			s.loadOnode(o)
+			<-s.loads
+			o.refs.Add(-1)
+		})
+	}
+	return o, nil
+}
+
+// loadOnode reads the object tree for a stub.
+func (s *Store) loadOnode(o *onode) {
+	t := s.guard.enter()
+	val, ok, err := s.objects.Get(context.Background(), []byte(o.key), nil)
+	s.guard.leave(t)
+	s.loadedOnode(o, val, ok, err)
+}
+
+// loadedOnode ends a load with what the object tree said.
+func (s *Store) loadedOnode(o *onode, val []byte, ok bool, err error) {
+	var b *body
+	if err == nil && ok {
+		b, err = s.decodeBody(o.key, val)
+	}
+	// Changes that waited are applied in their own epochs, which the gate
+	// keeps open.
+	s.gate.RLock()
+	o.mu.Lock()
+	if err != nil {
+		o.loadErr = fmt.Errorf("object %s: %w", objectName(o.key), err)
+		if len(o.stub) > 0 {
+			s.log.Error("changes of a damaged object are lost", "oid", objectName(o.key), "changes", len(o.stub), "err", err)
+		}
+		o.stub, o.stubAt = nil, nil
+	}
+	if b != nil {
+		b.home.Store(o)
+	}
+	o.cur = b
+	o.loading = false
+	s.resolveLocked(o)
+	o.mu.Unlock()
+	s.gate.RUnlock()
+	close(o.loaded)
+}
+
+// decodeBody makes the body of an onode as stored.
+func (s *Store) decodeBody(key string, val []byte) (*body, error) {
+	on, err := layout.DecodeOnode(slices.Clone(val))
+	if err != nil {
+		return nil, err
+	}
+	b := &body{
+		id: on.ID, size: on.Size, flags: on.Flags, hintSize: on.Hint.ObjectSize, hintIO: on.Hint.WriteSize,
+		inline: on.Inline, header: on.OmapHeader, saved: true, savedSize: on.Size,
+	}
+	for _, t := range [...]struct {
+		slot **btree.Tree
+		cfg  *btree.Config
+		root btree.Root
+	}{{&b.attrs, s.cfg.attrs, on.Attrs}, {&b.omap, s.cfg.omap, on.Omap}, {&b.extents, s.cfg.extents, on.Extents}} {
+		if t.root.Kind != btree.RootEmpty {
+			*t.slot = btree.New(t.cfg, s.pages, ownerOf(key, b.id), t.root)
+		}
+	}
+	return b, nil
+}

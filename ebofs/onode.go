@@ -1,0 +1,191 @@
+package ebofs
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"ebofs/btree"
+	"ebofs/ebofs/layout"
+)
+
+// onode is the in-RAM home of one object key. It may be absent (no object has
+// that key), loading (a stub: the object tree has not been asked yet) or
+// loaded. Its body moves when the object is renamed.
+//
+// States of an onode and what keeps it in RAM:
+//
+//	loading → clean ⇄ dirty(e) → dirty(e) + dirty(e+1) → dirty(e+1) …
+//	           │ only clean onodes without users are evicted (R13)
+//
+// Locks: mu guards everything below it. Two onodes are locked in key order.
+type onode struct {
+	refs atomic.Int32
+
+	loaded chan struct{} // closed when the load has ended; nil if it never was a stub
+
+	mu      sync.RWMutex
+	key     string // encoded object key; constant
+	loading bool
+	loadErr error    // the object tree could not be read: the object is damaged
+	stub    []change // creating operations waiting for the load, oldest first
+	stubAt  []uint64 // their epochs
+
+	cur    *body  // nil: no such object
+	epoch  uint64 // epoch of the newest unsaved change; 0: clean
+	frozen *version
+	ring   onodeRing
+}
+
+// version is what an object was at the cut of a checkpoint that has not yet
+// saved it.
+type version struct {
+	epoch uint64
+	key   string // of the onode
+	body  *body  // a frozen copy; nil: absent at the cut
+	from  *body  // the live body it was copied from
+}
+
+// body is the content of one object. Fields are guarded by the mutex of the
+// onode that holds it (home).
+type body struct {
+	home atomic.Pointer[onode] // nil once removed
+
+	id       uint64
+	size     uint64
+	flags    uint32
+	hintSize uint64
+	hintIO   uint64
+	inline   []byte // base content of an object without blocks; never changed in place
+	over     overlay
+
+	// Trees serve the live body and its frozen copy: the frozen delta is the
+	// copy's, the active delta the live body's. nil: empty and untouched.
+	attrs, omap, extents *btree.Tree
+
+	header    []byte // of the omap
+	saved     bool   // a checkpoint has written it, or is about to
+	savedSize uint64 // size as last written; the checkpointer's alone
+}
+
+// blocksOf returns how many blocks hold n bytes.
+func blocksOf(n uint64) uint64 { return (n + blockSize - 1) >> blockShift }
+
+// touch prepares o for a change in epoch: an older unsaved version is frozen
+// for the checkpoint that is still to save it, and the onode is listed as
+// dirty. o.mu is held for writing.
+func (s *Store) touchLocked(o *onode, epoch uint64) {
+	if o.epoch == epoch {
+		return
+	}
+	if o.epoch != 0 {
+		s.freezeLocked(o)
+	}
+	o.epoch = epoch
+	s.dirty.add(o, epoch)
+}
+
+// freezeLocked keeps the present state for the checkpoint of o.epoch. It is
+// called at most once an epoch; o.mu is held for writing.
+func (s *Store) freezeLocked(o *onode) *version {
+	v := &version{epoch: o.epoch, key: o.key, from: o.cur}
+	if b := o.cur; b != nil {
+		if b.extents == nil && (b.size > inlineBytes || len(b.over.edits) > 0) {
+			// The fold will need it, and a later change of the live body must
+			// find the same tree to delete from.
+			b.extents = btree.New(s.cfg.extents, s.pages, ownerOf(o.key, b.id), btree.Root{})
+		}
+		b.saved = true // or will be, before anyone looks
+		c := &body{
+			id: b.id, size: b.size, flags: b.flags, hintSize: b.hintSize, hintIO: b.hintIO,
+			inline: b.inline, over: b.over.freeze(),
+			attrs: b.attrs, omap: b.omap, extents: b.extents, header: b.header,
+		}
+		for _, t := range [...]*btree.Tree{c.attrs, c.omap, c.extents} {
+			if t != nil {
+				t.Freeze()
+			}
+		}
+		v.body = c
+	}
+	o.frozen = v
+	return v
+}
+
+// waitLoaded returns when o is no longer a stub.
+func (o *onode) waitLoaded() {
+	if o.loaded != nil {
+		<-o.loaded
+	}
+}
+
+// dirtyList collects the onodes changed in each epoch, and the bodies and
+// blocks that epoch dropped.
+type dirtyList struct {
+	sync.Mutex
+	epochs [2]dirtyEpoch // epoch e in slot e%2: at most two are open
+}
+
+type dirtyEpoch struct {
+	onodes  []*onode
+	removed []*body       // bodies whose saved state the checkpoint must free
+	dead    []layout.Addr // blocks placed and dropped again in the same epoch
+	bytes   int64         // journaled bytes
+	tokens  spaceTokens   // blocks promised to it
+}
+
+func (d *dirtyList) add(o *onode, epoch uint64) {
+	o.refs.Add(1) // a dirty onode stays
+	d.Lock()
+	e := &d.epochs[epoch%2]
+	e.onodes = append(e.onodes, o)
+	d.Unlock()
+}
+
+func (d *dirtyList) addRemoved(b *body, epoch uint64) {
+	d.Lock()
+	e := &d.epochs[epoch%2]
+	e.removed = append(e.removed, b)
+	d.Unlock()
+}
+
+func (d *dirtyList) addDead(a layout.Addr, epoch uint64) {
+	d.Lock()
+	e := &d.epochs[epoch%2]
+	e.dead = append(e.dead, a)
+	d.Unlock()
+}
+
+// account adds what one transaction costs its checkpoint.
+func (d *dirtyList) account(epoch uint64, bytes int64, tokens spaceTokens) {
+	d.Lock()
+	e := &d.epochs[epoch%2]
+	e.bytes += bytes
+	e.tokens.add(tokens)
+	d.Unlock()
+}
+
+// pressure returns the number of dirty onodes and journaled bytes of both
+// open epochs.
+func (d *dirtyList) pressure() (onodes int, bytes int64) {
+	d.Lock()
+	defer d.Unlock()
+	for i := range d.epochs {
+		onodes += len(d.epochs[i].onodes)
+		bytes += d.epochs[i].bytes
+	}
+	return onodes, bytes
+}
+
+// take returns the list of epoch, which no transaction adds to any more. The
+// slot is emptied by done.
+func (d *dirtyList) take(epoch uint64) dirtyEpoch {
+	d.Lock()
+	defer d.Unlock()
+	return d.epochs[epoch%2]
+}
+
+func (d *dirtyList) done(epoch uint64) {
+	d.Lock()
+	d.epochs[epoch%2] = dirtyEpoch{}
+	d.Unlock()
+}

@@ -1,0 +1,166 @@
+package ebofs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"ebofs/btree"
+	"ebofs/devices"
+	"ebofs/ebofs/layout"
+	"ebofs/ebofs/wal"
+)
+
+// Open mounts the store on dev. The devices stay the caller's, to be closed
+// after the store.
+//
+// Reads are those of the root and of the log in use, whatever the number of
+// objects. A writable open replays the log, checkpoints what it brought and
+// marks the store in use before it returns; a crash at any point leaves it as
+// it was. It refuses a store whose log is damaged below what was committed,
+// which a read-only open shows as far as it goes.
+func Open(ctx context.Context, dev devices.Device, o Options) (*Store, error) {
+	if err := o.fill(); err != nil {
+		return nil, err
+	}
+	found, err := Find(ctx, dev)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{opt: o, main: dev, log: o.Logger, now: o.Now, super: found.Super, place: found.Super.Placement()}
+	s.room = sync.NewCond(&s.roomMu)
+	if err := s.mount(ctx); err != nil {
+		if s.wal != nil {
+			_ = s.wal.Close()
+		}
+		s.loading.Wait()
+		return nil, errors.Join(err, s.free())
+	}
+	s.start()
+	return s, nil
+}
+
+func (s *Store) mount(ctx context.Context) error {
+	if err := s.checkSuper(); err != nil {
+		return err
+	}
+	if err := s.findLog(ctx); err != nil {
+		return err
+	}
+	roots, err := ReadRoots(ctx, s.main, &s.super)
+	if err != nil {
+		return err
+	}
+	s.counters = roots.Record.Counters
+	s.metaBlocks.Store(s.counters.MetaBlocks)
+	if err := s.budget(); err != nil {
+		return err
+	}
+	if s.space, err = newSpace(s.main, s.pool, s.super.FSID, s.place, roots.Record.ZoneTables, roots.Zones, roots.Own); err != nil {
+		return err
+	}
+	s.openTrees(&roots.Record)
+	s.epoch = s.super.Epoch + 1
+	s.txid = roots.Record.Cut
+	s.nextID.Store(roots.Record.NextObjectID)
+	s.objectCount.Store(int64(roots.Record.Counters.Objects))
+	if err := s.loadCollections(ctx); err != nil {
+		return err
+	}
+	return s.recover(ctx)
+}
+
+// checkSuper refuses a store this program or this device cannot serve.
+func (s *Store) checkSuper() error {
+	sb := &s.super
+	if sb.Flags&layout.SuperFormatting != 0 {
+		return fmt.Errorf("%w: mkfs did not finish", ErrNoStore)
+	}
+	if sb.Role != layout.RoleMain || sb.Index != 0 {
+		return fmt.Errorf("device is the %v of store %s, not its main device: %w", sb.Role, sb.FSID.Short(), ErrInvalid)
+	}
+	if err := sb.Features.CheckRead(); err != nil {
+		return err
+	}
+	if !s.opt.ReadOnly {
+		if err := sb.Features.CheckWrite(); err != nil {
+			return err
+		}
+	}
+	if have := s.main.Geometry().Blocks; have < sb.Blocks {
+		return fmt.Errorf("device has %d blocks, the store %d: truncated? %w", have, sb.Blocks, ErrCorrupt)
+	}
+	if len(sb.Rings) != 1 {
+		return fmt.Errorf("store with %d logs: %w", len(sb.Rings), ErrUnsupported)
+	}
+	return nil
+}
+
+// findLog decides which device holds the ring and checks that it is the right
+// one.
+func (s *Store) findLog(ctx context.Context) error {
+	idx := int(s.super.Rings[0].Start.Device())
+	if idx == 0 {
+		s.logAt = s.main
+		return nil
+	}
+	if idx >= len(s.super.Devices) {
+		return fmt.Errorf("log on device %d of %d: %w", idx, len(s.super.Devices), ErrCorrupt)
+	}
+	want := s.super.Devices[idx]
+	if s.opt.LogDevice == nil {
+		return fmt.Errorf("%w: store %s keeps its log on device %s", ErrLogMissing, s.super.FSID.Short(), want.UUID)
+	}
+	f, err := Find(ctx, s.opt.LogDevice)
+	if err != nil {
+		return fmt.Errorf("log device: %w", err)
+	}
+	if f.Super.FSID != s.super.FSID || f.Super.DeviceUUID != want.UUID || int(f.Super.Index) != idx {
+		return fmt.Errorf("%w: this is device %d (%s) of store %s, wanted device %d (%s) of store %s", ErrLogMissing,
+			f.Super.Index, f.Super.DeviceUUID, f.Super.FSID.Short(), idx, want.UUID, s.super.FSID.Short())
+	}
+	s.logAt = s.opt.LogDevice
+	return nil
+}
+
+// budget divides the memory budget and makes the caches.
+func (s *Store) budget() error {
+	m := s.opt.MemoryBytes
+	s.pool = devices.NewPool(devices.PoolOptions{})
+	s.pages = s.newPages(m / 100 * 30)
+	s.onodes.init(s.opt.MaxOnodes)
+	s.loads = make(chan struct{}, maxLoads)
+	s.wake, s.done = make(chan struct{}, 1), make(chan struct{})
+	s.ringSize = int64(s.super.Rings[0].Blocks-1) * blockSize
+	s.maxDirty = s.opt.MaxDirtyBytes
+	if s.maxDirty == 0 {
+		s.maxDirty = min(m/100*20, 512<<20)
+	}
+	s.maxDirty = min(s.maxDirty, s.ringSize)
+	return nil
+}
+
+func (s *Store) openTrees(r *layout.RootRecord) {
+	cfg := func(k layout.TreeKind) *btree.Config { return TreeConfig(k, s.super.FSID) }
+	s.cfg = treeConfigs{
+		objects: cfg(layout.TreeObjects), colls: cfg(layout.TreeCollections), trash: cfg(layout.TreeTrash),
+		attrs: cfg(layout.TreeAttrs), omap: cfg(layout.TreeOmap), extents: cfg(layout.TreeExtents),
+	}
+	s.objects = btree.New(s.cfg.objects, s.pages, btree.Owner{}, r.Objects)
+	s.colls = btree.New(s.cfg.colls, s.pages, btree.Owner{}, r.Collections)
+	s.trash = btree.New(s.cfg.trash, s.pages, btree.Owner{}, r.Trash)
+}
+
+// logConfig is the ring as incarnation inc writes it.
+func (s *Store) logConfig(inc uint64) wal.Config {
+	r := &s.super.Rings[0]
+	c := wal.Config{
+		Start: r.Start.Block(), Blocks: r.Blocks, FSID: s.super.FSID, Incarnation: inc,
+		OnCommit: s.committed, Inline: s.opt.Inline,
+	}
+	if s.logAt != s.main {
+		c.DataFlush = s.main.Flush
+	}
+	return c
+}

@@ -1,0 +1,113 @@
+package ebofs
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"ebofs/devices"
+	"ebofs/ebofs/layout"
+)
+
+// Options say how a store is opened. The zero value works.
+type Options struct {
+	// ReadOnly opens without writing anything: the log is replayed in RAM.
+	// Damage that a writable open refuses is reported by Degraded.
+	ReadOnly bool
+
+	// LogDevice is where the log lies if mkfs put it on a device of its own.
+	LogDevice devices.Device
+
+	// MemoryBytes is the budget for everything the store keeps in RAM.
+	// Default 2 GiB, at least 64 MiB. Of it node pages take 30 %, object data
+	// 20 %, dirty data 20 %, onodes 8 %; the rest is for the Go heap.
+	MemoryBytes int64
+
+	// CheckpointInterval is the age at which changes are checkpointed though no
+	// budget asks for it. Default 30 s: long enough to be rare on a busy store,
+	// short enough that an idle one soon has an empty log.
+	CheckpointInterval time.Duration
+
+	// Inline runs everything in the caller's goroutine, checkpoints included,
+	// in an order that depends on the calls alone: for simulation and crash
+	// tests. One goroutine at a time may use such a store.
+	Inline bool
+
+	// MaxOnodes bounds the onodes kept decoded; 0 derives it from MemoryBytes.
+	MaxOnodes int
+
+	// MaxDirtyBytes bounds journaled data kept in RAM between checkpoints, in
+	// bytes; 0 derives it from MemoryBytes and the size of the log.
+	MaxDirtyBytes int64
+
+	// Logger receives what happens; default: nothing is logged.
+	Logger *slog.Logger
+
+	// Now is the clock; default time.Now. Only pacing and time stamps use it.
+	Now func() time.Time
+}
+
+const (
+	defaultMemory  = 2 << 30
+	minMemory      = 64 << 20
+	onodeFootprint = 1 << 10 // measured: a decoded onode with its trees and table entry
+	maxDirtyOnodes = 64 << 10
+)
+
+func (o *Options) fill() error {
+	var errs []error
+	if o.MemoryBytes == 0 {
+		o.MemoryBytes = defaultMemory
+	}
+	if o.MemoryBytes < minMemory {
+		errs = append(errs, fmt.Errorf("memory budget %d is below the least, %d", o.MemoryBytes, int64(minMemory)))
+	}
+	if o.CheckpointInterval == 0 {
+		o.CheckpointInterval = 30 * time.Second
+	}
+	if o.CheckpointInterval < 0 || o.MaxOnodes < 0 || o.MaxDirtyBytes < 0 {
+		errs = append(errs, errors.New("negative limit"))
+	}
+	if o.MaxOnodes == 0 {
+		o.MaxOnodes = int(o.MemoryBytes / 100 * 8 / onodeFootprint)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("%w: %w", err, ErrInvalid)
+	}
+	return nil
+}
+
+// FormatOptions say what mkfs makes. The zero value works.
+type FormatOptions struct {
+	UUID       [16]byte // store id; zero: a random one
+	DeviceUUID [16]byte // zero: a random one
+	Label      string   // at most 64 bytes
+	Cluster    [16]byte
+	OSD        int64 // -1: none; 0 is OSD 0 if Cluster is set
+
+	SizeBytes   uint64 // use only so much of the device; 0: all
+	LogBytes    uint64 // 0: a 32nd of the device within 64 MiB to 4 GiB
+	StripeBytes uint32 // 0: as the device reports
+	Hard        *bool  // nil: as the device reports
+
+	LogDevice devices.Device // the log gets this device to itself
+
+	Now func() time.Time
+}
+
+// Info is what mkfs decided.
+type Info struct {
+	UUID       layout.UUID
+	DeviceUUID layout.UUID
+	Blocks     uint64
+	Placement  layout.Placement
+	LogBlocks  uint64
+	Reserve    uint64 // blocks
+}

@@ -1,0 +1,276 @@
+package ebofs
+
+import (
+	"maps"
+	"slices"
+
+	"ebofs/ebofs/layout"
+)
+
+// Between two checkpoints an object's content is what the last checkpoint
+// wrote, overlaid by what came since. The overlay has two layers, both cut
+// into chunks of layout.ChunkBlocks blocks so that a change costs the same in a
+// small and in a huge object:
+//
+//	pieces   journaled bytes (path J), at any offset, newest on top
+//	edits    whole blocks whose place is decided: fresh stripes (path D) or a hole
+//	base     the extents tree, or the inline bytes of a small object
+//
+// Every entry carries the epoch that made it. Freezing shares the chunks of
+// both layers between the frozen and the live version; whoever changes a
+// shared chunk copies it first. When epoch e is folded the live version drops
+// the entries of epochs ≤ e: their content is in the base by then.
+
+const (
+	chunkBytes  = layout.ChunkBlocks * blockSize
+	chunkShift  = 18
+	blockShift  = 12
+	blockSize   = 1 << blockShift
+	inlineBytes = 2048 // content up to this size lives in the onode and owns no block
+)
+
+// piece is a run of journaled bytes. data is never changed in place, so
+// versions and readers may share it.
+type piece struct {
+	off   uint64 // byte offset in the object
+	data  []byte
+	epoch uint64
+}
+
+func (p piece) end() uint64 { return p.off + uint64(len(p.data)) }
+
+// pieces is the journaled overlay of one chunk: sorted, non-overlapping.
+type pieces struct {
+	list   []piece
+	shared bool // also held by a frozen version
+}
+
+// edits is the decided overlay of one chunk.
+type edits struct {
+	mask   uint64 // bit i: block i of the chunk is decided here
+	epoch  [layout.ChunkBlocks]uint64
+	addr   [layout.ChunkBlocks]layout.Addr // 0 = hole
+	crc    [layout.ChunkBlocks]uint32
+	shared bool
+}
+
+// overlay holds both layers of one version of one object.
+type overlay struct {
+	pieces map[uint64]*pieces
+	edits  map[uint64]*edits
+}
+
+func (o *overlay) empty() bool { return len(o.pieces) == 0 && len(o.edits) == 0 }
+
+// freeze returns a version that later changes of o do not touch.
+func (o *overlay) freeze() overlay {
+	for _, p := range o.pieces {
+		p.shared = true
+	}
+	for _, e := range o.edits {
+		e.shared = true
+	}
+	return overlay{maps.Clone(o.pieces), maps.Clone(o.edits)}
+}
+
+// write lays data over [off, off+len(data)); it must not cross a chunk.
+func (o *overlay) writeChunk(off uint64, data []byte, epoch uint64) {
+	c := o.piecesFor(off >> chunkShift)
+	c.list = overwrite(c.list, piece{off, data, epoch})
+}
+
+// write lays data, which the overlay keeps, over the object.
+func (o *overlay) write(off uint64, data []byte, epoch uint64) {
+	for len(data) > 0 {
+		n := min(uint64(len(data)), chunkBytes-off%chunkBytes)
+		o.writeChunk(off, data[:n:n], epoch)
+		off, data = off+n, data[n:]
+	}
+}
+
+// cut removes journaled bytes of [off, end).
+func (o *overlay) cut(off, end uint64) {
+	if len(o.pieces) == 0 {
+		return
+	}
+	first, last := off>>chunkShift, (end-1)>>chunkShift
+	if last-first >= uint64(len(o.pieces)) {
+		for k := range o.pieces {
+			if k >= first && k <= last {
+				o.cutChunk(k, off, end)
+			}
+		}
+		return
+	}
+	for k := first; k <= last; k++ {
+		if o.pieces[k] != nil {
+			o.cutChunk(k, off, end)
+		}
+	}
+}
+
+func (o *overlay) cutChunk(k, off, end uint64) {
+	c := o.piecesFor(k)
+	c.list = remove(c.list, off, end)
+	if len(c.list) == 0 {
+		delete(o.pieces, k)
+	}
+}
+
+// place decides block b: addr 0 makes it a hole. Journaled bytes over it are
+// the caller's to cut. It returns the address the same epoch had decided
+// before, which no checkpoint will ever see; 0 if there was none.
+func (o *overlay) place(b uint64, addr layout.Addr, crc uint32, epoch uint64) (dead layout.Addr) {
+	k, i := b/layout.ChunkBlocks, b%layout.ChunkBlocks
+	e := o.edits[k]
+	switch {
+	case e == nil:
+		e = new(edits)
+		if o.edits == nil {
+			o.edits = make(map[uint64]*edits)
+		}
+		o.edits[k] = e
+	case e.shared:
+		c := *e
+		e, c.shared = &c, false
+		o.edits[k] = e
+	}
+	if e.mask>>i&1 == 1 && e.epoch[i] == epoch {
+		dead = e.addr[i]
+	}
+	e.mask |= 1 << i
+	e.epoch[i], e.addr[i], e.crc[i] = epoch, addr, crc
+	return dead
+}
+
+// dropEdits forgets the decisions of every chunk from first on and hands the
+// addresses decided by epoch, which no checkpoint will see, to dead.
+func (o *overlay) dropEdits(first, epoch uint64, dead func(layout.Addr)) {
+	for k, e := range o.edits {
+		if k >= first {
+			e.each(epoch, dead)
+			delete(o.edits, k)
+		}
+	}
+}
+
+// each calls fn for every address decided by epoch.
+func (e *edits) each(epoch uint64, fn func(layout.Addr)) {
+	for i := range uint64(layout.ChunkBlocks) {
+		if e.mask>>i&1 == 1 && e.epoch[i] == epoch && e.addr[i] != 0 {
+			fn(e.addr[i])
+		}
+	}
+}
+
+// lookup returns what edits say of block b.
+func (o *overlay) lookup(b uint64) (addr layout.Addr, crc uint32, decided bool) {
+	if o.edits == nil {
+		return 0, 0, false
+	}
+	e, i := o.edits[b/layout.ChunkBlocks], b%layout.ChunkBlocks
+	if e == nil || e.mask>>i&1 == 0 {
+		return 0, 0, false
+	}
+	return e.addr[i], e.crc[i], true
+}
+
+// settle drops every entry of an epoch ≤ epoch: the base holds them now.
+func (o *overlay) settle(epoch uint64) {
+	for k, c := range o.pieces {
+		keep := slices.IndexFunc(c.list, func(p piece) bool { return p.epoch > epoch }) >= 0
+		if !keep {
+			delete(o.pieces, k)
+			continue
+		}
+		c = o.piecesFor(k)
+		c.list = slices.DeleteFunc(c.list, func(p piece) bool { return p.epoch <= epoch })
+	}
+	for k, e := range o.edits {
+		mask := e.mask
+		for i := range uint64(layout.ChunkBlocks) {
+			if e.epoch[i] <= epoch {
+				mask &^= 1 << i
+			}
+		}
+		switch {
+		case mask == 0:
+			delete(o.edits, k)
+		case mask != e.mask:
+			c := *e
+			c.mask, c.shared = mask, false
+			o.edits[k] = &c
+		}
+	}
+}
+
+// within returns the pieces that meet [off, end), in order; the range lies in
+// one chunk. The list is valid while the object is locked, the bytes for ever.
+func (o *overlay) within(off, end uint64) []piece {
+	c := o.pieces[off>>chunkShift]
+	if c == nil {
+		return nil
+	}
+	i, j := span(c.list, off, end)
+	return c.list[i:j]
+}
+
+func (o *overlay) piecesFor(k uint64) *pieces {
+	c := o.pieces[k]
+	if c == nil {
+		c = new(pieces)
+		if o.pieces == nil {
+			o.pieces = make(map[uint64]*pieces)
+		}
+		o.pieces[k] = c
+	} else if c.shared {
+		c = &pieces{list: slices.Clone(c.list)}
+		o.pieces[k] = c
+	}
+	return c
+}
+
+// remove cuts [off, end) out of list. It works in place, except that a piece
+// spanning the whole range is split.
+func remove(list []piece, off, end uint64) []piece {
+	i, j := span(list, off, end)
+	if i == j {
+		return list
+	}
+	var edge [2]piece
+	n := 0
+	if p := list[i]; p.off < off {
+		edge[n] = piece{p.off, p.data[: off-p.off : off-p.off], p.epoch}
+		n++
+	}
+	if p := list[j-1]; p.end() > end {
+		edge[n] = piece{end, p.data[end-p.off:], p.epoch}
+		n++
+	}
+	return slices.Replace(list, i, j, edge[:n]...)
+}
+
+// overwrite is remove of p's range and insertion of p.
+func overwrite(list []piece, p piece) []piece {
+	if n := len(list); n == 0 || list[n-1].end() <= p.off {
+		return append(list, p)
+	}
+	list = remove(list, p.off, p.end())
+	i, _ := span(list, p.off, p.end())
+	return slices.Insert(list, i, p)
+}
+
+// span returns the range [i, j) of pieces that meet [off, end).
+func span(list []piece, off, end uint64) (i, j int) {
+	i, _ = slices.BinarySearchFunc(list, off, func(p piece, off uint64) int {
+		if p.end() <= off {
+			return -1
+		}
+		return 1
+	})
+	j = i
+	for j < len(list) && list[j].off < end {
+		j++
+	}
+	return i, j
+}

@@ -1,0 +1,568 @@
+package ebofs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"ebofs/allocator"
+	"ebofs/devices"
+	"ebofs/ebofs/layout"
+	"ebofs/ebofs/wal"
+)
+
+// notice is somebody to be told when a transaction is committed.
+type notice struct {
+	txid uint64
+	fn   func(error)
+}
+
+// pass is one transaction on its way: resolved changes and what they hold.
+type pass struct {
+	changes  []change
+	colls    []*collection
+	placed   []allocator.Extent // blocks of path D, given back if refused
+	tokens   spaceTokens
+	record   int64 // bytes the record will take at most
+	admitted int64 // of it, counted in Store.inflight
+	view     []objectView
+	structs  bool // changes collections
+	frees    bool // only gives space back
+	enc      recordEncoder
+	key      []byte
+}
+
+// objectView is what the transaction's earlier operations made of an object.
+type objectView struct {
+	o      *onode
+	known  bool // exists is certain
+	exists bool
+}
+
+var passes = sync.Pool{New: func() any { return new(pass) }}
+
+// Apply queues t and returns when it is committed, that is durable.
+func (s *Store) Apply(ctx context.Context, t *Txn) error {
+	lsn, err := s.queue(ctx, t, nil)
+	if err != nil || lsn == 0 {
+		return err
+	}
+	return s.wal.Wait(ctx, lsn)
+}
+
+// Queue applies t. It returns once every later read sees it, or an error and
+// nothing has changed. onApplied, if not nil, is called before it returns;
+// onCommit later, in the order of the transactions of a collection, with nil
+// once t is durable or with the error that stopped the store.
+func (s *Store) Queue(ctx context.Context, t *Txn, onApplied func(), onCommit func(error)) error {
+	lsn, err := s.queue(ctx, t, onCommit)
+	if err != nil {
+		return err
+	}
+	if onApplied != nil {
+		onApplied()
+	}
+	if onCommit != nil {
+		if lsn == 0 {
+			s.fin.tell(nil, []func(error){onCommit})
+		} else if s.opt.Inline {
+			return s.wal.Wait(ctx, lsn)
+		} else {
+			s.wal.Kick()
+		}
+	}
+	return nil
+}
+
+// queue does all of it but waiting for the commit. LSN 0: nothing to commit.
+func (s *Store) queue(ctx context.Context, t *Txn, onCommit func(error)) (wal.LSN, error) {
+	if err := s.writable(); err != nil {
+		return 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if err := t.validate(); err != nil {
+		return 0, err
+	}
+	if len(t.ops) == 0 {
+		return 0, nil
+	}
+	p := passes.Get().(*pass)
+	defer p.done(s)
+	if err := s.prepare(ctx, t, p); err != nil {
+		return 0, err
+	}
+	if err := s.lock(ctx, t, p); err != nil {
+		s.refuse(p)
+		return 0, err
+	}
+	defer s.unlock(p)
+	if err := s.resolve(ctx, t, p); err != nil {
+		s.refuse(p)
+		return 0, err
+	}
+	return s.commit(p, onCommit)
+}
+
+// prepare does what needs no lock: the path of each piece of data, admission,
+// and the writes of path D.
+func (s *Store) prepare(ctx context.Context, t *Txn, p *pass) error {
+	p.changes = p.changes[:0]
+	p.frees = true
+	direct := 0
+	for i := range t.ops {
+		op := &t.ops[i]
+		p.frees = p.frees && op.code.frees()
+		p.structs = p.structs || op.code.onColl()
+		if op.code == opWrite {
+			direct += s.splitWrite(p, op, i)
+			continue
+		}
+		c := change{code: op.code, op: i, coll: op.coll, dest: op.dest, off: op.off, n: op.n, flags: op.spec.Seed, data: op.data, pairs: op.pairs, spec: op.spec}
+		if !op.code.onColl() {
+			c.key = p.encode(&op.obj)
+			if op.code == opRename {
+				c.to = p.encode(&op.to)
+			}
+		} else {
+			c.flags = 0
+		}
+		p.changes = append(p.changes, c)
+	}
+	p.cost()
+	if p.record > s.ringSize/4 {
+		return fmt.Errorf("transaction of %d bytes, the log takes %d at a time: %w", p.record, s.ringSize/4, ErrTooLarge)
+	}
+	if err := s.admit(ctx, p, uint64(direct)); err != nil {
+		return err
+	}
+	if direct > 0 {
+		err := s.writeDirect(ctx, p)
+		if err != nil {
+			s.refuse(p)
+			return err
+		}
+		s.space.fulfil(spaceTokens{data: uint64(direct)})
+		p.tokens.data -= uint64(direct)
+	}
+	return nil
+}
+
+// encode returns the encoded key of o.
+func (p *pass) encode(o *ObjectID) string {
+	p.key = o.AppendKey(p.key[:0])
+	if n := len(p.changes); n > 0 && p.changes[n-1].key == string(p.key) {
+		return p.changes[n-1].key
+	}
+	return string(p.key)
+}
+
+// directMin is the least data that goes straight to its stripes: below it one
+// log write costs less than a write, a record and a fold that never happens.
+const directMin = 64 << 10
+
+// splitWrite decides the path of each part of a write: whole blocks, or on
+// hard geometry whole stripes, of a large one go to fresh stripes (D), the
+// rest into the log (J). It returns the number of blocks that go D.
+func (s *Store) splitWrite(p *pass, op *txnOp, index int) int {
+	key := p.encode(&op.obj)
+	add := func(off uint64, data []byte, code opCode) {
+		p.changes = append(p.changes, change{code: code, op: index, coll: op.coll, key: key, off: off, n: uint64(len(data)), data: data})
+	}
+	first := (op.off + blockSize - 1) &^ (blockSize - 1)
+	end := (op.off + op.n) &^ (blockSize - 1)
+	unit := uint64(blockSize)
+	if s.super.Hard() {
+		unit = uint64(s.place.StripeBlocks) * blockSize
+	}
+	if end > first {
+		end = first + (end-first)/unit*unit
+	}
+	if end <= first || end-first < max(directMin, unit) {
+		add(op.off, op.data, opWrite)
+		return 0
+	}
+	if first > op.off {
+		add(op.off, op.data[:first-op.off], opWrite)
+	}
+	for at := first; at < end; {
+		n := min(end-at, 32<<20)
+		add(at, op.data[at-op.off:at-op.off+n], opPlace)
+		at += n
+	}
+	if end < op.off+op.n {
+		add(end, op.data[end-op.off:], opWrite)
+	}
+	return int((end - first) >> blockShift)
+}
+
+// cost bounds what the transaction needs: log bytes, blocks of data, and what
+// its checkpoint will write for it.
+func (p *pass) cost() {
+	p.record = 64
+	grow := uint64(0)
+	key := ""
+	for i := range p.changes {
+		c := &p.changes[i]
+		p.record += int64(96 + len(c.key) + len(c.to) + len(c.coll) + len(c.dest))
+		if c.key != key {
+			key = c.key
+			p.tokens.path += 12 // its leaf, and the half it splits off or the neighbour it absorbs
+			if !c.code.frees() {
+				grow += uint64(len(key)) + 256
+			}
+		}
+		switch c.code {
+		case opWrite:
+			p.record += int64(len(c.data))
+			p.tokens.data += blocksOf(c.off%blockSize + c.n)
+			p.tokens.path += 6 + 3*(1+c.n>>chunkShift)
+			grow += 24 * (2 + c.n>>blockShift)
+		case opPlace:
+			p.record += int64(c.n>>blockShift)*4 + 256
+			p.tokens.path += 6 + 3*(1+c.n>>chunkShift)
+			grow += 24 * (1 + c.n>>blockShift)
+		case opZero, opTruncate:
+			p.tokens.data += 2 // edges
+			p.tokens.path += 24
+		case opSetAttrs, opOmapSet, opRmAttrs, opOmapRm:
+			for _, kv := range c.pairs {
+				p.record += int64(len(kv.key) + len(kv.value) + 16)
+				grow += uint64(len(kv.key) + len(kv.value) + 32)
+				if len(kv.value) > 2<<10 {
+					p.tokens.data += blocksOf(uint64(len(kv.value)))
+				}
+			}
+			p.tokens.path += 6 * uint64(len(c.pairs)+1)
+		case opOmapRange, opOmapClear:
+			p.record += 2 * MaxOmapKey
+			p.tokens.path += 24
+		case opOmapHead:
+			p.record += int64(len(c.data))
+			grow += uint64(len(c.data))
+		}
+	}
+	p.tokens.growth = 1 + grow*2/blockSize
+}
+
+// writeDirect puts the data of path D on the device, in fresh stripes nothing
+// names yet.
+func (s *Store) writeDirect(ctx context.Context, p *pass) error {
+	for i := range p.changes {
+		c := &p.changes[i]
+		if c.code != opPlace {
+			continue
+		}
+		from := len(p.placed)
+		runs, err := s.space.alloc(ctx, allocator.Big, int(c.n>>blockShift), 0, p.placed)
+		if err != nil {
+			return err
+		}
+		p.placed = runs
+		data := c.data
+		for _, r := range runs[from:] {
+			n := int(r.Blocks) * blockSize
+			crcs := make([]uint32, r.Blocks)
+			for j := range crcs {
+				crcs[j] = layout.CRC(data[j*blockSize : (j+1)*blockSize])
+			}
+			if err := s.writeRun(ctx, r.Start, data[:n]); err != nil {
+				return err
+			}
+			s.metrics.DirectBytes.Add(int64(n))
+			c.place = append(c.place, placed{layout.MakeAddr(0, r.Start), crcs})
+			data = data[n:]
+		}
+		c.data = nil
+	}
+	return nil
+}
+
+// writeRun writes data to consecutive blocks, through a frame if the caller's
+// memory is not aligned.
+func (s *Store) writeRun(ctx context.Context, start uint64, data []byte) error {
+	if aligned(data) {
+		return s.main.Write(ctx, devices.Block(start), devices.Vec{data})
+	}
+	f := s.pool.Get(min(len(data), runBytes))
+	defer f.Release()
+	for len(data) > 0 {
+		n := copy(f.Bytes(), data[:min(len(data), runBytes)])
+		if err := s.main.Write(ctx, devices.Block(start), devices.Vec{f.Bytes()[:n]}); err != nil {
+			return err
+		}
+		data = data[n:]
+		start += uint64(n / blockSize)
+	}
+	return nil
+}
+
+// lock takes the queues of the collections the transaction names, in order of
+// their ids, or the whole structure if it changes collections.
+func (s *Store) lock(ctx context.Context, t *Txn, p *pass) error {
+	if p.structs {
+		s.structMu.Lock()
+		return nil
+	}
+	s.structMu.RLock()
+	for i := range p.changes {
+		for _, id := range [...]CollectionID{p.changes[i].coll, p.changes[i].dest} {
+			if id == "" || len(p.colls) > 0 && p.colls[len(p.colls)-1].id == id {
+				continue
+			}
+			c, err := s.collection(id)
+			if err != nil {
+				p.colls = p.colls[:0]
+				s.structMu.RUnlock()
+				return err
+			}
+			if !slices.Contains(p.colls, c) {
+				p.colls = append(p.colls, c)
+			}
+		}
+	}
+	slices.SortFunc(p.colls, func(a, b *collection) int { return bytes.Compare([]byte(a.id), []byte(b.id)) })
+	for _, c := range p.colls {
+		c.queue.Lock()
+	}
+	return nil
+}
+
+func (s *Store) unlock(p *pass) {
+	if p.structs {
+		s.structMu.Unlock()
+		return
+	}
+	for _, c := range p.colls {
+		c.queue.Unlock()
+	}
+	s.structMu.RUnlock()
+}
+
+// resolve finds every object and refuses what cannot be applied. Operations
+// that must know the object wait for it; the others take it as a stub.
+func (s *Store) resolve(ctx context.Context, t *Txn, p *pass) error {
+	var view collectionMap
+	if p.structs {
+		view = maps.Clone(*s.collMap.Load())
+	}
+	ci := 0
+	for i := range t.ops {
+		op := &t.ops[i]
+		n := 1 // a write may have become several changes
+		for ci+n < len(p.changes) && p.changes[ci+n].op == i {
+			n++
+		}
+		cs := p.changes[ci : ci+n]
+		ci += n
+		if !op.code.onColl() {
+			if err := s.resolveObject(ctx, op, p, cs, view); err != nil {
+				return fmt.Errorf("operation %d: %w", i, err)
+			}
+			continue
+		}
+		if err := s.checkColl(ctx, op, view, p); err != nil {
+			return fmt.Errorf("operation %d: %w", i, err)
+		}
+		if op.code == opMkColl {
+			cs[0].flags = view[op.coll].cn.Flags
+		}
+	}
+	return nil
+}
+
+func (s *Store) resolveObject(ctx context.Context, op *txnOp, p *pass, cs []change, view collectionMap) error {
+	if err := s.member(op.coll, &op.obj, view); err != nil {
+		return err
+	}
+	v, err := s.see(ctx, p, cs[0].key, !op.code.creates())
+	if err != nil {
+		return err
+	}
+	for i := range cs {
+		cs[i].o = p.view[v].o
+		if cs[i].code.creates() {
+			cs[i].id = s.nextID.Add(1)
+		}
+	}
+	if op.code.creates() {
+		p.view[v].known, p.view[v].exists = true, true
+		return nil
+	}
+	if !p.view[v].exists {
+		return fmt.Errorf("object %s: %w", &op.obj, ErrNotFound)
+	}
+	switch op.code {
+	case opRemove:
+		p.view[v].exists = false
+	case opRename:
+		if err := s.member(op.dest, &op.to, view); err != nil {
+			return err
+		}
+		w, err := s.see(ctx, p, cs[0].to, true)
+		if err != nil {
+			return err
+		}
+		if p.view[w].exists {
+			return fmt.Errorf("object %s: %w", &op.to, ErrExists)
+		}
+		p.view[v].exists, p.view[w].exists = false, true
+		cs[0].dst = p.view[w].o
+	}
+	return nil
+}
+
+// seen returns what the transaction's earlier operations made of the object of
+// that key; known is false if they did not touch it.
+func (p *pass) seen(key []byte) (exists, known bool) {
+	for i := range p.view {
+		if v := &p.view[i]; v.known && v.o.key == string(key) {
+			return v.exists, true
+		}
+	}
+	return false, false
+}
+
+// member returns nil if the object belongs to the collection.
+func (s *Store) member(id CollectionID, o *ObjectID, view collectionMap) error {
+	var c *collection
+	if view != nil {
+		if c = view[id]; c == nil {
+			return fmt.Errorf("collection %q: %w", string(id), ErrNotFound)
+		}
+	} else {
+		var err error
+		if c, err = s.collection(id); err != nil {
+			return err
+		}
+	}
+	return c.holds(o)
+}
+
+// see returns the index in p.view of the object of that key. With know its
+// existence is certain afterwards.
+func (s *Store) see(ctx context.Context, p *pass, key string, know bool) (int, error) {
+	i := len(p.view) - 1
+	for i >= 0 && p.view[i].o.key != key {
+		i--
+	}
+	if i < 0 {
+		o, err := s.onodeOf(ctx, []byte(key), know)
+		if err != nil {
+			return 0, err
+		}
+		i = len(p.view)
+		p.view = append(p.view, objectView{o: o})
+	}
+	v := &p.view[i]
+	if v.known {
+		return i, nil
+	}
+	if know && v.o.loaded != nil {
+		select {
+		case <-v.o.loaded:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	v.o.mu.RLock()
+	defer v.o.mu.RUnlock()
+	if v.o.loadErr != nil {
+		return 0, v.o.loadErr
+	}
+	v.known, v.exists = !v.o.loading, v.o.cur != nil
+	return i, nil
+}
+
+// commit applies the changes and appends their record to the log, within one
+// epoch.
+func (s *Store) commit(p *pass, onCommit func(error)) (wal.LSN, error) {
+	// Journaled data is kept in RAM until it is folded; the caller's memory is
+	// the caller's again when we return.
+	journaled := int64(0)
+	for i := range p.changes {
+		if c := &p.changes[i]; c.code == opWrite {
+			c.data = bytes.Clone(c.data)
+			journaled += int64(len(c.data))
+		}
+	}
+	flags := uint16(0)
+	if len(p.placed) > 0 {
+		flags = wal.NeedsDataFlush
+	}
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	epoch := s.epoch
+	parts := p.enc.encode(epoch, p.changes)
+	for i := range p.changes {
+		s.apply(&p.changes[i], epoch)
+	}
+	s.dirty.account(epoch, journaled, p.tokens)
+	p.tokens, p.placed = spaceTokens{}, p.placed[:0]
+
+	s.logMu.Lock()
+	defer s.logMu.Unlock()
+	s.txid++
+	lsn, err := s.wal.Append(s.txid, flags, parts...)
+	if err != nil {
+		// Applied and not logged: nothing may follow.
+		s.fail(fmt.Errorf("log: %w", err))
+		return 0, s.failure()
+	}
+	s.lastLSN = lsn
+	if onCommit != nil {
+		s.notices = append(s.notices, notice{s.txid, onCommit})
+	}
+	s.metrics.Transactions.Add(1)
+	return lsn, nil
+}
+
+// refuse gives back what a transaction took before it was found impossible.
+func (s *Store) refuse(p *pass) {
+	s.space.release(p.placed)
+	s.space.fulfil(p.tokens)
+	p.placed, p.tokens = p.placed[:0], spaceTokens{}
+}
+
+// done ends a pass, whatever became of it.
+func (p *pass) done(s *Store) {
+	s.inflight.Add(-p.admitted)
+	for i := range p.view {
+		p.view[i].o.refs.Add(-1)
+	}
+	clear(p.changes)
+	clear(p.view)
+	clear(p.colls)
+	*p = pass{changes: p.changes[:0], view: p.view[:0], colls: p.colls[:0], placed: p.placed[:0], enc: p.enc, key: p.key[:0]}
+	p.enc.reset()
+	passes.Put(p)
+}
+
+// committed is called by the log, in order, when a group is durable or lost.
+func (s *Store) committed(_, last uint64, err error) {
+	if err != nil {
+		s.fail(err)
+	}
+	s.logMu.Lock()
+	n := 0
+	for n < len(s.notices) && (err != nil || s.notices[n].txid <= last) {
+		n++
+	}
+	var fns []func(error)
+	for _, x := range s.notices[:n] {
+		fns = append(fns, x.fn)
+	}
+	s.notices = append(s.notices[:0], s.notices[n:]...)
+	s.logMu.Unlock()
+	if len(fns) > 0 {
+		if err != nil {
+			err = errors.Join(ErrReadOnly, err)
+		}
+		s.fin.tell(err, fns)
+	}
+}

@@ -1,0 +1,409 @@
+package ebofs
+
+import (
+	"context"
+	"fmt"
+	"unsafe"
+
+	"ebofs/devices"
+	"ebofs/ebofs/layout"
+)
+
+// Reads look an object's map up under its lock and touch the device without
+// it: what they saw stays readable until they leave the guard.
+
+// aligned reports whether p can be the memory of a direct I/O.
+func aligned(p []byte) bool {
+	return len(p) > 0 && len(p)%blockSize == 0 && uintptr(unsafe.Pointer(&p[0]))%blockSize == 0
+}
+
+// view returns the onode of o in collection c, loaded, with a reference.
+func (s *Store) view(ctx context.Context, c CollectionID, o *ObjectID) (*onode, error) {
+	if err := s.readable(); err != nil {
+		return nil, err
+	}
+	coll, err := s.collection(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := coll.holds(o); err != nil {
+		return nil, err
+	}
+	if err := o.Check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", err, ErrInvalid)
+	}
+	var buf [512]byte
+	return s.onodeOf(ctx, o.AppendKey(buf[:0]), true)
+}
+
+// lockBody locks o for reading and returns its body; the caller unlocks o
+// unless there is an error.
+func (o *onode) lockBody() (*body, error) {
+	o.mu.RLock()
+	if o.cur != nil {
+		return o.cur, nil
+	}
+	err := o.loadErr
+	o.mu.RUnlock()
+	if err == nil {
+		err = fmt.Errorf("object %s: %w", objectName(o.key), ErrNotFound)
+	}
+	return nil, err
+}
+
+// Read fills p with the object's bytes from off on and returns how many there
+// were before its end. Holes read as zeros. A block that fails its checksum
+// gives an error matching ErrCorrupt that names it; nothing wrong is returned.
+func (s *Store) Read(ctx context.Context, c CollectionID, id ObjectID, off uint64, p []byte) (int, error) {
+	o, err := s.view(ctx, c, &id)
+	if err != nil {
+		return 0, err
+	}
+	t := s.guard.enter()
+	n, err := s.readOnode(ctx, o, off, p)
+	s.guard.leave(t)
+	o.refs.Add(-1)
+	return n, err
+}
+
+// fetch is a stretch of one read that has to come from the device or the
+// cache: blocks at consecutive addresses.
+type fetch struct {
+	addr  layout.Addr
+	crc   []uint32
+	first uint64 // logical block
+}
+
+// patch is journaled data to lay over what was fetched.
+type patch struct {
+	at   int // offset in the caller's buffer
+	data []byte
+}
+
+// warmTries is how often a read looks for resident extents before it reads
+// them with the object locked: each try has just read the page it missed.
+const warmTries = 16
+
+func (s *Store) readOnode(ctx context.Context, o *onode, off uint64, p []byte) (int, error) {
+	for try := 0; ; try++ {
+		b, err := o.lockBody()
+		if err != nil {
+			return 0, err
+		}
+		if off >= b.size || len(p) == 0 {
+			o.mu.RUnlock()
+			return 0, nil
+		}
+		p := p[:min(uint64(len(p)), b.size-off)]
+		n, cold, err := s.readLocked(ctx, o, b, off, p, try == warmTries)
+		if cold == nil {
+			return n, err
+		}
+		// The map is not in RAM. It is read without the lock, for writers go on,
+		// and then everything is looked up again.
+		if _, _, err := b.extents.Get(ctx, cold, nil); err != nil {
+			return 0, fmt.Errorf("object %s: extents: %w", objectName(o.key), err)
+		}
+	}
+}
+
+// readLocked reads p with o locked for reading; it unlocks. cold is the key of
+// an extents record that would need I/O, unless block allows that.
+func (s *Store) readLocked(ctx context.Context, o *onode, b *body, off uint64, p []byte, block bool) (n int, cold []byte, err error) {
+	end := off + uint64(len(p))
+	if b.over.empty() && off>>blockShift == (end-1)>>blockShift {
+		return s.readBlock(ctx, o, b, off, p, block)
+	}
+	var fetches []fetch
+	var patches []patch
+	var scratch [layout.MaxChunkBytes]byte
+	for k := off >> chunkShift; k<<chunkShift < end && err == nil; k++ {
+		lo, hi := max(off, k<<chunkShift), min(end, (k+1)<<chunkShift)
+		var val []byte
+		if val, cold, err = b.chunk(ctx, k, scratch[:0], block); cold != nil {
+			o.mu.RUnlock()
+			return 0, cold, nil
+		}
+		if err == nil {
+			fetches, err = b.mapChunk(val, lo, hi, off, p, fetches)
+		}
+		for _, q := range b.over.within(lo, hi) {
+			from, to := max(q.off, lo), min(q.end(), hi)
+			patches = append(patches, patch{int(from - off), q.data[from-q.off : to-q.off]})
+		}
+	}
+	o.mu.RUnlock()
+	if err != nil {
+		return 0, nil, fmt.Errorf("object %s: %w", objectName(o.key), err)
+	}
+	for i := range fetches {
+		if err := s.fetch(ctx, o, &fetches[i], off, p); err != nil {
+			return 0, nil, err
+		}
+	}
+	for _, q := range patches {
+		copy(p[q.at:], q.data)
+	}
+	return len(p), nil, nil
+}
+
+// chunk returns the extents record of chunk k, nil if there is none, or its
+// key in cold if that needs I/O and block does not allow it.
+func (b *body) chunk(ctx context.Context, k uint64, dst []byte, block bool) (val, cold []byte, err error) {
+	if b.extents == nil {
+		return nil, nil, nil
+	}
+	key := layout.Uint64Key(k)
+	val, ok, known := b.extents.GetResident(key[:], dst)
+	if !known {
+		if !block {
+			return nil, chunkKey(k), nil
+		}
+		if val, ok, err = b.extents.Get(ctx, key[:], dst); err != nil {
+			return nil, nil, fmt.Errorf("extents: %w", err)
+		}
+	}
+	if !ok {
+		return nil, nil, nil
+	}
+	return val, nil, nil
+}
+
+// mapChunk says where bytes [lo, hi) are, which lie in the chunk whose record
+// is val. Holes and inline bytes are filled into p, which holds the object from
+// off on; the rest is appended to list. Blocks wholly covered by journaled
+// bytes are left to those.
+func (b *body) mapChunk(val []byte, lo, hi, off uint64, p []byte, list []fetch) ([]fetch, error) {
+	for blk := lo >> blockShift; blk<<blockShift < hi; blk++ {
+		at := blk << blockShift
+		from, to := max(at, lo), min(at+blockSize, hi)
+		if len(b.over.pieces) > 0 && coversRange(b.over.within(from, to), from, to) {
+			continue
+		}
+		addr, crc, flags, err := b.lookup(blk, val)
+		if err != nil {
+			return list, err
+		}
+		switch {
+		case flags&layout.BlockDamaged != 0:
+			return list, damagedBlock(addr)
+		case addr != 0:
+			if n := len(list); n > 0 {
+				l := &list[n-1]
+				if l.first+uint64(len(l.crc)) == blk && l.addr+layout.Addr(len(l.crc)) == addr {
+					l.crc = append(l.crc, crc)
+					continue
+				}
+			}
+			list = append(list, fetch{addr, append(make([]uint32, 0, 16), crc), blk})
+		default:
+			q := p[from-off : to-off]
+			n := 0
+			if blk == 0 && b.inline != nil {
+				if _, _, decided := b.over.lookup(0); !decided && from < uint64(len(b.inline)) {
+					n = copy(q, b.inline[from:])
+				}
+			}
+			clear(q[n:])
+		}
+	}
+	return list, nil
+}
+
+// lookup returns where block blk lies below the journaled bytes: addr 0 is a
+// hole or inline. val is the record of its chunk, nil if there is none.
+func (b *body) lookup(blk uint64, val []byte) (layout.Addr, uint32, uint8, error) {
+	if addr, crc, decided := b.over.lookup(blk); decided {
+		return addr, crc, 0, nil
+	}
+	if blk == 0 && b.inline != nil || val == nil {
+		return 0, 0, 0, nil
+	}
+	addr, crc, flags, ok, err := layout.LookupChunk(val, int(blk%layout.ChunkBlocks))
+	if err != nil || !ok {
+		return 0, 0, 0, err
+	}
+	return addr, crc, flags, nil
+}
+
+// coversRange reports whether list covers [from, to) without a gap.
+func coversRange(list []piece, from, to uint64) bool {
+	for _, q := range list {
+		if q.off > from {
+			return false
+		}
+		from = q.end()
+	}
+	return from >= to
+}
+
+// readBlock reads part of one block of an object without pending changes: the
+// common small read, without allocation when the block is cached. o is locked
+// for reading and is unlocked here.
+func (s *Store) readBlock(ctx context.Context, o *onode, b *body, off uint64, p []byte, block bool) (n int, cold []byte, err error) {
+	blk := off >> blockShift
+	if blk == 0 && b.inline != nil || b.extents == nil {
+		if off < uint64(len(b.inline)) {
+			n = copy(p, b.inline[off:])
+		}
+		o.mu.RUnlock()
+		clear(p[n:])
+		return len(p), nil, nil
+	}
+	var scratch [layout.MaxChunkBytes]byte
+	val, cold, err := b.chunk(ctx, blk/layout.ChunkBlocks, scratch[:0], block)
+	o.mu.RUnlock()
+	if cold != nil {
+		return 0, cold, nil
+	}
+	if err == nil {
+		err = s.readMapped(ctx, o, blk, val, off, p)
+	}
+	if err != nil {
+		return 0, nil, fmt.Errorf("object %s: %w", objectName(o.key), err)
+	}
+	return len(p), nil, nil
+}
+
+// readMapped fills p with bytes of block blk, which is where val says.
+func (s *Store) readMapped(ctx context.Context, o *onode, blk uint64, val []byte, off uint64, p []byte) error {
+	if val == nil {
+		clear(p)
+		return nil
+	}
+	addr, crc, flags, ok, err := layout.LookupChunk(val, int(blk%layout.ChunkBlocks))
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		clear(p)
+		return nil
+	case flags&layout.BlockDamaged != 0:
+		return damagedBlock(addr)
+	}
+	if s.data.Get(uint64(addr), crc, int(off%blockSize), p) {
+		s.metrics.ReadHits.Add(1)
+		return nil
+	}
+	s.metrics.ReadMisses.Add(1)
+	f := s.pool.Get(blockSize)
+	defer f.Release()
+	q := f.Bytes()
+	if err := s.readData(ctx, addr, crc, q, o.key); err != nil {
+		return err
+	}
+	s.data.Put(uint64(addr), crc, q)
+	copy(p, q[off%blockSize:])
+	return nil
+}
+
+func damagedBlock(addr layout.Addr) error {
+	return &CorruptError{Device: int(addr.Device()), Block: devices.Block(addr.Block()), Kind: "data", Want: "sound block", Got: "block marked damaged"}
+}
+
+// readData reads one block of data and verifies it, trying again when the
+// device may have answered wrongly once.
+func (s *Store) readData(ctx context.Context, addr layout.Addr, crc uint32, p []byte, key string) error {
+	var err error
+	for try := range readTries {
+		if err = s.main.Read(ctx, devices.Block(addr.Block()), devices.Vec{p}); err == nil {
+			s.metrics.ReadBytes.Add(int64(len(p)))
+			if layout.CRC(p) == crc {
+				if try > 0 {
+					s.metrics.RetriedReads.Add(1)
+					s.log.Warn("read was right only when repeated", "addr", addr, "try", try+1)
+				}
+				return nil
+			}
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("object %s: block %v: %w", objectName(key), addr, err)
+	}
+	s.metrics.Corruptions.Add(1)
+	return checkBlock(addr, p, crc, objectName(key))
+}
+
+// cacheReadMax is the longest read whose blocks are put into the data cache:
+// long ones are mostly streams that come once.
+const cacheReadMax = 64 << 10
+
+// fetch brings one stretch into p, which holds the object from off on.
+func (s *Store) fetch(ctx context.Context, o *onode, f *fetch, off uint64, p []byte) error {
+	small := len(f.crc)*blockSize <= cacheReadMax
+	if small && s.fetchCached(f, off, p) {
+		return nil
+	}
+	for len(f.crc) > 0 {
+		at := f.first << blockShift
+		n := min(len(f.crc), 4*runBytes/blockSize)
+		// Whole blocks that fit into aligned memory of the caller go straight
+		// there.
+		if at >= off && at+uint64(n)*blockSize <= off+uint64(len(p)) && aligned(p[at-off:at-off+uint64(n)*blockSize]) {
+			if err := s.fetchRun(ctx, o, f, p[at-off:at-off+uint64(n)*blockSize]); err != nil {
+				return err
+			}
+		} else {
+			n = min(n, runBytes/blockSize)
+			fr := s.pool.Get(n * blockSize)
+			q := fr.Bytes()[:n*blockSize]
+			err := s.fetchRun(ctx, o, f, q)
+			if err == nil {
+				if at < off {
+					copy(p, q[off-at:])
+				} else {
+					copy(p[at-off:], q)
+				}
+				if small {
+					for i := range n {
+						s.data.Put(uint64(f.addr)+uint64(i), f.crc[i], q[i*blockSize:(i+1)*blockSize])
+					}
+				}
+			}
+			fr.Release()
+			if err != nil {
+				return err
+			}
+		}
+		f.addr, f.crc, f.first = f.addr+layout.Addr(n), f.crc[n:], f.first+uint64(n)
+	}
+	return nil
+}
+
+// fetchCached fills p from the cache if all of f is there.
+func (s *Store) fetchCached(f *fetch, off uint64, p []byte) bool {
+	for i, crc := range f.crc {
+		at := (f.first + uint64(i)) << blockShift
+		from, to := max(at, off), min(at+blockSize, off+uint64(len(p)))
+		if !s.data.Get(uint64(f.addr)+uint64(i), crc, int(from-at), p[from-off:to-off]) {
+			s.metrics.ReadMisses.Add(1)
+			return false
+		}
+	}
+	s.metrics.ReadHits.Add(int64(len(f.crc)))
+	return true
+}
+
+// fetchRun reads the first blocks of f into q and verifies each.
+func (s *Store) fetchRun(ctx context.Context, o *onode, f *fetch, q []byte) error {
+	err := s.main.Read(ctx, devices.Block(f.addr.Block()), devices.Vec{q})
+	s.metrics.ReadBytes.Add(int64(len(q)))
+	for i := 0; i < len(q)/blockSize; i++ {
+		blk := q[i*blockSize : (i+1)*blockSize]
+		if err == nil && layout.CRC(blk) == f.crc[i] {
+			continue
+		}
+		// Block by block, with retries, so that the error names the one.
+		fr := s.pool.Get(blockSize)
+		e := s.readData(ctx, f.addr+layout.Addr(i), f.crc[i], fr.Bytes(), o.key)
+		copy(blk, fr.Bytes())
+		fr.Release()
+		if e != nil {
+			return e
+		}
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package ebofs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"ebofs/allocator"
+	"ebofs/devices"
+	"ebofs/ebofs/layout"
+	"ebofs/ebofs/wal"
+)
+
+// recover brings back what the log holds beyond the newest checkpoint, by
+// applying its changes as the transactions themselves did, and makes the store
+// ready for new ones.
+func (s *Store) recover(ctx context.Context) error {
+	ring := &s.super.Rings[0]
+	cut := s.txid
+	replayed := 0
+	res, err := wal.Scan(ctx, s.logAt, s.logConfig(ring.Incarnation), wal.Pos{Block: ring.TailBlock, Seq: ring.TailSeq}, func(r wal.Record) error {
+		if r.Txid <= cut {
+			return nil
+		}
+		if err := s.replay(ctx, r); err != nil {
+			return err
+		}
+		replayed++
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
+	if res.Damage != nil {
+		if !s.opt.ReadOnly {
+			return fmt.Errorf("log: %w: %w; open it read-only to see what is left", res.Damage, ErrCorrupt)
+		}
+		s.degraded = fmt.Sprintf("log: %v: transactions behind it are missing", res.Damage)
+		s.log.Error("log is damaged", "err", res.Damage)
+	}
+	s.log.Info("log replayed", "records", replayed, "end", res.Reason)
+	if s.opt.ReadOnly {
+		return nil
+	}
+	// What the log names is taken; the rest of the reserve can be.
+	if err := s.space.refill(ctx); err != nil {
+		return err
+	}
+	s.incarnation = ring.Incarnation + 1
+	s.wal = wal.New(s.logAt, s.logConfig(s.incarnation), res.End, 0)
+	if replayed > 0 {
+		// The records lie in the old incarnation, which nobody reads once this
+		// checkpoint is durable.
+		return s.checkpoint(ctx, false)
+	}
+	sb := s.super
+	sb.Generation++
+	sb.Flags &^= layout.SuperClean
+	sb.Rings = append([]layout.Ring(nil), sb.Rings...)
+	r := &sb.Rings[0]
+	r.Incarnation, r.TailBlock, r.TailSeq, r.PrevCRC = s.incarnation, res.End.Block, res.End.Seq, 0
+	if err := s.writeSuper(ctx, &sb); err != nil {
+		return err
+	}
+	s.super = sb
+	return nil
+}
+
+// replay applies one record. It ends the log with wal.ErrStop before a record
+// that was never committed: one whose data did not reach the device.
+func (s *Store) replay(ctx context.Context, r wal.Record) error {
+	_, cs, err := decodeRecord(r.Data)
+	if err != nil {
+		return fmt.Errorf("transaction %d: %w", r.Txid, err)
+	}
+	if r.Flags&wal.NeedsDataFlush != 0 && !r.Committed {
+		ok, err := s.dataThere(ctx, cs)
+		if err != nil {
+			return fmt.Errorf("transaction %d: %w", r.Txid, err)
+		}
+		if !ok {
+			return wal.ErrStop
+		}
+	}
+	journaled := int64(0)
+	for i := range cs {
+		c := &cs[i]
+		for _, p := range c.place {
+			if err := s.replayPlaced(ctx, p); err != nil {
+				return fmt.Errorf("transaction %d: %w", r.Txid, err)
+			}
+		}
+		c.data = append([]byte(nil), c.data...)
+		if c.code == opWrite {
+			journaled += int64(len(c.data))
+		}
+		s.nextID.Store(max(s.nextID.Load(), c.id))
+		if c.code.onColl() {
+			s.apply(c, s.epoch)
+			continue
+		}
+		if err := s.replayOn(ctx, c); err != nil {
+			return fmt.Errorf("transaction %d: %w", r.Txid, err)
+		}
+	}
+	s.txid = r.Txid
+	s.dirty.account(s.epoch, journaled, spaceTokens{})
+	return nil
+}
+
+// replayOn finds the objects of a change and applies it.
+func (s *Store) replayOn(ctx context.Context, c *change) error {
+	for _, x := range [...]struct {
+		key string
+		o   **onode
+	}{{c.key, &c.o}, {c.to, &c.dst}} {
+		if x.key == "" {
+			continue
+		}
+		if _, err := layout.DecodeObjectKey([]byte(x.key)); err != nil {
+			return err
+		}
+		o, err := s.onodeOf(ctx, []byte(x.key), true)
+		if err != nil {
+			return err
+		}
+		defer o.refs.Add(-1)
+		if o.loadErr != nil {
+			// Its changes are lost with it; every read of it says so.
+			s.log.Error("log names a damaged object", "err", o.loadErr)
+			return nil
+		}
+		*x.o = o
+	}
+	if c.code == opRename && c.dst == nil {
+		return fmt.Errorf("rename without a target: %w", ErrCorrupt)
+	}
+	s.apply(c, s.epoch)
+	return nil
+}
+
+// replayPlaced takes blocks a record names out of the free space.
+func (s *Store) replayPlaced(ctx context.Context, p placed) error {
+	b, n := p.addr.Block(), uint64(len(p.crc))
+	if p.addr.Device() != 0 || n == 0 || b < s.place.ZoneStart || b+n > s.place.ZoneEnd {
+		return fmt.Errorf("blocks %v~%d lie outside the zones: %w", p.addr, n, ErrCorrupt)
+	}
+	if err := s.space.markUsed(ctx, allocator.Extent{Start: b, Blocks: n}); err != nil {
+		return fmt.Errorf("blocks %v~%d: %w", p.addr, n, err)
+	}
+	return nil
+}
+
+// dataThere reports whether the blocks a record names hold what it says.
+func (s *Store) dataThere(ctx context.Context, cs []change) (bool, error) {
+	f := s.pool.Get(blockSize)
+	defer f.Release()
+	for i := range cs {
+		for _, p := range cs[i].place {
+			for j, crc := range p.crc {
+				b := devices.Block(p.addr.Block() + uint64(j))
+				if err := readRetry(ctx, s.main, b, f.Bytes()); err != nil {
+					if errors.Is(err, devices.ErrRange) {
+						return false, fmt.Errorf("%w: %w", err, ErrCorrupt)
+					}
+					return false, nil // torn: never committed
+				}
+				if layout.CRC(f.Bytes()) != crc {
+					return false, nil
+				}
+			}
+		}
+	}
+	return true, nil
+}

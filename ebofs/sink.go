@@ -1,0 +1,90 @@
+package ebofs
+
+import (
+	"ebofs/allocator"
+	"ebofs/btree"
+	"ebofs/ebofs/layout"
+)
+
+// metaSink is where a checkpoint's reconciled pages go (btree.Sink), and where
+// it learns which blocks the new trees use that the old ones did not: the
+// difference of the two is the whole of space accounting.
+type metaSink struct {
+	ck   *checkpoint
+	hint uint64
+}
+
+var _ btree.Sink = (*metaSink)(nil)
+var _ btree.Differ = (*metaSink)(nil)
+
+// Epoch is the number pages are stamped with.
+func (m *metaSink) Epoch() uint64 { return m.ck.epoch }
+
+// Alloc returns a run of metadata blocks.
+func (m *metaSink) Alloc(blocks int) (uint64, error) {
+	e, err := m.ck.s.space.allocHard(m.ck.ctx, allocator.Meta, blocks, blocks, m.hint)
+	if err != nil {
+		return 0, err
+	}
+	m.hint = e.Start + e.Blocks
+	m.ck.nodes[e.Start] = blocks
+	return uint64(layout.MakeAddr(0, e.Start)), nil
+}
+
+// Write gathers a finished page.
+func (m *metaSink) Write(addr uint64, page []byte) error {
+	return m.ck.meta.add(layout.Addr(addr).Block(), page)
+}
+
+// Free takes a page the new trees do not reach.
+func (m *metaSink) Free(addr uint64, blocks int) {
+	e := allocator.Extent{Start: layout.Addr(addr).Block(), Blocks: uint64(blocks)}
+	if m.ck.nodes[e.Start] == blocks { // written by this very checkpoint
+		delete(m.ck.nodes, e.Start)
+		m.ck.dead = append(m.ck.dead, e)
+		return
+	}
+	m.ck.metaFreed += e.Blocks
+	m.ck.frees = append(m.ck.frees, e)
+}
+
+// WriteBlob stores a value too long for a page in data blocks.
+func (m *metaSink) WriteBlob(data []byte) ([]btree.BlobExtent, error) {
+	runs, err := m.ck.s.space.alloc(m.ck.ctx, allocator.Cold, int(blocksOf(uint64(len(data)))), m.hint, nil)
+	if err != nil {
+		return nil, err
+	}
+	ext := make([]btree.BlobExtent, 0, len(runs))
+	for _, r := range runs {
+		n := min(uint64(len(data)), r.Blocks*blockSize)
+		part := data[:n]
+		data = data[n:]
+		m.ck.allocs = append(m.ck.allocs, r)
+		m.ck.dataAlloced += r.Blocks
+		ext = append(ext, btree.BlobExtent{Addr: uint64(layout.MakeAddr(0, r.Start)), Bytes: uint32(n), CRC: layout.CRC(part)})
+		b := r.Start
+		for len(part) > 0 {
+			k := min(len(part), runBytes)
+			p, err := m.ck.meta.room(b, (k+blockSize-1)&^(blockSize-1))
+			if err != nil {
+				return nil, err
+			}
+			clear(p[copy(p, part[:k]):])
+			part = part[k:]
+			b += runBytes / blockSize
+		}
+	}
+	return ext, nil
+}
+
+// FreeBlob takes the blocks of such a value back.
+func (m *metaSink) FreeBlob(ext []btree.BlobExtent) {
+	for _, e := range ext {
+		m.ck.freeData(layout.Addr(e.Addr), blocksOf(uint64(e.Bytes)))
+	}
+}
+
+// Replaced compares an old and a new record of an extents tree.
+func (m *metaSink) Replaced(_ *btree.Config, _ *btree.Owner, _, old, new []byte) error {
+	return m.ck.diffChunk(old, new)
+}

@@ -1,0 +1,296 @@
+package ebofs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"sync"
+
+	"ebofs/allocator"
+	"ebofs/devices"
+	"ebofs/ebofs/layout"
+)
+
+// space hands out blocks of the main device and keeps two pictures of them:
+//
+//	allocator   what may be handed out now: excludes limbo, blocks placed by
+//	            transactions no checkpoint has seen, and our own blocks
+//	zone.bits   what the last checkpoint's objects and trees use: what goes to disk
+//
+// Own blocks (zone bitmaps, zone table, root record) and fixed ones (label
+// copies inside zones) are in the first picture only: the root record names
+// them, so no bitmap has to describe itself.
+//
+// A zone's bitmap is read when the zone is first allocated from or freed into.
+//
+// Locks: load is taken before mu and may be held across device reads.
+type space struct {
+	dev   devices.Device
+	pool  *devices.Pool
+	fsid  layout.UUID
+	place layout.Placement
+
+	load sync.Mutex
+	mu   sync.Mutex
+	a    *allocator.Allocator
+
+	zones []zoneSpace // fields other than loaded are the checkpointer's alone
+	table []layout.Ref
+	own   []allocator.Extent // of the durable checkpoint
+	fixed []allocator.Extent
+
+	reserve uint64 // blocks the stash should hold
+	tokens  spaceTokens
+	stash   []allocator.Extent // taken from the allocator, for hard times; see stash.go
+	stashed uint64             // blocks in it
+}
+
+// zoneSpace is one zone as the durable checkpoint has it.
+type zoneSpace struct {
+	entry  layout.ZoneEntry
+	bits   []uint64 // nil: not loaded
+	dirty  bool     // bits differ from what entry.Bitmap names
+	loaded bool     // the allocator has it; guarded by mu
+}
+
+// newSpace opens the free space described by a root record's zone table.
+func newSpace(dev devices.Device, pool *devices.Pool, fsid layout.UUID, place layout.Placement, table []layout.Ref, zones []layout.ZoneEntry, own []layout.Extent) (*space, error) {
+	s := &space{dev: dev, pool: pool, fsid: fsid, place: place, table: table, reserve: reserveBlocks(&place)}
+	s.zones = make([]zoneSpace, place.Zones)
+	var sums []allocator.ZoneSummary
+	if zones != nil {
+		sums = make([]allocator.ZoneSummary, place.Zones)
+		for z := range s.zones {
+			s.zones[z].entry = zones[z]
+			sums[z] = allocator.ZoneSummary{Free: zones[z].FreeBlocks, FreeStripes: zones[z].FreeStripes}
+		}
+	}
+	for _, e := range own {
+		s.own = append(s.own, allocator.Extent{Start: e.Addr.Block(), Blocks: e.Blocks})
+	}
+	for _, e := range place.Fixed() {
+		s.fixed = append(s.fixed, allocator.Extent{Start: e.Addr.Block(), Blocks: e.Blocks})
+	}
+	var err error
+	s.a, err = allocator.New(allocator.Config{
+		First: place.ZoneStart, Blocks: place.ZoneEnd - place.ZoneStart, ZoneBlocks: place.ZoneBlocks,
+		StripeBlocks: place.StripeBlocks, AlignBlocks: place.AlignBlocks, Hard: false,
+	}, sums)
+	if err != nil {
+		return nil, err
+	}
+	if zones == nil { // a fresh store: what the allocator counts is the truth
+		for z := range s.zones {
+			sum := s.a.Summary(z)
+			s.zones[z].entry = layout.ZoneEntry{FreeBlocks: sum.Free, FreeStripes: sum.FreeStripes}
+		}
+	}
+	return s, nil
+}
+
+// zoneOf returns the zone of a block, which lies in one.
+func (s *space) zoneOf(b uint64) int {
+	z, _ := s.place.ZoneOf(b)
+	return int(z)
+}
+
+// split calls fn for the parts of e within one zone each.
+func (s *space) split(e allocator.Extent, fn func(zone int, first, n uint64)) {
+	for e.Blocks > 0 {
+		z := s.zoneOf(e.Start)
+		start, blocks := s.place.Zone(uint32(z))
+		n := min(e.Blocks, start+uint64(blocks)-e.Start)
+		fn(z, e.Start-start, n)
+		e.Start += n
+		e.Blocks -= n
+	}
+}
+
+// ensure loads zone z into both pictures.
+func (s *space) ensure(ctx context.Context, z int) error {
+	s.load.Lock()
+	defer s.load.Unlock()
+	s.mu.Lock()
+	loaded := s.zones[z].loaded
+	s.mu.Unlock()
+	if loaded {
+		return nil
+	}
+	zs := &s.zones[z]
+	start, blocks := s.place.Zone(uint32(z))
+	used := make([]uint64, (blocks+63)/64)
+	if ref := zs.entry.Bitmap; !ref.IsNone() {
+		f := s.pool.Get(int(ref.Blocks) * blockSize)
+		defer f.Release()
+		if err := readRetry(ctx, s.dev, devices.Block(ref.Addr.Block()), f.Bytes()); err != nil {
+			return fmt.Errorf("bitmap of zone %d: %w", z, err)
+		}
+		bm, err := layout.DecodeZoneBitmap(f.Bytes(), s.fsid, ref)
+		if err != nil {
+			return fmt.Errorf("bitmap of zone %d: %w", z, err)
+		}
+		if bm.Zone != uint32(z) || bm.Blocks != blocks {
+			return fmt.Errorf("bitmap of zone %d names zone %d of %d blocks: %w", z, bm.Zone, bm.Blocks, ErrCorrupt)
+		}
+		copy(used, bm.Bits)
+	}
+	durable := append([]uint64(nil), used...)
+	for _, list := range [][]allocator.Extent{s.own, s.fixed} {
+		for _, e := range list {
+			if e.Start < start+uint64(blocks) && e.Start+e.Blocks > start {
+				s.split(e, func(ez int, first, n uint64) {
+					if ez == z {
+						setBits(used, first, n)
+					}
+				})
+			}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.a.Loaded(z) { // a wholly free zone counts as loaded from the start
+		if err := s.a.Load(z, used); err != nil {
+			return fmt.Errorf("zone %d: %w", z, err)
+		}
+	}
+	zs.bits = durable
+	zs.loaded = true
+	return nil
+}
+
+// retry calls step with mu held until it needs no further zone.
+func (s *space) retry(ctx context.Context, step func() error) error {
+	for {
+		s.mu.Lock()
+		err := step()
+		s.mu.Unlock()
+		var need allocator.NeedZone
+		if !errors.As(err, &need) {
+			if errors.Is(err, allocator.ErrNoSpace) {
+				return ErrNoSpace
+			}
+			return err
+		}
+		if err := s.ensure(ctx, need.Zone); err != nil {
+			return err
+		}
+	}
+}
+
+// alloc appends exactly blocks blocks of class to buf, in as few runs as
+// sensible, or returns ErrNoSpace and nothing.
+func (s *space) alloc(ctx context.Context, class allocator.Class, blocks int, hint uint64, buf []allocator.Extent) ([]allocator.Extent, error) {
+	var out []allocator.Extent
+	err := s.retry(ctx, func() (err error) {
+		out, err = s.a.Alloc(class, blocks, hint, buf)
+		return err
+	})
+	return out, err
+}
+
+// allocRun returns one run of between least and most blocks.
+func (s *space) allocRun(ctx context.Context, class allocator.Class, least, most int, hint uint64) (allocator.Extent, error) {
+	var e allocator.Extent
+	err := s.retry(ctx, func() (err error) {
+		e, err = s.a.AllocRun(class, least, most, hint)
+		return err
+	})
+	return e, err
+}
+
+// allocHard is allocRun for a checkpoint, which must not fail: it falls back on
+// the stash.
+func (s *space) allocHard(ctx context.Context, class allocator.Class, least, most int, hint uint64) (allocator.Extent, error) {
+	e, err := s.allocRun(ctx, class, least, most, hint)
+	if errors.Is(err, ErrNoSpace) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if e, ok := s.unstashLocked(uint64(least)); ok {
+			return e, nil
+		}
+	}
+	return e, err
+}
+
+// markUsed takes blocks that a log record names.
+func (s *space) markUsed(ctx context.Context, e allocator.Extent) error {
+	return s.retry(ctx, func() error { return s.a.MarkUsed(e) })
+}
+
+// takeFixed takes the fixed blocks out of a fresh, wholly free space; in an
+// older one the summaries leave them out.
+func (s *space) takeFixed(ctx context.Context) error {
+	for _, e := range s.fixed {
+		if err := s.markUsed(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// free puts blocks into the limbo of epoch.
+func (s *space) free(e allocator.Extent, epoch uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.a.Free(e, epoch)
+}
+
+// release gives back blocks nothing durable or readable ever named.
+func (s *space) release(list []allocator.Extent) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range list {
+		// An extent we were just given: it cannot be refused.
+		_ = s.a.Release(e)
+	}
+}
+
+// durable ends the limbo of all epochs ≤ epoch and returns what became free.
+func (s *space) durable(epoch uint64) []allocator.Extent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.a.Durable(epoch)
+}
+
+// counts returns free blocks, the stash among them, blocks in limbo, and blocks
+// promised to transactions.
+func (s *space) counts() (free, limbo, promised uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.a.FreeBlocks() + s.stashed, s.a.LimboBlocks(), s.tokens.data + s.tokens.growth + s.tokens.path
+}
+
+// setBits marks n bits from first used.
+func setBits(w []uint64, first, n uint64) {
+	for ; n > 0 && first%64 != 0; first, n = first+1, n-1 {
+		w[first/64] |= 1 << (first % 64)
+	}
+	for ; n >= 64; first, n = first+64, n-64 {
+		w[first/64] = ^uint64(0)
+	}
+	for ; n > 0; first, n = first+1, n-1 {
+		w[first/64] |= 1 << (first % 64)
+	}
+}
+
+// clearBits marks n bits from first free.
+func clearBits(w []uint64, first, n uint64) {
+	for ; n > 0; first, n = first+1, n-1 {
+		w[first/64] &^= 1 << (first % 64)
+	}
+}
+
+// countBits returns how many of n bits from first are set.
+func countBits(w []uint64, first, n uint64) (set uint64) {
+	for ; n > 0 && first%64 != 0; first, n = first+1, n-1 {
+		set += w[first/64] >> (first % 64) & 1
+	}
+	for ; n >= 64; first, n = first+64, n-64 {
+		set += uint64(bits.OnesCount64(w[first/64]))
+	}
+	for ; n > 0; first, n = first+1, n-1 {
+		set += w[first/64] >> (first % 64) & 1
+	}
+	return set
+}

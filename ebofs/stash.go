@@ -1,0 +1,143 @@
+package ebofs
+
+import (
+	"context"
+	"errors"
+
+	"ebofs/allocator"
+	"ebofs/ebofs/layout"
+)
+
+// The stash is the reserve, taken out of the allocator in long runs: a count of
+// free blocks would not do, because tree nodes need neighbouring ones, and on a
+// full store what is free are single holes. It is taken anew at every mount
+// and is free space as far as the device knows. Checkpoints fall back on it;
+// afterwards it is filled up again, if need be from the very runs that the
+// checkpoint's old nodes gave back.
+//
+// Admission keeps two promises: what transactions need in data is free, and
+// what their checkpoint needs in nodes is in the stash or in free stripes. So a
+// checkpoint of admitted transactions never fails for space (G8).
+
+// spaceTokens bounds what the checkpoint of a transaction allocates, in blocks.
+type spaceTokens struct {
+	data   uint64 // blocks of objects and long values
+	path   uint64 // copies of nodes that exist
+	growth uint64 // nodes for what is new
+}
+
+func (t *spaceTokens) add(u spaceTokens) {
+	t.data += u.data
+	t.path += u.path
+	t.growth += u.growth
+}
+
+func (t *spaceTokens) sub(u spaceTokens) {
+	t.data -= u.data
+	t.path -= u.path
+	t.growth -= u.growth
+}
+
+// meta is the bound on node blocks: the growth, and copies of old nodes, of
+// which there are at most all, each written at most a quarter larger.
+func (t spaceTokens) meta(metaBlocks uint64) uint64 {
+	return t.growth + min(t.path, metaBlocks+metaBlocks/4+64)
+}
+
+// checkpointBlocks is what a checkpoint allocates whatever is in it: inner
+// nodes of the global trees, the bitmaps of all zones, zone table and root
+// record.
+func checkpointBlocks(p *layout.Placement) uint64 {
+	bitmap := uint64(p.ZoneBlocks)/8/blockSize + 1
+	table := uint64(p.Zones)*layout.ZoneEntryBytes/blockSize + 1
+	return 96 + uint64(p.Zones)*bitmap + table + layout.MaxRootBlocks
+}
+
+// reserveBlocks is the size of the stash: 64 MiB, on small devices a sixteenth,
+// but always several checkpoints.
+func reserveBlocks(p *layout.Placement) uint64 {
+	return max(min(64<<20/blockSize, (p.ZoneEnd-p.ZoneStart)/16), 3*checkpointBlocks(p))
+}
+
+// refill takes what the stash lacks, in the longest runs there are, but nothing
+// that transactions were promised.
+func (s *space) refill(ctx context.Context) error {
+	for _, least := range [...]int{int(s.place.StripeBlocks), 16, 9, 6} {
+		for {
+			s.mu.Lock()
+			want := s.reserve - min(s.reserve, s.stashed)
+			spare := s.a.FreeBlocks() - min(s.a.FreeBlocks(), s.tokens.data)
+			s.mu.Unlock()
+			n := min(want, spare, uint64(s.place.ZoneBlocks))
+			if n == 0 || n < uint64(least) && want > uint64(least) {
+				break
+			}
+			e, err := s.allocRun(ctx, allocator.Meta, min(least, int(n)), int(n), 0)
+			if errors.Is(err, ErrNoSpace) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			s.mu.Lock()
+			s.stash = append(s.stash, e)
+			s.stashed += e.Blocks
+			s.mu.Unlock()
+		}
+	}
+	return nil
+}
+
+// unstashLocked takes n neighbouring blocks out of the stash, from the shortest
+// run that has them. mu is held.
+func (s *space) unstashLocked(n uint64) (allocator.Extent, bool) {
+	best := -1
+	for i, e := range s.stash {
+		if e.Blocks >= n && (best < 0 || e.Blocks < s.stash[best].Blocks) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return allocator.Extent{}, false
+	}
+	e := &s.stash[best]
+	out := allocator.Extent{Start: e.Start, Blocks: n}
+	e.Start += n
+	e.Blocks -= n
+	if e.Blocks == 0 {
+		s.stash = append(s.stash[:best], s.stash[best+1:]...)
+	}
+	s.stashed -= n
+	return out, true
+}
+
+// promise reserves t for a transaction if it can be kept together with all
+// earlier ones. Transactions that only give space back may use the stash; the
+// others want it nearly full.
+func (s *space) promise(t spaceTokens, freeing bool, metaBlocks uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.tokens
+	all.add(t)
+	meta := all.meta(metaBlocks) + checkpointBlocks(&s.place)
+	free := s.a.FreeBlocks()
+	roomy := all.data+meta <= s.a.FreeStripes()*uint64(s.place.StripeBlocks)
+	if !roomy {
+		if meta > s.stashed || all.data > free {
+			return false
+		}
+		if !freeing && s.stashed < s.reserve-s.reserve/4 {
+			return false
+		}
+	}
+	s.tokens = all
+	return true
+}
+
+// fulfil takes back what a finished checkpoint, or a refused transaction, was
+// promised.
+func (s *space) fulfil(t spaceTokens) {
+	s.mu.Lock()
+	s.tokens.sub(t)
+	s.mu.Unlock()
+}

@@ -1,0 +1,249 @@
+package ebofs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ebofs/btree"
+	"ebofs/devices"
+	"ebofs/ebofs/layout"
+	"ebofs/ebofs/wal"
+)
+
+// Store is one mounted object store.
+//
+// Lock order, outermost first:
+//
+//	ckptMu                   one checkpoint at a time
+//	  structMu               collections appear and vanish under it
+//	    collection.queue     several at once: in order of their ids
+//	      gate               read: a transaction applies; write: an epoch ends
+//	        onode.mu         several at once: in order of their keys
+//	          locks of btree.Tree, space.mu, dirtyList, logMu, onodeShard
+//
+// Only ckptMu, structMu, collection.queue and space.load may be held across
+// device I/O.
+type Store struct {
+	opt   Options
+	main  devices.Device
+	logAt devices.Device // where the ring is: main, or the log device
+	place layout.Placement
+	log   *slog.Logger
+	now   func() time.Time
+
+	pool  *devices.Pool
+	pages *tmpPages
+	data  tmpData
+	space *space
+	wal   *wal.Log // nil: read-only
+
+	cfg     treeConfigs
+	objects *btree.Tree
+	colls   *btree.Tree
+	trash   *btree.Tree
+
+	onodes      onodeTable
+	dirty       dirtyList
+	objectCount atomic.Int64
+	nextID      atomic.Uint64
+	metaBlocks  atomic.Uint64
+	loads       chan struct{} // bounds background loads
+	loading     sync.WaitGroup
+
+	structMu sync.RWMutex
+	collMap  atomic.Pointer[collectionMap] // replaced under structMu
+
+	gate  sync.RWMutex
+	epoch uint64 // the open epoch; written with the gate closed
+
+	logMu   sync.Mutex
+	txid    uint64  // last given; written under logMu and the gate
+	lastLSN wal.LSN // likewise
+	notices []notice
+
+	inflight atomic.Int64 // bytes of admitted records not yet in the log
+	ringSize int64
+	maxDirty int64
+
+	room    *sync.Cond // signalled when a checkpoint made room
+	roomMu  sync.Mutex
+	guard   guard
+	limbo   limboState
+	metrics counters
+
+	ckptMu      sync.Mutex
+	super       layout.Superblock // newest durable; guarded by ckptMu
+	counters    layout.Counters   // of the newest durable root record
+	incarnation uint64
+	trashLeft   atomic.Bool // removed objects are waiting for the next checkpoint
+
+	failed   atomic.Pointer[error] // first error that stopped the store
+	closed   atomic.Bool
+	degraded string // why a read-only store is not all there
+
+	wake chan struct{} // a checkpoint is wanted
+	done chan struct{}
+	bg   sync.WaitGroup
+	fin  finisher
+}
+
+// treeConfigs are the configurations of the store's trees.
+type treeConfigs struct {
+	objects, colls, trash *btree.Config
+	attrs, omap, extents  *btree.Config
+}
+
+// limboState follows freed blocks from durable to reusable.
+type limboState struct {
+	want   uint64 // newest durable epoch
+	period uint64 // epoch whose grace period is running or over
+	done   uint64 // epochs up to here are released
+}
+
+// TreeConfig returns how the trees of a kind are laid out in the store fsid,
+// for tools that read them.
+func TreeConfig(kind layout.TreeKind, fsid layout.UUID) *btree.Config {
+	c := &btree.Config{Name: kind.String(), Kind: uint8(kind), FSID: fsidLow(fsid)}
+	switch kind {
+	case layout.TreeObjects:
+		c.LeafBytes, c.OverflowBytes = 16<<10, 12<<10
+	case layout.TreeCollections:
+		c.LeafBytes = 8 << 10
+	case layout.TreeTrash:
+		c.LeafBytes, c.FixedKey, c.Cmp = 8<<10, 8, btree.Uint64
+		c.OverflowBytes = 8 << 10
+	case layout.TreeAttrs:
+		c.LeafBytes, c.InlineBytes = 8<<10, 1<<10
+	case layout.TreeOmap:
+		c.LeafBytes, c.InlineBytes = 16<<10, 1<<10
+	case layout.TreeExtents:
+		c.LeafBytes, c.InlineBytes, c.FixedKey, c.Cmp = 8<<10, 2<<10, 8, btree.Uint64
+		c.Diff = true
+	}
+	return c
+}
+
+func fsidLow(u layout.UUID) uint64 {
+	var v uint64
+	for i := 7; i >= 0; i-- {
+		v = v<<8 | uint64(u[i])
+	}
+	return v
+}
+
+// fail stops the store after a device error or a bug that makes going on
+// unsafe: it stays readable and refuses changes until it is reopened.
+func (s *Store) fail(err error) {
+	if s.failed.CompareAndSwap(nil, &err) {
+		s.log.Error("store is read-only until it is reopened", "err", err)
+	}
+	s.room.Broadcast()
+}
+
+// failure returns the error that stopped the store, or nil.
+func (s *Store) failure() error {
+	if p := s.failed.Load(); p != nil {
+		return fmt.Errorf("%w: stopped by: %w", ErrReadOnly, *p)
+	}
+	return nil
+}
+
+// Err returns why the store refuses changes, nil if it takes them.
+func (s *Store) Err() error { return s.writable() }
+
+func (s *Store) writable() error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	if s.opt.ReadOnly {
+		return ErrReadOnly
+	}
+	return s.failure()
+}
+
+func (s *Store) readable() error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Degraded says what a read-only open could not bring back; empty if nothing.
+func (s *Store) Degraded() string { return s.degraded }
+
+// Superblock returns the newest durable superblock.
+func (s *Store) Superblock() layout.Superblock {
+	s.ckptMu.Lock()
+	defer s.ckptMu.Unlock()
+	return s.super
+}
+
+// Close checkpoints, marks the store clean and releases everything but the
+// devices, which are the caller's. A stopped store is closed without writing.
+func (s *Store) Close(ctx context.Context) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	var err error
+	if !s.opt.ReadOnly {
+		s.stopBackground()
+		if err = s.failure(); err == nil {
+			err = s.closeClean(ctx)
+		}
+	}
+	if !s.closed.CompareAndSwap(false, true) {
+		return ErrClosed
+	}
+	if s.wal != nil {
+		if e := s.wal.Close(); err == nil && e != nil && !errors.Is(e, wal.ErrClosed) {
+			err = e
+		}
+	}
+	s.fin.stop()
+	s.loading.Wait()
+	return errors.Join(err, s.free())
+}
+
+// closeClean checkpoints until nothing is left to do, then marks the store.
+func (s *Store) closeClean(ctx context.Context) error {
+	for range 8 {
+		if err := s.checkpoint(ctx, true); err != nil {
+			return err
+		}
+		if !s.trashLeft.Load() {
+			return nil
+		}
+	}
+	return nil
+}
+
+// free gives back caches and pool.
+func (s *Store) free() error {
+	var err error
+	if s.pages != nil {
+		err = s.pages.Close()
+	}
+	if s.pool != nil {
+		err = errors.Join(err, s.pool.Close())
+	}
+	return err
+}
+
+// Sync returns when everything applied before the call is committed.
+func (s *Store) Sync(ctx context.Context) error {
+	if err := s.writable(); err != nil {
+		return err
+	}
+	s.logMu.Lock()
+	last := s.lastLSN
+	s.logMu.Unlock()
+	if last == 0 {
+		return nil
+	}
+	return s.wal.Wait(ctx, last)
+}

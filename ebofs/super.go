@@ -1,0 +1,160 @@
+package ebofs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"ebofs/devices"
+	"ebofs/ebofs/layout"
+)
+
+// Found is what the superblock slots and labels of a device say, for mount and
+// for tools. Nothing is written.
+type Found struct {
+	Super  layout.Superblock
+	Slots  []layout.Candidate // H0, H1, Z0, Z1
+	Labels []FoundLabel
+}
+
+// FoundLabel is what was read where a label should be.
+type FoundLabel struct {
+	Block uint64
+	Label layout.Label
+	Err   error
+}
+
+// Find reads the labels and superblock slots of dev and picks the newest valid
+// superblock. It returns ErrNoStore if there is no trace of a store, and what
+// was found besides an error about damage, another format version or an
+// unknown feature.
+func Find(ctx context.Context, dev devices.Device) (Found, error) {
+	var f Found
+	blocks := dev.Geometry().Blocks
+	if blocks < layout.MinLogDeviceBytes/blockSize {
+		return f, fmt.Errorf("%w: device of %d blocks is too small to hold one", ErrNoStore, blocks)
+	}
+	pool := devices.NewPool(devices.PoolOptions{})
+	defer pool.Close()
+	frame := pool.Get(blockSize)
+	defer frame.Release()
+	read := func(b uint64) ([]byte, error) {
+		if err := readRetry(ctx, dev, devices.Block(b), frame.Bytes()); err != nil {
+			return nil, err
+		}
+		return append([]byte(nil), frame.Bytes()...), nil
+	}
+	trace := false
+	for _, b := range layout.LabelBlocks(blocks) {
+		l := FoundLabel{Block: b}
+		p, err := read(b)
+		if err == nil {
+			l.Label, err = layout.DecodeLabel(p)
+		}
+		if err == nil && l.Label.Self != b {
+			err = fmt.Errorf("label of block %d: %w", l.Label.Self, layout.ErrMisplaced)
+		}
+		trace = trace || err == nil
+		l.Err = err
+		f.Labels = append(f.Labels, l)
+	}
+	slots := layout.SlotBlocks(blocks)
+	if trace { // a store made with --size ends before the device does
+		for _, l := range f.Labels {
+			if l.Err == nil && l.Label.Blocks <= blocks {
+				slots = l.Label.Slots
+				break
+			}
+		}
+	}
+	f.Slots = readSlots(read, slots)
+	best, err := layout.Best(f.Slots)
+	if err == nil && best.Blocks < blocks && slots != layout.SlotBlocks(best.Blocks) {
+		// The label is lost and the store is shorter than the device: only the
+		// slots near the start were where we looked.
+		f.Slots = readSlots(read, layout.SlotBlocks(best.Blocks))
+		best, err = layout.Best(f.Slots)
+	}
+	if err != nil {
+		if errors.Is(err, layout.ErrNoSuperblock) && !trace && !errors.Is(err, layout.ErrBadCRC) && !errors.Is(err, layout.ErrTorn) {
+			return f, fmt.Errorf("%w: neither a label nor a superblock", ErrNoStore)
+		}
+		return f, err
+	}
+	f.Super = *best
+	return f, nil
+}
+
+func readSlots(read func(uint64) ([]byte, error), blocks [4]uint64) []layout.Candidate {
+	cs := make([]layout.Candidate, len(blocks))
+	for i, b := range blocks {
+		cs[i].Addr = layout.MakeAddr(0, b)
+		cs[i].Data, cs[i].Err = read(b)
+	}
+	return cs
+}
+
+// Roots is what a superblock points to.
+type Roots struct {
+	Record layout.RootRecord
+	Zones  []layout.ZoneEntry // nil: every zone is free
+	Own    []layout.Extent    // blocks of root record, zone tables and zone bitmaps
+}
+
+// ReadRoots reads the root record of a superblock and its zone tables.
+func ReadRoots(ctx context.Context, dev devices.Device, sb *layout.Superblock) (Roots, error) {
+	var r Roots
+	pool := devices.NewPool(devices.PoolOptions{})
+	defer pool.Close()
+	read := func(ref layout.Ref, what string) ([]byte, error) {
+		end := ref.Addr.Block() + uint64(ref.Blocks)
+		if ref.Addr.Device() != 0 || ref.Addr.Block() < sb.ZoneStart || end > sb.ZoneEnd {
+			return nil, fmt.Errorf("%s at %v lies outside the zones: %w", what, ref, ErrCorrupt)
+		}
+		f := pool.Get(int(ref.Blocks) * blockSize)
+		defer f.Release()
+		if err := readRetry(ctx, dev, devices.Block(ref.Addr.Block()), f.Bytes()[:int(ref.Blocks)*blockSize]); err != nil {
+			return nil, fmt.Errorf("%s: %w", what, err)
+		}
+		r.Own = append(r.Own, ref.Extent())
+		return append([]byte(nil), f.Bytes()[:int(ref.Blocks)*blockSize]...), nil
+	}
+	if sb.Root.Blocks == 0 || sb.Root.Blocks > layout.MaxRootBlocks {
+		return r, fmt.Errorf("root record of %d blocks: %w", sb.Root.Blocks, ErrCorrupt)
+	}
+	p, err := read(sb.Root, "root record")
+	if err != nil {
+		return r, err
+	}
+	rec, err := layout.DecodeRootRecord(p, sb.FSID, sb.Root)
+	if err != nil {
+		return r, err
+	}
+	r.Record = *rec
+	if len(rec.SpaceLog) > 0 {
+		return r, fmt.Errorf("store has a space log of %d segments: %w", len(rec.SpaceLog), ErrUnsupported)
+	}
+	for i, ref := range rec.ZoneTables {
+		p, err := read(ref, fmt.Sprintf("zone table %d", i))
+		if err != nil {
+			return r, err
+		}
+		t, err := layout.DecodeZoneTable(p, sb.FSID, ref)
+		if err != nil {
+			return r, fmt.Errorf("zone table %d: %w", i, err)
+		}
+		if int(t.First) != len(r.Zones) {
+			return r, fmt.Errorf("zone table %d begins with zone %d, expected %d: %w", i, t.First, len(r.Zones), ErrCorrupt)
+		}
+		r.Zones = append(r.Zones, t.Zones...)
+	}
+	if r.Zones != nil && len(r.Zones) != int(sb.Zones) {
+		return r, fmt.Errorf("zone tables name %d zones, the superblock %d: %w", len(r.Zones), sb.Zones, ErrCorrupt)
+	}
+	for z := range r.Zones {
+		if ref := r.Zones[z].Bitmap; !ref.IsNone() {
+			r.Own = append(r.Own, ref.Extent())
+		}
+	}
+	return r, nil
+}

@@ -1,0 +1,136 @@
+package ebofs
+
+import (
+	"sync"
+
+	"ebofs/ebofs/layout"
+)
+
+// onodeTable holds the onodes in RAM. It is split into shards by key; each
+// shard evicts by second chance when it holds more than its share.
+type onodeTable struct {
+	shards [onodeShards]onodeShard
+	limit  int // onodes a shard keeps before it evicts
+}
+
+const onodeShards = 64
+
+type onodeShard struct {
+	mu sync.Mutex
+	m  map[string]*onode
+	// hand walks ring, a circular list; nil when the shard is empty.
+	hand *onode
+}
+
+// onodeRing is an onode's place in its shard's circle, guarded by the shard.
+type onodeRing struct {
+	prev, next *onode
+	used       bool
+}
+
+func (t *onodeTable) init(limit int) {
+	t.limit = max(limit/onodeShards, 1)
+	for i := range t.shards {
+		t.shards[i].m = make(map[string]*onode)
+	}
+}
+
+func (t *onodeTable) shard(key []byte) *onodeShard {
+	return &t.shards[layout.CRC(key)%onodeShards]
+}
+
+// get returns the onode of key with a reference added, and whether it was
+// made now: then it is loading and the caller starts the load.
+func (t *onodeTable) get(key []byte) (o *onode, fresh bool) {
+	sh := t.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if o = sh.m[string(key)]; o != nil {
+		o.refs.Add(1)
+		o.ring.used = true
+		return o, false
+	}
+	o = &onode{key: string(key), loading: true, loaded: make(chan struct{})}
+	o.refs.Add(1)
+	sh.insert(o)
+	if len(sh.m) > t.limit {
+		sh.evict(t.limit)
+	}
+	return o, true
+}
+
+// peek returns the onode of key with a reference added, or nil.
+func (t *onodeTable) peek(key []byte) *onode {
+	sh := t.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	o := sh.m[string(key)]
+	if o != nil {
+		o.refs.Add(1)
+	}
+	return o
+}
+
+// forget takes a failed or refused onode without other users out again.
+func (t *onodeTable) forget(o *onode) {
+	sh := t.shard([]byte(o.key))
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.m[o.key] == o && o.refs.Load() == 0 {
+		sh.drop(o)
+	}
+}
+
+// each calls fn for every onode, a shard at a time.
+func (t *onodeTable) each(fn func(*onode)) {
+	for i := range t.shards {
+		sh := &t.shards[i]
+		sh.mu.Lock()
+		for _, o := range sh.m {
+			fn(o)
+		}
+		sh.mu.Unlock()
+	}
+}
+
+func (sh *onodeShard) insert(o *onode) {
+	sh.m[o.key] = o
+	if sh.hand == nil {
+		o.ring.prev, o.ring.next = o, o
+		sh.hand = o
+		return
+	}
+	p, n := sh.hand.ring.prev, sh.hand
+	o.ring.prev, o.ring.next = p, n
+	p.ring.next, n.ring.prev = o, o
+}
+
+func (sh *onodeShard) drop(o *onode) {
+	delete(sh.m, o.key)
+	if o.ring.next == o {
+		sh.hand = nil
+	} else {
+		if sh.hand == o {
+			sh.hand = o.ring.next
+		}
+		o.ring.prev.ring.next = o.ring.next
+		o.ring.next.ring.prev = o.ring.prev
+	}
+	o.ring = onodeRing{}
+}
+
+// evict drops unused onodes until limit are left or every one had its chance.
+// A dirty onode holds a reference, so zero references means clean.
+func (sh *onodeShard) evict(limit int) {
+	for tries := 16; tries > 0 && len(sh.m) > limit; tries-- {
+		o := sh.hand
+		sh.hand = o.ring.next
+		switch {
+		case o.refs.Load() != 0:
+		case o.ring.used:
+			o.ring.used = false
+		default:
+			sh.drop(o)
+		}
+	}
+}
