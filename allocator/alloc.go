@@ -27,11 +27,15 @@ func (a *Allocator) AppendStripes(class Class, blocks int, hint uint64, buf []Ex
 	return a.allocUnits(class, byStripe, n, hint, buf)
 }
 
-// AllocRun takes one run of least to most blocks: next fit from where the class
-// last allocated, or from hint. A run lies in one zone. On hard geometry data
-// classes get whole stripes, so a multiple of the stripe must lie between them
-// (else ErrInvalid), and META fills stripes that were wholly free in order of
-// address, and holes only when there is no such stripe left.
+// AllocRun takes one run of least to most blocks, next fit from where the class
+// last allocated or from hint. A run lies in one zone.
+//
+// On soft geometry META takes the first run there is; data goes on in the
+// stripe it has open or begins a free one, and takes holes when fewer than 2 %
+// of the stripes are free or no row of them is long enough. On hard geometry
+// META fills stripes that were wholly free, and takes holes only when there is
+// none; data gets whole stripes, so a multiple of the stripe must lie between
+// least and most (else ErrInvalid).
 func (a *Allocator) AllocRun(class Class, least, most int, hint uint64) (Extent, error) {
 	if err := a.checkRequest(class, least); err != nil {
 		return Extent{}, err
@@ -50,7 +54,7 @@ func (a *Allocator) AllocRun(class Class, least, most int, hint uint64) (Extent,
 	if wholeOnly {
 		return a.run(class, byStripe, a.stripesFor(least), limit/a.cfg.StripeBlocks, hint, true)
 	}
-	if a.cfg.Hard {
+	if a.wantsFresh(class) {
 		if e, err := a.openRun(class, uint32(least), limit, hint); !isNoSpace(err) {
 			return e, err
 		}
@@ -59,7 +63,7 @@ func (a *Allocator) AllocRun(class Class, least, most int, hint uint64) (Extent,
 }
 
 // Alloc appends to buf extents of exactly blocks blocks, in as few runs as is
-// sensible, or takes nothing. Data on soft geometry goes to free stripes, small
+// sensible, or takes nothing; what buf holds already stays as it is. Data on soft geometry goes to free stripes, small
 // pieces one behind the other, while 2 % of the stripes are free, and to holes
 // afterwards; META goes to holes of its zone. On hard geometry blocks of data
 // must be a multiple of the stripe (else ErrInvalid).
@@ -78,13 +82,20 @@ func (a *Allocator) Alloc(class Class, blocks int, hint uint64, buf []Extent) ([
 	if a.cfg.Hard && data {
 		return a.allocUnits(class, byStripe, a.stripesFor(blocks), hint, buf)
 	}
-	if a.cfg.Hard || data && a.freeStripes*50 >= a.totalStripes {
+	if a.wantsFresh(class) {
 		out, err := a.fresh(class, n, hint, buf)
 		if !isNoSpace(err) {
 			return out, err
 		}
 	}
 	return a.allocUnits(class, byBlock, n, hint, buf)
+}
+
+// wantsFresh reports whether class is to fill fresh stripes before it plugs
+// holes: on hard geometry always, on soft geometry data while 2 % of the
+// stripes are free.
+func (a *Allocator) wantsFresh(class Class) bool {
+	return a.cfg.Hard || class != Meta && a.freeStripes*50 >= a.totalStripes
 }
 
 // fresh takes exactly n blocks of wholly free stripes and of the open one.
@@ -119,7 +130,7 @@ func (a *Allocator) openRun(class Class, least, most uint32, hint uint64) (Exten
 			return e, nil
 		}
 	}
-	e, err := a.run(class, byStripe, a.stripesFor(int(least)), a.stripesFor(int(most)), hint, true)
+	e, err := a.run(class, byStripe, a.stripesFor(int(least)), a.stripesFor(int(most)), hint, a.cfg.Hard)
 	if err == nil && e.Blocks > uint64(most) {
 		a.trim(class, &e, uint32(e.Blocks)-most)
 	}

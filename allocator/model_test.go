@@ -234,7 +234,7 @@ func (m *model) known(e Extent) bool {
 	return true
 }
 
-// usedPrefix returns how many blocks from pos on are in state s, at most n.
+// prefix returns how many blocks from pos on are in state s, at most n.
 func (m *model) prefix(pos, n uint64, s byte) uint64 {
 	var k uint64
 	for k < n && pos+k < m.cfg.Blocks && m.state[pos+k] == s {
@@ -391,6 +391,13 @@ func (m *model) check(t tb) {
 	if f, l, u := m.count(mFree), m.count(mLimbo), m.count(mUsed); a.FreeBlocks() != f || a.LimboBlocks() != l || a.UsedBlocks() != u {
 		t.Fatalf("free %d limbo %d used %d, want %d %d %d\n%v", a.FreeBlocks(), a.LimboBlocks(), a.UsedBlocks(), f, l, u, a)
 	}
+	known := a.Histogram().UnknownBlocks
+	for _, n := range a.Histogram().Blocks {
+		known += n
+	}
+	if known != a.FreeBlocks() {
+		t.Fatalf("histogram of %d blocks, want %d", known, a.FreeBlocks())
+	}
 	perZone := make([]uint32, a.Zones())
 	m.stripes(func(pos uint64, z int) {
 		if m.stripeFree(pos) {
@@ -486,7 +493,7 @@ func TestModel(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) {
 			m := newModel(t, cfg)
 			draw := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "n") }
-			for range rapid.IntRange(1, 80).Draw(t, "steps") {
+			for range rapid.IntRange(1, 150).Draw(t, "steps") {
 				if draw(40) == 0 {
 					m.crash(t)
 				}

@@ -115,6 +115,9 @@ func (a *Allocator) runIn(class Class, i int, g grain, pos, least, most uint32) 
 // one where run looks first, else the longest runs of the fullest zones first.
 // On an error nothing is taken and buf is returned as it was.
 func (a *Allocator) allocUnits(class Class, g grain, n uint32, hint uint64, buf []Extent) ([]Extent, error) {
+	if g == byStripe && uint64(n) > a.freeStripes {
+		return buf, a.missingStripes(class, n)
+	}
 	e, err := a.run(class, g, n, n, hint, false)
 	if err == nil {
 		return append(buf, e), nil
@@ -124,38 +127,36 @@ func (a *Allocator) allocUnits(class Class, g grain, n uint32, hint uint64, buf 
 	}
 	clear(a.tried)
 	out := buf
-	for need := n; need > 0; {
+	for need := n; ; {
 		i := a.pick(class, g, 1)
 		if i < 0 {
-			err = a.missing(class, g, n)
-		} else {
-			setBits(a.tried, uint32(i), 1)
-			var b *zoneBody
-			if b, err = a.ensure(i); err == nil {
-				need, out = a.gather(class, i, b, g, need, out, len(buf))
-				continue
-			}
+			err = fmt.Errorf("%d units missing that the zones count: %w", need, ErrCorrupt)
+			break
 		}
-		for _, e := range out[len(buf):] {
-			a.release(e)
+		var b *zoneBody
+		if b, err = a.ensure(i); err != nil {
+			break
 		}
-		return buf, err
+		setBits(a.tried, uint32(i), 1)
+		if need, out = a.gather(class, i, b, g, need, out, len(buf)); need == 0 {
+			return out, nil
+		}
 	}
-	return out, nil
+	for _, e := range out[len(buf):] {
+		a.release(e)
+	}
+	return buf, err
 }
 
-// missing returns the error for n units that are not there: the first zone
-// whose count may be too low, or ErrNoSpace.
-func (a *Allocator) missing(class Class, g grain, n uint32) error {
-	if g == byStripe {
-		for i := range a.zones {
-			if a.inexact(i) {
-				return NeedZone{i}
-			}
+// missingStripes returns the error for n stripes that are not known to be free:
+// the first zone whose count may be too low, or ErrNoSpace.
+func (a *Allocator) missingStripes(class Class, n uint32) error {
+	for i := range a.zones {
+		if a.inexact(i) {
+			return NeedZone{i}
 		}
-		n *= a.cfg.StripeBlocks
 	}
-	return a.noSpace(class, int(n))
+	return a.noSpace(class, int(n*a.cfg.StripeBlocks))
 }
 
 // inexact reports whether zone i may have more free stripes than are counted.
