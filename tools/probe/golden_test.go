@@ -278,7 +278,7 @@ func TestUnfinished(t *testing.T) {
 		rep := Examine(m, size, 512, "sdb")
 		got := ""
 		if rep.Store != nil {
-			got = rep.Store.describe(now)
+			got = rep.Store.Describe(now)
 		}
 		if got != c.want {
 			t.Errorf("flags %d: %q, want %q", c.flags, got, c.want)

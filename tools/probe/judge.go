@@ -58,7 +58,7 @@ func Judge(d *Disk, ask Ask) (warnings []string, refusal *verb.Failure) {
 		if !slices.ContainsFunc(stores, func(st *Store) bool { return st.IsStoreID(id) }) {
 			held := "no store"
 			if len(stores) > 0 {
-				held = stores[0].describe(ask.Now)
+				held = stores[0].Describe(ask.Now)
 			}
 			return refuse(CodeNoStore, "Nothing was written.", "--destroy %s: it holds %s", id, held)
 		}
@@ -72,7 +72,7 @@ func Judge(d *Disk, ask Ask) (warnings []string, refusal *verb.Failure) {
 			if d.Findings != nil {
 				flags = append(flags, "--force")
 			}
-			return refuse(CodeStore, "Nothing was written. To destroy exactly this store: "+ask.Command(flags...), "holds %s", st.describe(ask.Now))
+			return refuse(CodeStore, "Nothing was written. To destroy exactly this store: "+ask.Command(flags...), "holds %s", st.Describe(ask.Now))
 		}
 	}
 	if d.Findings != nil && !ask.Force {

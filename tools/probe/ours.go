@@ -36,38 +36,44 @@ type Store struct {
 // Short returns the first eight characters of the id.
 func (st *Store) Short() string { return st.ID[:min(8, len(st.ID))] }
 
-// ours looks for labels and superblock slots at all their places.
+// ours looks for labels and superblock slots at all their places: those of a
+// store that fills the device, and those of a store of the size a mark names.
 func ours(s *source) *Store {
 	blocks := uint64(s.size / layout.BlockSize)
 	st := &Store{OSD: -1}
-	labels := layout.LabelBlocks(blocks)
-	st.LabelsWanted = len(labels)
-	found := false
-	for _, b := range labels {
-		if mark, ok := st.label(s, b); ok {
-			st.Marks = append(st.Marks, mark)
-			found = true
-		}
-	}
 	var best layout.Superblock
-	slots := layout.SlotBlocks(blocks)
 	seen := map[uint64]bool{}
-	for _, b := range slots {
-		if seen[b] {
-			continue
+	scan := func(blocks uint64) {
+		labels := layout.LabelBlocks(blocks)
+		st.LabelsWanted = len(labels)
+		for _, b := range labels {
+			if mark, ok := st.label(s, b); ok && !seen[b] {
+				st.Marks = append(st.Marks, mark)
+			}
+			seen[b] = true
 		}
-		seen[b] = true
-		sb, mark, ok := st.slot(s, b)
-		if !ok {
-			continue
-		}
-		st.Marks = append(st.Marks, mark)
-		found = true
-		if sb.Generation > best.Generation {
-			best = sb
+		for _, b := range layout.SlotBlocks(blocks) {
+			if seen[b] {
+				continue
+			}
+			seen[b] = true
+			if sb, mark, ok := st.slot(s, b); ok {
+				st.Marks = append(st.Marks, mark)
+				if sb.Generation > best.Generation {
+					best = sb
+				}
+			}
 		}
 	}
-	if !found {
+	scan(blocks)
+	if best.Generation > 0 {
+		st.Bytes = best.Blocks * layout.BlockSize
+	}
+	if own := st.Bytes / layout.BlockSize; own > 0 && own != blocks {
+		st.LabelsFound = 0
+		scan(own)
+	}
+	if st.Marks == nil {
 		return nil
 	}
 	if best.Generation > 0 {
@@ -83,7 +89,7 @@ func ours(s *source) *Store {
 		switch {
 		case st.SlotsFound == 0:
 			st.Note = "no superblock left"
-		case st.LabelsFound < st.LabelsWanted || st.SlotsFound < len(slots) && best.Generation > 1:
+		case st.LabelsFound < st.LabelsWanted || st.SlotsFound < 4 && best.Generation > 1:
 			st.Note = "partly overwritten"
 		}
 	}
@@ -153,9 +159,10 @@ func (st *Store) unsound(p []byte, err error) {
 
 // String describes the store for a refusal: "store 7d1f02aa (osd.3, cluster
 // 3f0c9a1e, used 2 h ago)".
-func (st *Store) String() string { return st.describe(time.Time{}) }
+func (st *Store) String() string { return st.Describe(time.Time{}) }
 
-func (st *Store) describe(now time.Time) string {
+// Describe is String with the time since the last use as of now.
+func (st *Store) Describe(now time.Time) string {
 	var facts []string
 	if st.OSD >= 0 {
 		facts = append(facts, fmt.Sprintf("osd.%d", st.OSD))

@@ -39,28 +39,39 @@ func (y system) users(p string, busy bool) (list []User) {
 	for _, what := range y.holders(p) {
 		list = append(list, y.cure(what))
 	}
-	if real, err := filepath.Abs(p); err == nil {
-		if r, err := filepath.EvalSymlinks(real); err == nil {
-			real = r
-		}
-		loops, _ := fs.Glob(y.sys, "block/loop*/loop/backing_file")
-		for _, l := range loops {
-			if text := y.read(y.sys, l); strings.TrimSuffix(text, " (deleted)") == real {
-				dev := "/dev/" + path.Base(path.Dir(path.Dir(l)))
-				list = append(list, User{"behind " + dev, "losetup -d " + dev})
-			}
-		}
-		for line := range strings.SplitSeq(y.read(y.proc, "swaps"), "\n") {
-			if f := strings.Fields(line); len(f) > 1 && f[0] == real && f[1] == "file" {
-				list = append(list, User{"swap file", "swapoff " + real})
-			}
-		}
-	}
+	list = append(list, y.behind(p)...)
 	if busy && list == nil {
 		list = y.mounts(p)
 	}
 	if busy && list == nil {
 		list = y.openers(p)
+	}
+	return list
+}
+
+// Behind lists the uses of an image file that no lock shows: a loop device over
+// it, a swap file.
+func Behind(p string) []User { return thisSystem().behind(p) }
+
+func (y system) behind(p string) (list []User) {
+	real, err := filepath.Abs(p)
+	if err != nil {
+		return nil
+	}
+	if r, err := filepath.EvalSymlinks(real); err == nil {
+		real = r
+	}
+	loops, _ := fs.Glob(y.sys, "block/loop*/loop/backing_file")
+	for _, l := range loops {
+		if text := y.read(y.sys, l); strings.TrimSuffix(text, " (deleted)") == real {
+			dev := "/dev/" + path.Base(path.Dir(path.Dir(l)))
+			list = append(list, User{"behind " + dev, "losetup -d " + dev})
+		}
+	}
+	for line := range strings.SplitSeq(y.read(y.proc, "swaps"), "\n") {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == real && f[1] == "file" {
+			list = append(list, User{"swap file", "swapoff " + real})
+		}
 	}
 	return list
 }

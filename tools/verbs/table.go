@@ -6,7 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"ebofs/tools/device"
+	"ebofs/tools/fsck"
 	"ebofs/tools/manual"
+	"ebofs/tools/mkfs"
 	"ebofs/tools/release"
 	"ebofs/tools/shell"
 	"ebofs/tools/verb"
@@ -18,6 +21,9 @@ func Table(version string) []verb.Verb {
 	table := func() []verb.Verb { return Table(version) }
 	current := release.Current(version).Version
 	return []verb.Verb{
+		mkfs.Verb(),
+		fsck.Verb(),
+		device.Verb(),
 		shell.Verb(table),
 		manual.Verb(table, current),
 		release.Verb(version),

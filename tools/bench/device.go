@@ -1,0 +1,106 @@
+package bench
+
+import (
+	"context"
+	"sync/atomic"
+
+	"ebofs/devices"
+)
+
+// counted counts what a device is asked to do.
+type counted struct {
+	devices.Device
+	written atomic.Int64 // bytes
+	flushes atomic.Int64
+}
+
+func (c *counted) Write(ctx context.Context, b devices.Block, v devices.Vec) error {
+	c.written.Add(int64(devices.VecBytes(v)))
+	return c.Device.Write(ctx, b, v)
+}
+
+func (c *counted) Flush(ctx context.Context) error {
+	c.flushes.Add(1)
+	return c.Device.Flush(ctx)
+}
+
+// region is a run of blocks of a device, for raw I/O beside a store.
+type region struct {
+	dev    devices.Device
+	start  devices.Block
+	blocks uint64
+}
+
+// raw is one kind of raw I/O: bytes at once, in order or at random places,
+// flushed or read.
+type raw struct {
+	bytes int
+	write bool
+	ops   int // operations of the engine that one I/O stands for
+}
+
+var (
+	rawCommit  = raw{8 << 10, true, 1}
+	rawRead    = raw{4 << 10, false, 1}
+	rawWrite4M = raw{4 << 20, true, 1}
+	rawRead4M  = raw{4 << 20, false, 1}
+)
+
+// maxFrame is the largest piece of memory given to one I/O vector.
+const maxFrame = 1 << 20
+
+// frames returns memory for one I/O and how to give it back.
+func frames(pool *devices.Pool, bytes int) (v devices.Vec, release func()) {
+	var all []*devices.Frame
+	for ; bytes > 0; bytes -= min(bytes, maxFrame) {
+		f := pool.Get(min(bytes, maxFrame))
+		for i := range f.Bytes() {
+			f.Bytes()[i] = byte(i>>8) ^ byte(i)*7
+		}
+		all, v = append(all, f), append(v, f.Bytes())
+	}
+	return v, func() {
+		for _, f := range all {
+			f.Release()
+		}
+	}
+}
+
+// worker returns the I/O of one caller. Writers share next, so that they write
+// in order, like a log; readers go where rng says.
+func (r *region) worker(k raw, next *atomic.Uint64, random func(n uint64) uint64, v devices.Vec) call {
+	unit := uint64(k.bytes / devices.BlockSize)
+	units := r.blocks / unit
+	return func(ctx context.Context) (int, int64, error) {
+		if !k.write {
+			at := r.start + devices.Block(random(units)*unit)
+			return k.ops, int64(k.bytes), r.dev.Read(ctx, at, v)
+		}
+		at := r.start + devices.Block((next.Add(1)-1)%units*unit)
+		if err := r.dev.Write(ctx, at, v); err != nil {
+			return 0, 0, err
+		}
+		return k.ops, int64(k.bytes), r.dev.Flush(ctx)
+	}
+}
+
+// fill writes the first bytes of the device once.
+func fill(ctx context.Context, dev devices.Device, pool *devices.Pool, bytes uint64, done func(uint64)) error {
+	v, release := frames(pool, maxFrame)
+	defer release()
+	const step = maxFrame / devices.BlockSize
+	blocks := bytes / devices.BlockSize
+	for b := uint64(0); b < blocks; b += step {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if rest := blocks - b; rest < step {
+			v[0] = v[0][:rest*devices.BlockSize]
+		}
+		if err := dev.Write(ctx, devices.Block(b), v); err != nil {
+			return err
+		}
+		done(uint64(len(v[0])))
+	}
+	return dev.Flush(ctx)
+}

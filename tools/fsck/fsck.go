@@ -1,0 +1,297 @@
+package fsck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"ebofs/ebofs/check"
+	"ebofs/ebofs/layout"
+	"ebofs/tools/probe"
+	"ebofs/tools/progress"
+	"ebofs/tools/sizes"
+	"ebofs/tools/store"
+	"ebofs/tools/verb"
+)
+
+// Exit codes of fsck(8) that this verb gives.
+const (
+	exitLeft   = 4 // problems left
+	exitFailed = 8 // could not check
+	exitUsage  = 16
+	exitCancel = 32
+)
+
+// Verb describes "fsck".
+func Verb() verb.Verb {
+	return verb.Verb{
+		Name: "fsck", Args: "DEV", Short: "check a store; writes nothing", Schema: "ebofs.fsck/1", Link: "fsck.ebofs",
+		Long: `Checks the store on DEV, which must not be in use, and writes nothing.
+
+  quick  labels, superblocks, log, root record, totals
+  full   + every tree node, every object, every block has one owner
+  deep   + the checksum of every block of data
+
+Each problem has a code, which "ebofs man CODE" explains, says where it is, what was expected and found, and which objects it costs.`,
+		New: func(fs *pflag.FlagSet) verb.Run {
+			j := &job{}
+			fs.StringVar(&j.level, "level", "full", "`quick|full|deep`: how thoroughly")
+			fs.BoolP("no-change", "n", false, "change nothing, which is what this release does anyway")
+			fs.BoolP("force", "f", false, "check although the store was closed cleanly, likewise")
+			verb.Later(fs, "preen", "p", "repair what is safe without asking")
+			verb.Later(fs, "auto", "a", "the same as -p")
+			verb.Later(fs, "yes", "y", "do all repairs; wants --undo or --no-undo")
+			verb.LaterValue(fs, "undo", "", "keep what repairs change in `FILE`")
+			verb.Later(fs, "no-undo", "", "repair without a way back")
+			verb.LaterValue(fs, "apply-undo", "", "take back the repairs kept in `FILE`")
+			verb.Later(fs, "online", "", "ask the daemon that uses the device")
+			verb.LaterValue(fs, "rate", "", "read at most `SIZE` a second")
+			fs.StringVar(&j.logPath, "log", "", "the log is on `DEV`")
+			fs.BoolVarP(&j.verbose, "verbose", "v", false, "also print what was counted")
+			fs.IntVarP(&j.progressFD, "progress-fd", "C", -1, "write \"phase done total device\" lines to descriptor `FD`")
+			j.memory = sizes.Size{}
+			fs.Var(&j.memory, "memory", "`SIZE` of the maps of blocks; default 64MiB")
+			return j.run
+		},
+		Codes: verb.Codes{Failure: exitFailed, Usage: exitUsage, Cancelled: exitCancel},
+		Exits: []verb.Exit{
+			{Code: 0, Text: "clean"}, {Code: exitLeft, Text: "problems left"}, {Code: exitFailed, Text: "could not check: I/O error, in use, no store, unknown format"},
+			{Code: exitUsage, Text: "wrong usage, or not in this release"}, {Code: exitCancel, Text: "interrupted"},
+		},
+		Examples: []verb.Example{
+			{Command: "fsck.ebofs /dev/sdb", Text: "all metadata"},
+			{Command: "fsck.ebofs --level deep --format json /dev/sdb", Text: "data too, for a program"},
+			{Command: "ebofs man E-NODE-CRC", Text: "what a code means"},
+		},
+		SeeAlso: []string{"mkfs", "dump", "map"},
+	}
+}
+
+// Main runs the verb.
+func Main(ctx context.Context, args []string, s verb.Streams) int {
+	return verb.Main(ctx, Verb(), args, s)
+}
+
+type job struct {
+	level      string
+	logPath    string
+	verbose    bool
+	progressFD int
+	memory     sizes.Size
+}
+
+// result is the JSON: the report of package check and the device.
+type result struct {
+	Device string `json:"device"`
+	*check.Report
+}
+
+func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
+	path := c.Args[0]
+	level, err := check.ParseLevel(j.level)
+	if err != nil {
+		return verb.Usage("--level: " + err.Error())
+	}
+	if j.memory.Percent > 0 {
+		return verb.Usage("--memory: no percentage here")
+	}
+	if d, err := probe.Look(path); err == nil && d.InUse {
+		f := probe.InUse(d)
+		f.Hint = "Nothing was written. Check it when it is stopped"
+		if d.Users != nil && d.Users[0].Cure != "" {
+			f.Hint += ": " + d.Users[0].Cure
+		}
+		return f
+	}
+	dev, err := store.Open(path, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dev.Close()) }()
+	o := check.Options{Level: level, Now: c.Now, MemoryBytes: int64(j.memory.Bytes)}
+	if j.logPath != "" {
+		log, err := store.Open(j.logPath, false)
+		if err != nil {
+			return err
+		}
+		defer log.Close()
+		o.LogDevice = log
+	}
+	lines, err := j.lines()
+	if err != nil {
+		return err
+	}
+	meter := progress.Start(progress.Options{Err: c.Err, Terminal: c.ErrTerminal, Columns: c.Columns, Name: c.Name() + ": " + path, Status: c.Status, Lines: lines, Device: path})
+	defer meter.Stop()
+	phase := ""
+	o.Progress = func(p check.Progress) {
+		name := p.Phase
+		if p.Pass > 0 {
+			name = fmt.Sprintf("%s, pass %d", p.Phase, p.Pass+1)
+		}
+		if name != phase {
+			phase = name
+			meter.Phase(name, int64(p.Total), false)
+		}
+		meter.SetTotal(int64(p.Total))
+		meter.Set(int64(p.Done), 0)
+	}
+	rep, err := check.Run(ctx, dev, o)
+	meter.Stop()
+	if rep != nil {
+		c.Set(result{path, rep})
+		if rep.Store != "" {
+			j.print(c, path, rep)
+		}
+	}
+	if err != nil {
+		return explain(c, path, err)
+	}
+	if !rep.OK() || !rep.Complete {
+		c.Exit(exitLeft)
+	}
+	return nil
+}
+
+// lines opens the descriptor of -C.
+func (j *job) lines() (io.Writer, error) {
+	if j.progressFD < 0 {
+		return nil, nil
+	}
+	if _, err := unix.FcntlInt(uintptr(j.progressFD), unix.F_GETFD, 0); err != nil {
+		return nil, verb.Usage(fmt.Sprintf("-C %d: %v", j.progressFD, err))
+	}
+	return os.NewFile(uintptr(j.progressFD), "progress"), nil
+}
+
+// explain gives a check that could not be made its code.
+func explain(c *verb.Call, path string, err error) error {
+	if errors.Is(err, check.ErrNoStore) {
+		return &verb.Failure{Code: store.CodeNoStore, Message: path + ": no store here", Hint: "What it holds instead: " + c.Command("device", "probe", path), Err: err}
+	}
+	e := store.Explain(c, path, err)
+	var f *verb.Failure
+	if errors.As(e, &f) && f.Code == store.CodeCorrupt {
+		f.Hint = "Nothing was written. What is left of it: " + c.Command("device", "probe", path)
+	}
+	return e
+}
+
+// print is the report for a person.
+func (j *job) print(c *verb.Call, path string, r *check.Report) {
+	state := ""
+	if !r.Clean {
+		state = ", not closed cleanly"
+	}
+	c.Printf("%s: checking store %s at epoch %d, %s%s\n", path, layoutShort(r.Store), r.Epoch, r.Mode, state)
+	width := 0
+	for _, ph := range r.Phases {
+		width = max(width, len(ph.Name))
+	}
+	next := 0
+	for _, ph := range r.Phases {
+		verdict := "ok"
+		switch {
+		case ph.Problems == 1:
+			verdict = "1 problem"
+		case ph.Problems > 1:
+			verdict = fmt.Sprintf("%d problems", ph.Problems)
+		}
+		if ph.Note != "" {
+			verdict += ", " + ph.Note
+		}
+		c.Printf("%s: %-*s  %s\n", path, width, ph.Name, verdict)
+		for n := uint64(0); n < ph.Problems && next < len(r.Problems); n, next = n+1, next+1 {
+			c.Printf("  %s\n", r.Problems[next].String())
+		}
+	}
+	for ; next < len(r.Problems); next++ {
+		c.Printf("  %s\n", r.Problems[next].String())
+	}
+	if r.Omitted > 0 {
+		c.Printf("  and %d more\n", r.Omitted)
+	}
+	if j.verbose {
+		n := &r.Counts
+		c.Printf("%s: %d collections, %d objects (%s), %d attributes, %d omap keys\n", path, n.Collections, n.Objects, sizes.Human(n.Bytes), n.Attrs, n.OmapKeys)
+		c.Printf("%s: %d nodes, blocks: %d metadata, %d data, %d own, %d free; %d checksums of data, %s read in %.1f s\n", path, n.Nodes, n.MetaBlocks, n.DataBlocks, n.OwnBlocks, n.FreeBlocks, n.DataChecked, sizes.Human(n.BytesRead), r.Seconds)
+	}
+	c.Printf("%s: %s\n", path, summary(r))
+	if len(r.Problems) > 0 {
+		c.Printf("Meaning and cure:  %s\n", c.Command("man", string(r.Problems[0].Code)))
+	}
+}
+
+func layoutShort(id string) string {
+	if u, err := layout.ParseUUID(id); err == nil {
+		return u.Short()
+	}
+	return id
+}
+
+// summary is the last line: how many, who can repair them, what they cost.
+func summary(r *check.Report) string {
+	total := r.Counts.Errors + r.Counts.Warnings
+	if total == 0 {
+		s := fmt.Sprintf("clean, %d objects", r.Counts.Objects)
+		if r.Level == check.Quick.String() {
+			s = "clean"
+		}
+		if !r.Complete {
+			s = "nothing found, but not everything could be looked at"
+		}
+		return s
+	}
+	by := map[string]int{}
+	objects := map[string]bool{}
+	var lost uint64
+	for _, p := range r.Problems {
+		by[p.Repair]++
+		if p.Repair != check.RepairPeer {
+			continue
+		}
+		for _, o := range p.Objects {
+			objects[o.Key] = true
+			lost += o.Length
+		}
+	}
+	var parts []string
+	if n := by[check.RepairHere]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d repairable here", n))
+	}
+	if n := by[check.RepairPeer]; n > 0 {
+		s := fmt.Sprintf("%d needs another copy", n)
+		if n > 1 {
+			s = fmt.Sprintf("%d need another copy", n)
+		}
+		if len(objects) > 0 {
+			s += fmt.Sprintf(" (%s", plural(uint64(len(objects)), "object"))
+			if lost > 0 {
+				s += ", " + sizes.Human(lost)
+			}
+			s += ")"
+		}
+		parts = append(parts, s)
+	}
+	if n := by[check.RepairNone]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d nobody can repair", n))
+	}
+	s := plural(total, "problem") + ": " + strings.Join(parts, ", ")
+	if !r.Complete {
+		s += "; not everything could be looked at"
+	}
+	return s
+}
+
+func plural(n uint64, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}

@@ -1,0 +1,405 @@
+package mkfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"ebofs/devices"
+	"ebofs/ebofs"
+	"ebofs/ebofs/layout"
+	"ebofs/tools/probe"
+	"ebofs/tools/sizes"
+	"ebofs/tools/store"
+	"ebofs/tools/verb"
+)
+
+// Verb describes "mkfs".
+func Verb() verb.Verb {
+	return verb.Verb{
+		Name: "mkfs", Args: "DEV", Short: "make a store on a disk, partition or image file", Schema: "ebofs.mkfs/1", Link: "mkfs.ebofs",
+		Long: `Formats DEV. Nothing is written unless DEV is free: a device that is in use, read-only or too small is refused whatever the flags; one that holds another format is refused without --force; one that holds a store is refused unless --destroy names that store.
+
+DEV may be an image file; with --size a missing one is made.`,
+		New: func(fs *pflag.FlagSet) verb.Run {
+			m := &job{}
+			fs.BoolVarP(&m.ask.Force, "force", "f", false, "erase foreign signatures; never overrides \"in use\" or a store")
+			fs.StringSliceVar(&m.ask.Destroy, "destroy", nil, "destroy `STORE`, named by the first 8 characters of its id or more")
+			fs.BoolVarP(&m.dry, "dry-run", "N", false, "check and print everything, write nothing")
+			fs.StringVarP(&m.o.Label, "label", "L", "", "`TEXT` to know it by, at most 64 bytes")
+			fs.StringVar(&m.uuid, "uuid", "", "id of the store, instead of a random `UUID`")
+			fs.Var(&m.size, "size", "use only so much of DEV; makes a missing image file of that `SIZE`")
+			fs.Var(&m.stripe, "stripe", "`SIZE` of what is written as a whole, instead of what DEV reports")
+			fs.BoolVar(&m.hard, "hard", false, "partial stripes are expensive: never write one (RAID, QLC)")
+			fs.StringVar(&m.logPath, "log", "", "keep the log on `DEV`, all of it")
+			fs.Var(&m.logSize, "log-size", "`SIZE` of the log, instead of a 32nd of DEV within 64 MiB to 4 GiB")
+			verb.Later(fs, "gpt", "", "make one partition with our type, which everyone sees")
+			fs.BoolVar(&m.noDiscard, "no-discard", false, "do not discard DEV first")
+			fs.StringVar(&m.cluster, "cluster-uuid", "", "`UUID` of the cluster the store belongs to")
+			fs.Int64Var(&m.osd, "osd-id", -1, "`ID` of its OSD; wants --cluster-uuid")
+			fs.BoolVarP(&m.quiet, "quiet", "q", false, "print nothing on success")
+			return m.run
+		},
+		Examples: []verb.Example{
+			{Command: "mkfs.ebofs --size 1GiB disk.img", Text: "an image file to try things on"},
+			{Command: "mkfs.ebofs -N /dev/sdb", Text: "says what would be made, or what is in the way"},
+			{Command: "mkfs.ebofs -L rack7-3 --log /dev/nvme0n1p4 /dev/sdb", Text: "data on a disk, log on flash"},
+		},
+		SeeAlso: []string{"fsck", "device", "object"},
+	}
+}
+
+// Main runs the verb.
+func Main(ctx context.Context, args []string, s verb.Streams) int {
+	return verb.Main(ctx, Verb(), args, s)
+}
+
+// job is one run.
+type job struct {
+	ask                   probe.Ask
+	o                     ebofs.FormatOptions
+	size, stripe, logSize sizes.Size
+	uuid, cluster         string
+	osd                   int64
+	logPath               string
+	hard                  bool
+	dry, noDiscard, quiet bool
+
+	path string
+	made bool // the image file is new
+}
+
+// Result is the JSON of a run; sizes in bytes, places in bytes from the start.
+type Result struct {
+	Store          string        `json:"store"`
+	DeviceUUID     string        `json:"device_uuid"`
+	Device         string        `json:"device"`
+	Model          string        `json:"model"`
+	Label          string        `json:"label"`
+	Bytes          uint64        `json:"bytes"`
+	BlockBytes     uint64        `json:"block_bytes"`
+	StripeBytes    uint64        `json:"stripe_bytes"`
+	Hard           bool          `json:"hard"`
+	StripeFrom     string        `json:"stripe_from"`
+	Zones          uint64        `json:"zones"`
+	ZoneBytes      uint64        `json:"zone_bytes"`
+	LogBytes       uint64        `json:"log_bytes"`
+	LogDevice      string        `json:"log_device"`
+	ReserveBytes   uint64        `json:"reserve_bytes"`
+	Labels         []uint64      `json:"labels"`
+	Superblocks    []uint64      `json:"superblocks"`
+	Wiped          []probe.Wiped `json:"wiped"`
+	DiscardedBytes uint64        `json:"discarded_bytes"`
+	DiscardSeconds float64       `json:"discard_seconds"`
+	Seconds        float64       `json:"seconds"`
+	DryRun         bool          `json:"dry_run"`
+}
+
+func (m *job) run(ctx context.Context, c *verb.Call) (err error) {
+	m.path = c.Args[0]
+	start := c.Now()
+	if err := m.options(c); err != nil {
+		return err
+	}
+	if err := m.makeImage(); err != nil {
+		return err
+	}
+	m.ask.MinBytes = layout.MinDeviceBytes
+	dev, disk, err := m.claim(ctx, c, m.path, m.ask)
+	if err != nil {
+		return m.unmake(err)
+	}
+	defer func() { err = errors.Join(err, dev.Close()) }()
+	var logDev *devices.File
+	if m.logPath != "" {
+		if logDev, err = m.claimLog(ctx, c); err != nil {
+			return m.unmake(err)
+		}
+		defer func() { err = errors.Join(err, logDev.Close()) }()
+		m.o.LogDevice = logDev
+	}
+	info, err := ebofs.PlanFormat(dev, m.o)
+	if err != nil {
+		return m.unmake(m.planFailure(err))
+	}
+	m.o.UUID, m.o.DeviceUUID = info.UUID, info.DeviceUUID
+	r := m.result(dev, disk, &info)
+	if m.dry {
+		m.print(c, r, disk)
+		c.Set(r)
+		c.Notef("dry run: nothing was written")
+		return m.unmake(nil)
+	}
+	for _, d := range []*devices.File{dev, logDev} {
+		if d == nil {
+			continue
+		}
+		if err := m.clean(ctx, c, d, r); err != nil {
+			return err
+		}
+	}
+	if _, err := ebofs.Format(ctx, dev, m.o); err != nil {
+		f := probe.Explain(fmt.Errorf("%s: %w", m.path, err))
+		f.Hint = "There is no store on it now; what it held before is gone."
+		if errors.Is(err, context.Canceled) {
+			f.Code, f.Message = verb.CodeCancelled, m.path+": interrupted"
+		}
+		return f
+	}
+	r.Seconds = c.Now().Sub(start).Seconds()
+	c.Set(r)
+	if !m.quiet {
+		m.print(c, r, disk)
+	}
+	return nil
+}
+
+// options checks and translates the flags.
+func (m *job) options(c *verb.Call) error {
+	m.o.Now = c.Now
+	m.o.OSD = m.osd
+	for _, id := range []struct {
+		flag, text string
+		to         *[16]byte
+	}{{"--uuid", m.uuid, &m.o.UUID}, {"--cluster-uuid", m.cluster, &m.o.Cluster}} {
+		if id.text == "" {
+			continue
+		}
+		u, err := layout.ParseUUID(id.text)
+		if err != nil || u.IsZero() {
+			return verb.Usage(fmt.Sprintf("%s %q: not a UUID", id.flag, id.text))
+		}
+		*id.to = u
+	}
+	if m.osd >= 0 && m.cluster == "" {
+		return verb.Usage("--osd-id wants --cluster-uuid")
+	}
+	if len(m.o.Label) > layout.MaxLabelText {
+		return verb.Usage(fmt.Sprintf("--label: %d bytes, at most %d", len(m.o.Label), layout.MaxLabelText))
+	}
+	for _, f := range []struct {
+		flag string
+		size sizes.Size
+	}{{"--stripe", m.stripe}, {"--log-size", m.logSize}} {
+		if f.size.Percent > 0 {
+			return verb.Usage(f.flag + ": no percentage here")
+		}
+	}
+	if m.stripe.Bytes > layout.MaxStripeBytes {
+		return verb.Usage(fmt.Sprintf("--stripe: at most %s", sizes.Short(layout.MaxStripeBytes)))
+	}
+	m.o.StripeBytes, m.o.LogBytes = uint32(m.stripe.Bytes), m.logSize.Bytes
+	if c.Flags.Changed("hard") {
+		m.o.Hard = &m.hard
+	}
+	m.ask.Now = c.Now()
+	m.ask.Command = func(flags ...string) string { return c.Command("mkfs", append(flags, m.path)...) }
+	return nil
+}
+
+// makeImage makes a missing image file of --size, so that it can be looked at
+// like any other.
+func (m *job) makeImage() error {
+	_, err := os.Stat(m.path)
+	if m.size.Bytes == 0 || !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	f, err := os.OpenFile(m.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	m.made = true
+	if err := errors.Join(f.Truncate(int64(m.size.Bytes)), f.Sync(), f.Close()); err != nil {
+		return m.unmake(fmt.Errorf("%s: %w", m.path, err))
+	}
+	return nil
+}
+
+// unmake removes an image file made in vain and passes err on.
+func (m *job) unmake(err error) error {
+	if m.made {
+		return errors.Join(err, os.Remove(m.path))
+	}
+	return err
+}
+
+// claim takes a device by the safety table, for a dry run too: what it would
+// refuse is refused.
+func (m *job) claim(ctx context.Context, c *verb.Call, path string, ask probe.Ask) (*devices.File, *probe.Disk, error) {
+	dev, disk, warnings, err := store.Claim(ctx, path, ask)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, w := range warnings {
+		c.Notef("%s", w)
+	}
+	for _, n := range dev.Notes() {
+		c.Notef("%s: %s", path, n)
+	}
+	return dev, disk, nil
+}
+
+func (m *job) claimLog(ctx context.Context, c *verb.Call) (*devices.File, error) {
+	a, errA := os.Stat(m.path)
+	b, errB := os.Stat(m.logPath)
+	if errA == nil && errB == nil && os.SameFile(a, b) {
+		return nil, verb.Usage("--log: it is the device itself")
+	}
+	ask := m.ask
+	ask.MinBytes = layout.MinLogDeviceBytes
+	ask.Command = func(flags ...string) string {
+		return c.Command("mkfs", append(append([]string{"--log", m.logPath}, flags...), m.path)...)
+	}
+	// A store named in --destroy may have been on the main device only.
+	if d, err := probe.Look(m.logPath); err == nil {
+		ask.Destroy = nil
+		for _, st := range d.Stores() {
+			for _, id := range m.ask.Destroy {
+				if st.IsStoreID(id) {
+					ask.Destroy = append(ask.Destroy, id)
+				}
+			}
+		}
+	}
+	dev, _, err := m.claim(ctx, c, m.logPath, ask)
+	return dev, err
+}
+
+// planFailure names what is wrong with sizes and geometry.
+func (m *job) planFailure(err error) error {
+	f := &verb.Failure{Code: "E-GEOMETRY", Message: m.path + ": " + err.Error(), Hint: "Nothing was written.", Err: err}
+	if errors.Is(err, layout.ErrTooSmall) {
+		f.Code = probe.CodeTooSmall
+	}
+	return f
+}
+
+// clean zeros old signatures and discards the device.
+func (m *job) clean(ctx context.Context, c *verb.Call, dev *devices.File, r *Result) error {
+	b := store.NewBytes(ctx, dev)
+	wiped, err := probe.Wipe(b, b.Size(), int64(dev.Geometry().LogicalBytes), dev.Path())
+	if err = errors.Join(err, b.Close()); err != nil {
+		return probeFailure(dev.Path(), err)
+	}
+	for _, w := range wiped {
+		c.Notef("%s: erased %s", dev.Path(), w.What)
+	}
+	if len(wiped) > 0 {
+		if err := dev.Flush(ctx); err != nil {
+			return probeFailure(dev.Path(), err)
+		}
+	}
+	r.Wiped = append(r.Wiped, wiped...)
+	if m.noDiscard || dev.Geometry().DiscardBytes == 0 {
+		return nil
+	}
+	start := c.Now()
+	n, err := discard(ctx, dev)
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	if err != nil {
+		c.Notef("%s: discard: %v; going on without", dev.Path(), err)
+		return nil
+	}
+	r.DiscardedBytes += n
+	r.DiscardSeconds += c.Now().Sub(start).Seconds()
+	return nil
+}
+
+// discard gives up the whole device, in steps so that it can be interrupted.
+func discard(ctx context.Context, dev *devices.File) (uint64, error) {
+	const step = 16 << 30 / devices.BlockSize
+	blocks := dev.Geometry().Blocks
+	for b := uint64(0); b < blocks; b += step {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		if err := dev.Discard(ctx, devices.Block(b), min(step, blocks-b)); err != nil {
+			return 0, err
+		}
+	}
+	return blocks * devices.BlockSize, nil
+}
+
+func probeFailure(path string, err error) error {
+	f := probe.Explain(fmt.Errorf("%s: %w", path, err))
+	f.Hint = "What it held before may be gone in part; there is no store on it."
+	return f
+}
+
+// result describes what is, or would be, made.
+func (m *job) result(dev *devices.File, disk *probe.Disk, info *ebofs.Info) *Result {
+	p := &info.Placement
+	g := dev.Geometry()
+	r := &Result{
+		Store: info.UUID.String(), DeviceUUID: info.DeviceUUID.String(), Device: m.path, Model: disk.Model, Label: m.o.Label,
+		Bytes: info.Blocks * layout.BlockSize, BlockBytes: layout.BlockSize,
+		StripeBytes: uint64(p.StripeBlocks) * layout.BlockSize, Hard: g.Hard, StripeFrom: dev.GeometryFrom(),
+		Zones: uint64(p.Zones), ZoneBytes: uint64(p.ZoneBlocks) * layout.BlockSize,
+		LogBytes: info.LogBlocks * layout.BlockSize, LogDevice: m.logPath, ReserveBytes: info.Reserve * layout.BlockSize,
+		Wiped: []probe.Wiped{}, DryRun: m.dry,
+	}
+	if m.o.Hard != nil {
+		r.Hard = *m.o.Hard
+	}
+	if m.o.StripeBytes != 0 {
+		r.StripeFrom = "options"
+	}
+	for _, b := range p.Labels {
+		r.Labels = append(r.Labels, b*layout.BlockSize)
+	}
+	for _, b := range p.Slots {
+		r.Superblocks = append(r.Superblocks, b*layout.BlockSize)
+	}
+	return r
+}
+
+// print says what was made in three lines.
+func (m *job) print(c *verb.Call, r *Result, disk *probe.Disk) {
+	facts := []string{sizes.Human(r.Bytes)}
+	if disk.Block {
+		facts[0] += " / " + sizes.Decimal(r.Bytes)
+	}
+	if r.Model != "" {
+		facts = append([]string{r.Model}, facts...)
+	}
+	if disk.Rotational {
+		facts = append(facts, "rotational")
+	}
+	c.Printf("store %s on %s (%s)\n", r.Store, m.path, strings.Join(facts, ", "))
+	kind := "soft"
+	if r.Hard {
+		kind = "hard"
+	}
+	log := sizes.Short(r.LogBytes)
+	if m.logPath != "" {
+		log += " on " + m.logPath
+	}
+	c.Printf("block %s · stripe %s %s, from %s · zones %d × %s · log %s · reserve %s\n", sizes.Short(r.BlockBytes), sizes.Short(r.StripeBytes), kind, from(r.StripeFrom),
+		r.Zones, sizes.Short(r.ZoneBytes), log, sizes.Short(r.ReserveBytes))
+	line := "label at 0"
+	if n := len(r.Labels); n > 1 {
+		places := []string{"1", "10", "100", "1000"}[:n-1]
+		line = "labels at 0, and 3 MiB behind " + strings.Join(places, ", ") + " GiB"
+	}
+	line += " · superblocks 3 and 4 MiB from both ends"
+	if r.DiscardedBytes > 0 {
+		line += fmt.Sprintf(" · discarded %s in %s", sizes.Human(r.DiscardedBytes), sizes.Duration(time.Duration(r.DiscardSeconds*float64(time.Second))))
+	}
+	c.Printf("%s\n", line)
+}
+
+// from names the source of the stripe size in a sentence.
+func from(source string) string {
+	if source == "default" {
+		return "the default"
+	}
+	return source
+}
