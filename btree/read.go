@@ -7,16 +7,16 @@ import (
 
 // leafOf returns the leaf of root that may hold key: an inline page (page is
 // nil) or a pinned one.
-func (t *Tree) leafOf(ctx context.Context, root *Root, key []byte) (in body, page *Page, err error) {
+func leafOf(ctx context.Context, cfg *Config, ld Loader, own *Owner, root *Root, key []byte) (in body, page *Page, err error) {
 	if root.Kind == RootInline {
-		in, err = openInlineOf(t.cfg, root.Inline)
+		in, err = openInlineOf(cfg, root.Inline)
 		return in, nil, err
 	}
 	p := root.Ptr
 	for {
-		page, err = t.ld.Load(ctx, t.cfg, &t.own, p)
+		page, err = ld.Load(ctx, cfg, own, p)
 		if err != nil {
-			return body{}, nil, fmt.Errorf("tree %q level %d: %w", t.cfg.Name, p.Level, err)
+			return body{}, nil, fmt.Errorf("tree %q level %d: %w", cfg.Name, p.Level, err)
 		}
 		if !page.inner {
 			return body{}, page, nil
@@ -26,8 +26,9 @@ func (t *Tree) leafOf(ctx context.Context, root *Root, key []byte) (in body, pag
 	}
 }
 
-func (t *Tree) getPages(ctx context.Context, root *Root, key, dst []byte) ([]byte, bool, error) {
-	in, page, err := t.leafOf(ctx, root, key)
+// getPages is Tree.Get of what lies on media.
+func getPages(ctx context.Context, cfg *Config, ld Loader, own *Owner, root *Root, key, dst []byte) ([]byte, bool, error) {
+	in, page, err := leafOf(ctx, cfg, ld, own, root, key)
 	if err != nil {
 		return dst, false, err
 	}
@@ -44,12 +45,13 @@ func (t *Tree) getPages(ctx context.Context, root *Root, key, dst []byte) ([]byt
 	if !over {
 		return append(dst, val...), true, nil
 	}
-	dst, err = appendBlob(ctx, t.ld, val, dst)
+	dst, err = appendBlob(ctx, ld, val, dst)
 	return dst, err == nil, err
 }
 
-func (t *Tree) hasPages(ctx context.Context, root *Root, key []byte) (bool, error) {
-	in, page, err := t.leafOf(ctx, root, key)
+// hasPages is Tree.Has of what lies on media.
+func hasPages(ctx context.Context, cfg *Config, ld Loader, own *Owner, root *Root, key []byte) (bool, error) {
+	in, page, err := leafOf(ctx, cfg, ld, own, root, key)
 	if err != nil {
 		return false, err
 	}

@@ -75,7 +75,7 @@ func (t *Tree) Get(ctx context.Context, key, dst []byte) (val []byte, ok bool, e
 		if root == nil {
 			return dst[:0], false, nil
 		}
-		val, ok, err = t.getPages(ctx, root, key, dst[:0])
+		val, ok, err = getPages(ctx, t.cfg, t.ld, &t.own, root, key, dst[:0])
 		if err == nil || !t.moved(root) {
 			return val, ok, err
 		}
@@ -92,7 +92,7 @@ func (t *Tree) GetFrozen(ctx context.Context, key, dst []byte) (val []byte, ok b
 	if v != unknown || root == nil {
 		return dst, v == present, nil
 	}
-	return t.getPages(ctx, root, key, dst[:0])
+	return getPages(ctx, t.cfg, t.ld, &t.own, root, key, dst[:0])
 }
 
 // GetResident is Get as far as it needs no I/O; else known is false.
@@ -120,7 +120,7 @@ func (t *Tree) Has(ctx context.Context, key []byte) (bool, error) {
 		if v != unknown || root == nil {
 			return v == present, nil
 		}
-		ok, err := t.hasPages(ctx, root, key)
+		ok, err := hasPages(ctx, t.cfg, t.ld, &t.own, root, key)
 		if err == nil || !t.moved(root) {
 			return ok, err
 		}

@@ -1,0 +1,199 @@
+package btree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"ebofs/devices"
+)
+
+// memReader reads pages and overflow runs of a MemStore, and counts.
+type memReader struct {
+	s     *MemStore
+	reads atomic.Int64
+	gate  chan struct{} // if not nil: every read waits for a token
+}
+
+func (r *memReader) ReadPage(ctx context.Context, addr uint64, blocks int, dst []byte) error {
+	r.reads.Add(1)
+	if r.gate != nil {
+		select {
+		case <-r.gate:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	r.s.mu.RLock()
+	defer r.s.mu.RUnlock()
+	clear(dst)
+	for _, m := range []map[uint64][]byte{r.s.nodes, r.s.limbo.nodes, r.s.blobs, r.s.limbo.blobs} {
+		if b := m[addr]; b != nil {
+			copy(dst, b)
+			return nil
+		}
+	}
+	return nil // blocks never written read as zeros
+}
+
+// newCached returns a filled tree over a cache of budget bytes.
+func newCached(t testing.TB, keys int, budget int64) (*Tree, *Cache, *memReader, *MemStore) {
+	s := NewMemStore()
+	cfg := &Config{Name: "cached", Kind: 9, LeafBytes: 4096, InnerBytes: 4096, OverflowBytes: 1000}
+	tree := New(cfg, s, Owner{}, Root{})
+	for i := range keys {
+		tree.Put(fmt.Appendf(nil, "key/%06d", i*2), fmt.Appendf(nil, "value of %d", i*2))
+	}
+	tree.Put([]byte("key/big"), make([]byte, 3<<20))
+	tree.Freeze()
+	root, err := tree.Reconcile(bg, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &memReader{s: s}
+	pool := devices.NewPool(devices.PoolOptions{})
+	c := NewCache(r, pool, budget)
+	t.Cleanup(func() {
+		c.Clear()
+		if frames, _ := pool.InUse(); frames != 0 {
+			t.Errorf("%d frames still in use", frames)
+		}
+		pool.Close()
+	})
+	return New(cfg, c, Owner{}, root), c, r, s
+}
+
+// TestCacheBudget reads a tree much larger than the cache.
+func TestCacheBudget(t *testing.T) {
+	const keys, budget = 20000, 256 << 10
+	tree, c, _, _ := newCached(t, keys, budget)
+	for _, step := range []int{1, 7919} {
+		for i := range keys {
+			k := i * step % keys * 2
+			v, ok, err := tree.Get(bg, fmt.Appendf(nil, "key/%06d", k), nil)
+			if err != nil || !ok || string(v) != fmt.Sprintf("value of %d", k) {
+				t.Fatalf("get %d = %q, %v, %v", k, v, ok, err)
+			}
+			if st := c.Stats(); st.Bytes > budget || st.Pinned != 0 {
+				t.Fatalf("after %d gets: %+v", i, st)
+			}
+		}
+	}
+	if v, ok, err := tree.Get(bg, []byte("key/big"), nil); err != nil || !ok || len(v) != 3<<20 {
+		t.Fatalf("big value: %d bytes, %v, %v", len(v), ok, err)
+	}
+	if _, ok, known := tree.GetResident([]byte("key/big"), nil); ok || known {
+		t.Fatal("an overflow value is called resident")
+	}
+	st := c.Stats()
+	if st.Evicted == 0 || st.Hits == 0 {
+		t.Fatalf("nothing was evicted or hit: %+v", st)
+	}
+	n := 0
+	if err := tree.Iter(bg, nil, nil, func(k, v []byte) bool { n++; return true }); err != nil || n != keys+1 {
+		t.Fatalf("iter: %d keys, %v", n, err)
+	}
+}
+
+// TestCacheScan checks that a scan leaves no page behind.
+func TestCacheScan(t *testing.T) {
+	tree, c, _, _ := newCached(t, 5000, 1<<20)
+	root := tree.Root()
+	items := 0
+	v := Visitor{Item: func(k, val []byte, ext []BlobExtent) error { items++; return nil }}
+	if err := Walk(bg, c.Scan(), tree.cfg, &tree.own, root, v); err != nil || items != 5001 {
+		t.Fatalf("walk: %d items, %v", items, err)
+	}
+	if st := c.Stats(); st.Pages != 0 {
+		t.Fatalf("scan left %+v", st)
+	}
+	if _, _, known := tree.GetResident([]byte("key/000000"), nil); known {
+		t.Fatal("known without I/O in an empty cache")
+	}
+}
+
+// TestCacheSingleFlight lets many readers miss the same page at once.
+func TestCacheSingleFlight(t *testing.T) {
+	tree, c, r, _ := newCached(t, 10, 1<<20)
+	r.gate = make(chan struct{})
+	impatient, cancel := context.WithCancel(bg)
+	var wg sync.WaitGroup
+	errs := make([]error, 9)
+	for i := range errs {
+		ctx := bg
+		if i == 0 {
+			ctx = impatient
+		}
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			_, _, errs[i] = tree.Get(ctx, []byte("key/000002"), nil)
+		}()
+	}
+	for r.reads.Load() == 0 {
+		runtime.Gosched()
+	}
+	cancel()
+	close(r.gate)
+	wg.Wait()
+	for i, err := range errs[1:] {
+		if err != nil {
+			t.Errorf("reader %d: %v", i+1, err)
+		}
+	}
+	if errs[0] != nil && !errors.Is(errs[0], context.Canceled) {
+		t.Errorf("impatient reader: %v", errs[0])
+	}
+	if n := r.reads.Load(); n > 2 { // a second one only if the first reader was the impatient one
+		t.Errorf("%d reads of one page", n)
+	}
+	if st := c.Stats(); st.Pinned != 0 || st.Pages != 1 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestCacheStale puts a new page where an old one was, as after its blocks were
+// freed and used again.
+func TestCacheStale(t *testing.T) {
+	tree, c, _, s := newCached(t, 10, 1<<20)
+	root := tree.Root()
+	if _, _, err := tree.Get(bg, []byte("key/000002"), nil); err != nil {
+		t.Fatal(err)
+	}
+	newer := root.Ptr
+	page, err := s.Load(bg, tree.cfg, &tree.own, root.Ptr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	buf := append([]byte(nil), page.buf...)
+	buf[32]++ // epoch
+	fixCRC(buf)
+	s.Corrupt(root.Ptr.Addr, func([]byte) []byte { return buf })
+	newer.Epoch++
+	newer.CRC = pageCRC(buf)
+	if p := c.Resident(newer); p != nil {
+		t.Fatal("the older page answers for the newer pointer")
+	}
+	p, err := c.Load(bg, tree.cfg, &tree.own, newer)
+	if err != nil {
+		t.Fatalf("load of the newer page: %v", err)
+	}
+	p.Release()
+	if _, err := c.Load(bg, tree.cfg, &tree.own, root.Ptr); !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("load by the stale pointer: %v", err)
+	}
+	c.Drop(root.Ptr.Addr, int(root.Ptr.Blocks))
+	if st := c.Stats(); st.Pages != 0 {
+		t.Fatalf("dropped, yet %+v", st)
+	}
+	c.Insert(root.Ptr.Addr, buf)
+	if p := c.Resident(newer); p == nil {
+		t.Fatal("an inserted page is not resident")
+	} else {
+		p.Release()
+	}
+}

@@ -1,5 +1,0 @@
-package btree
-
-type frame struct{}
-
-func (f *frame) unpin() {}
