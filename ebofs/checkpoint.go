@@ -46,7 +46,6 @@ type checkpoint struct {
 
 	publish []pendingRoot
 	root    layout.RootRecord
-	own     []allocator.Extent
 }
 
 // pendingRoot is a reconciled tree whose pages are not all on the device yet.
@@ -301,7 +300,7 @@ func (ck *checkpoint) reapOne(t *layout.Trash, limit int, stored bool) error {
 			}
 		}
 		own := btree.Owner{ID: t.ID}
-		rest, ok, err := btreeDrop(ck.ctx, s.pages, part.cfg, &own, *part.root, &ck.sink, limit-ck.reaped, each)
+		rest, ok, err := btree.Drop(ck.ctx, s.pages, part.cfg, &own, *part.root, &ck.sink, limit-ck.reaped, each)
 		ck.reaped += n + 1
 		if err != nil {
 			// A damaged page costs space, not the store: fsck finds what leaks.

@@ -143,17 +143,6 @@ func (o *overlay) place(b uint64, addr layout.Addr, crc uint32, epoch uint64) (d
 	return dead
 }
 
-// dropEdits forgets the decisions of every chunk from first on and hands the
-// addresses decided by epoch, which no checkpoint will see, to dead.
-func (o *overlay) dropEdits(first, epoch uint64, dead func(layout.Addr)) {
-	for k, e := range o.edits {
-		if k >= first {
-			e.each(epoch, dead)
-			delete(o.edits, k)
-		}
-	}
-}
-
 // each calls fn for every address decided by epoch.
 func (e *edits) each(epoch uint64, fn func(layout.Addr)) {
 	for i := range uint64(layout.ChunkBlocks) {

@@ -37,7 +37,7 @@ type Store struct {
 	now   func() time.Time
 
 	pool  *devices.Pool
-	pages *tmpPages
+	pages *btree.Cache
 	data  tmpData
 	space *space
 	wal   *wal.Log // nil: read-only
@@ -226,7 +226,7 @@ func (s *Store) closeClean(ctx context.Context) error {
 func (s *Store) free() error {
 	var err error
 	if s.pages != nil {
-		err = s.pages.Close()
+		s.pages.Clear()
 	}
 	if s.pool != nil {
 		err = errors.Join(err, s.pool.Close())

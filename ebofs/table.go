@@ -59,28 +59,6 @@ func (t *onodeTable) get(key []byte) (o *onode, fresh bool) {
 	return o, true
 }
 
-// peek returns the onode of key with a reference added, or nil.
-func (t *onodeTable) peek(key []byte) *onode {
-	sh := t.shard(key)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	o := sh.m[string(key)]
-	if o != nil {
-		o.refs.Add(1)
-	}
-	return o
-}
-
-// forget takes a failed or refused onode without other users out again.
-func (t *onodeTable) forget(o *onode) {
-	sh := t.shard([]byte(o.key))
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if sh.m[o.key] == o && o.refs.Load() == 0 {
-		sh.drop(o)
-	}
-}
-
 // each calls fn for every onode, a shard at a time.
 func (t *onodeTable) each(fn func(*onode)) {
 	for i := range t.shards {

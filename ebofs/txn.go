@@ -58,7 +58,6 @@ type txnOp struct {
 	to     ObjectID // rename
 	off, n uint64
 	data   []byte
-	name   string
 	pairs  []pair
 	spec   CollSpec
 }
@@ -305,6 +304,10 @@ func (o *txnOp) validate() error {
 			if len(p.value) > MaxAttrBytes {
 				return fmt.Errorf("attribute %q of %d bytes (at most %d): %w", p.key, len(p.value), MaxAttrBytes, ErrTooLarge)
 			}
+		}
+	case opOmapHead:
+		if len(o.data) > layout.MaxOmapHeader {
+			return fmt.Errorf("omap header of %d bytes (at most %d): %w", len(o.data), layout.MaxOmapHeader, ErrTooLarge)
 		}
 	case opOmapSet, opOmapRm:
 		for _, p := range o.pairs {
