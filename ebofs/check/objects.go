@@ -36,13 +36,15 @@ func (w *walker) object(key, val []byte, ext []btree.BlobExtent, ranges []collRa
 	o := &w.onode
 	w.size = o.Size
 	w.n.Bytes += o.Size
-	if w.p.first {
-		switch {
-		case o.ID > w.c.root.NextObjectID:
-			w.report(Problem{Code: IDBad, Where: "onode", Tree: w.kind.String(), Expected: fmt.Sprintf("an id up to %d", w.c.root.NextObjectID), Found: fmt.Sprintf("id %d", o.ID), Objects: w.objectPart(0, 0)})
-		case w.c.seenID(o.ID):
-			w.report(Problem{Code: IDBad, Where: "onode", Tree: w.kind.String(), Expected: "an id of its own", Found: fmt.Sprintf("id %d, which another object has", o.ID), Objects: w.objectPart(0, 0)})
-		}
+	switch {
+	case o.ID > w.c.root.NextObjectID:
+		w.report(Problem{Code: IDBad, Where: "onode", Tree: w.kind.String(), Expected: fmt.Sprintf("an id up to %d", w.c.root.NextObjectID), Found: fmt.Sprintf("id %d", o.ID), Objects: w.objectPart(0, 0)})
+	case w.c.seenID(o.ID):
+		// Its trees are not walked: a million onodes that share one large tree
+		// would keep us busy for ever (C2).
+		w.report(Problem{Code: IDBad, Where: "onode", Tree: w.kind.String(), Expected: "an id of its own", Found: fmt.Sprintf("id %d, which another object has", o.ID), Objects: w.objectPart(0, 0)})
+		w.c.broken.Store(true)
+		return nil
 	}
 	return w.trees(o.ID, &o.Attrs, &o.Omap, &o.Extents, w.p.first && w.c.o.Level == Deep)
 }

@@ -54,11 +54,10 @@ type collRange struct {
 // walk goes over all trees once.
 func (c *checker) walk(ctx context.Context, p *pass) error {
 	c.progress.Store(0)
+	clear(c.ids)
 	main := &walker{c: c, ctx: ctx, p: p}
-	if !p.resolve || len(p.suspects.sorted) > 0 {
-		for _, e := range c.own {
-			main.claimOwn(e)
-		}
+	for _, e := range c.own {
+		main.claimOwn(e)
 	}
 	ranges, err := main.collections()
 	if err == nil {
