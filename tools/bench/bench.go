@@ -90,24 +90,48 @@ func (o Options) complete(dev devices.Device) (Options, []workload, error) {
 	if o.Bytes == 0 || o.Bytes > size {
 		o.Bytes = min(size, max(o.Bytes, 4<<30))
 	}
-	o.Bytes &^= objectBytes - 1
 	if o.Bytes < MinBytes {
 		errs = append(errs, fmt.Errorf("%d bytes, want at least %d: %w", o.Bytes, MinBytes, ErrTooSmall))
 	}
+	o.Bytes &^= objectBytes - 1
+	for _, w := range chosen {
+		for _, d := range w.depths {
+			if o.Bytes >= MinBytes && d > 0 && o.rawRegion(dev).lanes(w.raw, d) == 0 {
+				errs = append(errs, fmt.Errorf("%d bytes are not enough for %s at depth %d: %w", o.Bytes, w.name, d, ErrTooSmall))
+			}
+		}
+	}
 	return o, chosen, errors.Join(errs...)
 }
+
+// storeBytes is the part of Bytes the scratch store gets.
+func (o Options) storeBytes() uint64 { return o.Bytes / 8 * 7 &^ (objectBytes - 1) }
+
+// rawRegion is the rest.
+func (o Options) rawRegion(dev devices.Device) *region {
+	return &region{dev, devices.Block(o.storeBytes() / devices.BlockSize), (o.Bytes - o.storeBytes()) / devices.BlockSize}
+}
+
+// Validate says what is wrong with o for dev, before anything is written.
+func (o Options) Validate(dev devices.Device) error {
+	_, _, err := o.complete(dev)
+	return err
+}
+
+// phaseFill is the phase whose progress is in bytes.
+const phaseFill = "fill"
 
 // bench is one run.
 type bench struct {
 	o     Options
 	dev   *counted // of the store
-	raw   region
+	raw   *region
 	pool  *devices.Pool
 	store *ebofs.Store
 	cold  bool // how store was opened
 
 	a, b []ebofs.ObjectID // 4 MiB objects; nil until they are needed
-	next atomic.Uint64    // raw writes and write4m
+	next atomic.Uint64    // of b, for write4m
 
 	created atomic.Uint64
 	ranges  rangeState
@@ -122,18 +146,15 @@ func Run(ctx context.Context, dev devices.Device, o Options) (rep Report, err er
 	if err != nil {
 		return rep, err
 	}
-	storeBytes := o.Bytes / 8 * 7 &^ (objectBytes - 1)
-	b := &bench{
-		o: o, dev: &counted{Device: dev}, pool: devices.NewPool(devices.PoolOptions{}),
-		raw: region{dev, devices.Block(storeBytes / devices.BlockSize), (o.Bytes - storeBytes) / devices.BlockSize},
-	}
+	storeBytes := o.storeBytes()
+	b := &bench{o: o, dev: &counted{Device: dev}, raw: o.rawRegion(dev), pool: devices.NewPool(devices.PoolOptions{})}
 	defer func() { err = errors.Join(err, b.pool.Close()) }()
 	rep = Report{Bytes: int64(o.Bytes), StoreBytes: int64(storeBytes), Seconds: o.Duration.Seconds(), Processors: runtime.GOMAXPROCS(0)}
 
 	filled := int64(0)
 	err = fill(ctx, dev, b.pool, o.Bytes, func(n uint64) {
 		filled += int64(n)
-		o.Progress("fill", filled, int64(o.Bytes))
+		o.Progress(phaseFill, filled, int64(o.Bytes))
 	})
 	if err != nil {
 		return rep, fmt.Errorf("fill the device: %w", err)
@@ -155,6 +176,9 @@ func Run(ctx context.Context, dev devices.Device, o Options) (rep Report, err er
 		for _, depth := range w.depths {
 			o.Progress(fmt.Sprintf("%s, depth %d", w.name, depth), done, cells)
 			row, err := b.cell(ctx, w, depth)
+			if ctx.Err() != nil {
+				return rep, context.Cause(ctx) // whatever it looks like from within
+			}
 			if err != nil {
 				return rep, fmt.Errorf("%s at depth %d: %w", w.name, depth, err)
 			}
@@ -237,7 +261,7 @@ func (b *bench) cell(ctx context.Context, w workload, depth int) (Row, error) {
 		rng := func(worker int) *rand.Rand { return rand.New(rand.NewPCG(uint64(round), uint64(worker))) }
 		cpu := cpuTime()
 		if err := raw.run(ctx, depth, d, func(i int) call {
-			return b.raw.worker(w.raw, &b.next, rng(i).Uint64N, vecs[i])
+			return b.raw.caller(w.raw, i, depth, rng(i).Uint64N, vecs[i])
 		}); err != nil {
 			return Row{}, fmt.Errorf("raw: %w", err)
 		}

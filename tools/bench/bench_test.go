@@ -75,6 +75,7 @@ func TestRefused(t *testing.T) {
 		{MinBytes / 2, Options{}, ErrTooSmall, "134217728"},
 		{MinBytes, Options{Bytes: 1 << 20}, ErrTooSmall, "1048576"},
 		{MinBytes, Options{Workloads: []string{"write4k", "wirte4k"}}, ErrOptions, `"wirte4k"`},
+		{MinBytes, Options{Workloads: []string{"write4m"}, Depths: []int{64}}, ErrTooSmall, "write4m at depth 64"},
 		{MinBytes, Options{Depths: []int{0}}, ErrOptions, "depth 0"},
 		{MinBytes, Options{Depths: []int{1, 5000}}, ErrOptions, "depth 5000"},
 		{MinBytes, Options{Duration: -1}, ErrOptions, "negative"},
@@ -165,11 +166,11 @@ func TestRegion(t *testing.T) {
 		at = append(at, fmt.Sprintf("%v %d", op, b))
 		return nil
 	}})
-	b := &bench{pool: devices.NewPool(devices.PoolOptions{})}
+	pool := devices.NewPool(devices.PoolOptions{})
 	r := region{dev, 1000, 5}
 	for _, k := range []raw{rawCommit, rawRead} {
-		v, release := frames(b.pool, k.bytes)
-		c := r.worker(k, &b.next, func(n uint64) uint64 { return n - 1 }, v)
+		v, release := frames(pool, k.bytes)
+		c := r.caller(k, 0, 1, func(n uint64) uint64 { return n - 1 }, v)
 		for range 3 {
 			if _, n, err := c(ctx); err != nil || n != int64(k.bytes) {
 				t.Fatal(n, err)
@@ -181,7 +182,7 @@ func TestRegion(t *testing.T) {
 	if fmt.Sprint(at) != want {
 		t.Errorf("I/O %v, want %s", at, want)
 	}
-	if err := b.pool.Close(); err != nil {
+	if err := pool.Close(); err != nil {
 		t.Error(err)
 	}
 }

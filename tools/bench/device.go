@@ -66,17 +66,24 @@ func frames(pool *devices.Pool, bytes int) (v devices.Vec, release func()) {
 	}
 }
 
-// worker returns the I/O of one caller. Writers share next, so that they write
-// in order, like a log; readers go where rng says.
-func (r *region) worker(k raw, next *atomic.Uint64, random func(n uint64) uint64, v devices.Vec) call {
-	unit := uint64(k.bytes / devices.BlockSize)
-	units := r.blocks / unit
+// lanes returns how many units of k each of depth callers has to itself.
+func (r *region) lanes(k raw, depth int) uint64 {
+	return r.blocks * devices.BlockSize / uint64(k.bytes) / uint64(depth)
+}
+
+// caller returns the I/O of caller w of depth. Writers go through the region
+// side by side, like a log, and never touch the same blocks at once; readers go
+// where random says.
+func (r *region) caller(k raw, w, depth int, random func(n uint64) uint64, v devices.Vec) call {
+	unit, lanes := uint64(k.bytes/devices.BlockSize), r.lanes(k, depth)
+	next := uint64(0)
 	return func(ctx context.Context) (int, int64, error) {
 		if !k.write {
-			at := r.start + devices.Block(random(units)*unit)
+			at := r.start + devices.Block(random(r.blocks/unit)*unit)
 			return k.ops, int64(k.bytes), r.dev.Read(ctx, at, v)
 		}
-		at := r.start + devices.Block((next.Add(1)-1)%units*unit)
+		at := r.start + devices.Block((next%lanes*uint64(depth)+uint64(w))*unit)
+		next++
 		if err := r.dev.Write(ctx, at, v); err != nil {
 			return 0, 0, err
 		}

@@ -12,7 +12,7 @@ type Report struct {
 	StoreBytes int64   `json:"store_bytes"` // of them, the scratch store
 	Seconds    float64 `json:"seconds"`     // of each cell and side
 	Processors int     `json:"processors"`
-	Rows       []Row   `json:"rows"`
+	Rows       []Row   `json:"rows,omitempty"`
 }
 
 // Row is one workload at one depth. Operations and what raw means are defined

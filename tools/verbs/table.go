@@ -10,6 +10,7 @@ import (
 	"ebofs/tools/fsck"
 	"ebofs/tools/manual"
 	"ebofs/tools/mkfs"
+	"ebofs/tools/object"
 	"ebofs/tools/release"
 	"ebofs/tools/shell"
 	"ebofs/tools/verb"
@@ -23,6 +24,7 @@ func Table(version string) []verb.Verb {
 	return []verb.Verb{
 		mkfs.Verb(),
 		fsck.Verb(),
+		object.Verb(),
 		device.Verb(),
 		shell.Verb(table),
 		manual.Verb(table, current),

@@ -1,0 +1,97 @@
+package object
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// journal is the file of --acked: one line "sha256 size name" for each object
+// whose transaction was committed. Lines are appended by one write each, so
+// that a killed process leaves whole lines but possibly the last. A name that
+// holds a line break or a backslash is escaped, and a backslash before the
+// checksum says so, as sha256sum does.
+type journal struct {
+	mu sync.Mutex
+	f  *os.File
+}
+
+func openJournal(path string) (*journal, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	return &journal{f: f}, nil
+}
+
+func (j *journal) add(sum string, size int64, name string) error {
+	if j == nil {
+		return nil
+	}
+	mark := ""
+	if strings.ContainsAny(name, "\\\n\r") {
+		mark, name = `\`, strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`).Replace(name)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, err := fmt.Fprintf(j.f, "%s%s %d %s\n", mark, sum, size, name)
+	return err
+}
+
+func (j *journal) close() error {
+	if j == nil {
+		return nil
+	}
+	return j.f.Close()
+}
+
+// Acked is one line of an --acked journal.
+type Acked struct {
+	SHA256 string
+	Size   int64
+	Name   string
+}
+
+var errJournal = errors.New("not a journal of import --acked")
+
+// ReadJournal calls fn for every line. A last line without its end is what a
+// killed import left, and is passed over. Later lines about a name replace
+// earlier ones; that is fn's business.
+func ReadJournal(r io.Reader, fn func(Acked) error) error {
+	in := bufio.NewReaderSize(r, 64<<10)
+	for n := 1; ; n++ {
+		line, err := in.ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		a, ok := parseAcked(strings.TrimSuffix(line, "\n"))
+		if !ok {
+			return fmt.Errorf("line %d: %w", n, errJournal)
+		}
+		if err := fn(a); err != nil {
+			return err
+		}
+	}
+}
+
+func parseAcked(line string) (a Acked, ok bool) {
+	line, escaped := strings.CutPrefix(line, `\`)
+	sum, rest, ok1 := strings.Cut(line, " ")
+	size, name, ok2 := strings.Cut(rest, " ")
+	n, err := strconv.ParseInt(size, 10, 64)
+	if !ok1 || !ok2 || err != nil || n < 0 || len(sum) != 64 || strings.Trim(sum, "0123456789abcdef") != "" || name == "" {
+		return a, false
+	}
+	if escaped {
+		name = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r").Replace(name)
+	}
+	return Acked{sum, n, name}, true
+}

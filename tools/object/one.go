@@ -1,0 +1,301 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"ebofs/ebofs"
+	"ebofs/tools/sizes"
+	"ebofs/tools/verb"
+)
+
+// list is "ls".
+type list struct{ long, full, collections bool }
+
+func listFlags(fs *pflag.FlagSet) job {
+	j := &list{}
+	fs.BoolVarP(&j.long, "long", "l", false, "with sizes")
+	fs.BoolVar(&j.full, "full", false, "names in full: pool, hash, namespace, key, snapshot")
+	fs.BoolVar(&j.collections, "collections", false, "list collections instead")
+	return j
+}
+
+func (*list) write(*verb.Call) bool { return false }
+
+func (j *list) run(ctx context.Context, c *verb.Call, s *session) error {
+	if j.collections {
+		all, err := s.Collections(ctx)
+		if err != nil {
+			return err
+		}
+		for _, id := range all {
+			c.Printf("%s\n", printable(string(id)))
+			c.Row(map[string]string{"collection": string(id)})
+		}
+		return nil
+	}
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	type row struct {
+		Name string  `json:"name"`
+		Key  string  `json:"key"`
+		Size *uint64 `json:"bytes,omitempty"`
+	}
+	return s.each(ctx, func(id *ebofs.ObjectID) error {
+		r := row{Name: s.name(id), Key: id.String()}
+		shown := printable(r.Name)
+		if j.full {
+			shown = r.Key
+		}
+		if j.long {
+			st, err := s.Stat(ctx, s.coll, *id)
+			if err != nil {
+				return err
+			}
+			r.Size = &st.Size
+			shown = fmt.Sprintf("%12d  %s", st.Size, shown)
+		}
+		c.Row(r)
+		c.Printf("%s\n", shown)
+		return nil
+	})
+}
+
+// get is "get".
+type get struct{}
+
+func getFlags(*pflag.FlagSet) job { return &get{} }
+
+func (*get) write(*verb.Call) bool { return false }
+
+func (*get) check(c *verb.Call) error {
+	if len(c.Args) == 2 && !c.Plain() {
+		return verb.Usage("get writes the object's bytes to stdout: name a FILE with --format " + string(c.Format))
+	}
+	return nil
+}
+
+func (*get) run(ctx context.Context, c *verb.Call, s *session) (err error) {
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	id, err := s.id(ctx, c.Args[1])
+	if err != nil {
+		return err
+	}
+	var w io.Writer = c.Binary()
+	if len(c.Args) > 2 && c.Args[2] != "-" {
+		f, err := os.Create(c.Args[2])
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		w = f
+	}
+	n, err := s.copyOut(ctx, id, w)
+	c.Set(map[string]any{"name": c.Args[1], "bytes": n})
+	return err
+}
+
+// pieceBytes is how much of an object is read or written at once: large enough
+// for the device, small enough that many files fit in memory.
+const pieceBytes = 4 << 20
+
+// copyOut writes an object's bytes to w.
+func (s *session) copyOut(ctx context.Context, id ebofs.ObjectID, w io.Writer) (total int64, err error) {
+	st, err := s.Stat(ctx, s.coll, id)
+	if err != nil {
+		return 0, err
+	}
+	buf := make([]byte, min(pieceBytes, st.Size))
+	for off := uint64(0); off < st.Size; {
+		if err := ctx.Err(); err != nil {
+			return total, err
+		}
+		n, err := s.Read(ctx, s.coll, id, off, buf[:min(uint64(len(buf)), st.Size-off)])
+		if err != nil {
+			return total, err
+		}
+		if n == 0 {
+			return total, fmt.Errorf("object %s: ends at byte %d of %d: %w", id, off, st.Size, io.ErrUnexpectedEOF)
+		}
+		if _, err := w.Write(buf[:n]); err != nil {
+			return total, err
+		}
+		off += uint64(n)
+		total += int64(n)
+	}
+	return total, nil
+}
+
+// put is "put".
+type put struct{}
+
+func putFlags(*pflag.FlagSet) job { return &put{} }
+
+func (*put) write(*verb.Call) bool { return true }
+
+func (*put) run(ctx context.Context, c *verb.Call, s *session) error {
+	if err := s.create(ctx); err != nil {
+		return err
+	}
+	id := ebofs.NewObjectID(s.pool, c.Args[1])
+	if err := checkName(&id); err != nil {
+		return err
+	}
+	in := c.In
+	if c.Args[2] != "-" {
+		f, err := os.Open(c.Args[2])
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	n, err := s.copyIn(ctx, id, in, make([]byte, pieceBytes), nil)
+	if err != nil {
+		return err
+	}
+	c.Set(map[string]any{"name": c.Args[1], "bytes": n})
+	return nil
+}
+
+// copyIn replaces an object by what in holds. The last transaction sets attrs.
+// Up to a piece everything is one transaction; a longer object is written in
+// several, and removed again if it cannot be completed.
+func (s *session) copyIn(ctx context.Context, id ebofs.ObjectID, in io.Reader, buf []byte, attrs map[string][]byte) (total int64, err error) {
+	old, err := s.Exists(ctx, s.coll, id)
+	if err != nil {
+		return 0, err
+	}
+	for first := true; ; first = false {
+		n, readErr := io.ReadFull(in, buf)
+		last := errors.Is(readErr, io.EOF) || errors.Is(readErr, io.ErrUnexpectedEOF)
+		t := ebofs.NewTxn()
+		if first && old {
+			t.Remove(s.coll, id)
+		}
+		switch {
+		case readErr != nil && !last:
+			err = readErr
+		case n > 0:
+			t.Write(s.coll, id, uint64(total), buf[:n])
+		case first:
+			t.Touch(s.coll, id)
+		}
+		if err == nil && last && attrs != nil {
+			t.SetAttrs(s.coll, id, attrs)
+		}
+		if err == nil && t.Len() > 0 {
+			err = s.Apply(ctx, t)
+		}
+		if err != nil {
+			if !first {
+				t := ebofs.NewTxn()
+				t.Remove(s.coll, id)
+				err = errors.Join(err, s.Apply(context.WithoutCancel(ctx), t))
+			}
+			return total, err
+		}
+		total += int64(n)
+		if last {
+			return total, nil
+		}
+	}
+}
+
+// rm is "rm".
+type rm struct{}
+
+func rmFlags(*pflag.FlagSet) job { return &rm{} }
+
+func (*rm) write(*verb.Call) bool { return true }
+
+func (*rm) run(ctx context.Context, c *verb.Call, s *session) error {
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	for _, word := range c.Args[1:] {
+		id, err := s.id(ctx, word)
+		if err != nil {
+			return err
+		}
+		t := ebofs.NewTxn()
+		t.Remove(s.coll, id)
+		if err := s.Apply(ctx, t); err != nil {
+			return err
+		}
+		c.Row(map[string]string{"name": word})
+	}
+	return nil
+}
+
+// stat is "stat".
+type stat struct{}
+
+func statFlags(*pflag.FlagSet) job { return &stat{} }
+
+func (*stat) write(*verb.Call) bool { return false }
+
+// statResult is the JSON of "stat".
+type statResult struct {
+	Name    string            `json:"name"`
+	Key     string            `json:"key"`
+	ID      uint64            `json:"id"`
+	Bytes   uint64            `json:"bytes"`
+	Mapped  uint64            `json:"mapped_bytes"` // not holes
+	Extents int               `json:"extents"`
+	Attrs   map[string]string `json:"attrs"` // as text; see value
+	Mode    string            `json:"mode,omitempty"`
+	MTime   *time.Time        `json:"mtime,omitempty"`
+}
+
+func (*stat) run(ctx context.Context, c *verb.Call, s *session) error {
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	id, err := s.id(ctx, c.Args[1])
+	if err != nil {
+		return err
+	}
+	st, err := s.Stat(ctx, s.coll, id)
+	if err != nil {
+		return err
+	}
+	r := statResult{Name: s.name(&id), Key: id.String(), ID: st.ID, Bytes: st.Size, Attrs: map[string]string{}}
+	mapped, err := s.Fiemap(ctx, s.coll, id, 0, st.Size)
+	if err != nil {
+		return err
+	}
+	r.Extents = len(mapped)
+	for _, e := range mapped {
+		r.Mapped += e.Length
+	}
+	attrs, err := s.GetAttrs(ctx, s.coll, id)
+	if err != nil {
+		return err
+	}
+	for k, v := range attrs {
+		r.Attrs[k] = value(v)
+	}
+	meta, isFile := decodeMeta(attrs)
+	if isFile {
+		r.Mode, r.MTime = fmt.Sprintf("%06o", meta.mode), &meta.mtime
+	}
+	c.Set(r)
+	c.Printf("name     %s\nkey      %s\nsize     %d (%s)\nmapped   %d in %d ranges\n", printable(r.Name), r.Key, r.Bytes, sizes.Human(r.Bytes), r.Mapped, r.Extents)
+	if isFile {
+		c.Printf("mode     %s\nmodified %s\n", r.Mode, meta.mtime.UTC().Format(time.RFC3339Nano))
+	}
+	for _, k := range sortedKeys(attrs) {
+		c.Printf("attr     %s (%d bytes)\n", printable(k), len(attrs[k]))
+	}
+	return nil
+}
