@@ -130,25 +130,25 @@ func wantClean(t testing.TB, r *check.Report) {
 // readBlocks and writeBlocks are how tests damage a device.
 func readBlocks(t testing.TB, dev devices.Device, b uint64, n int) []byte {
 	t.Helper()
-	p := alignedBlocks(n)
-	if err := dev.Read(bg, devices.Block(b), devices.Vec{p}); err != nil {
+	f := pool.Get(n * layout.BlockSize)
+	defer f.Release()
+	if err := dev.Read(bg, devices.Block(b), f.Vec()); err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return bytes.Clone(f.Bytes())
 }
 
 func writeBlocks(t testing.TB, dev devices.Device, b uint64, p []byte) {
 	t.Helper()
-	q := alignedBlocks(len(p) / layout.BlockSize)
-	copy(q, p)
-	if err := dev.Write(bg, devices.Block(b), devices.Vec{q}); err != nil {
+	f := pool.Get(len(p))
+	defer f.Release()
+	copy(f.Bytes(), p)
+	if err := dev.Write(bg, devices.Block(b), f.Vec()); err != nil {
 		t.Fatal(err)
 	}
 }
 
 var pool = devices.NewPool(devices.PoolOptions{})
-
-func alignedBlocks(n int) []byte { return pool.Get(n * layout.BlockSize).Bytes() }
 
 func TestClean(t *testing.T) {
 	dev := makeStore(t)
