@@ -94,12 +94,14 @@ func (o Options) complete(dev devices.Device) (Options, []workload, error) {
 		errs = append(errs, fmt.Errorf("%d bytes, want at least %d: %w", o.Bytes, MinBytes, ErrTooSmall))
 	}
 	o.Bytes &^= objectBytes - 1
-	for _, w := range chosen {
-		for _, d := range w.depths {
-			if o.Bytes >= MinBytes && d > 0 && o.rawRegion(dev).lanes(w.raw, d) == 0 {
+	for i, w := range chosen {
+		chosen[i].depths = slices.DeleteFunc(slices.Clone(w.depths), func(d int) bool {
+			tooDeep := d > 0 && o.rawRegion(dev).lanes(w.raw, d) == 0
+			if tooDeep && len(o.Depths) > 0 && o.Bytes >= MinBytes {
 				errs = append(errs, fmt.Errorf("%d bytes are not enough for %s at depth %d: %w", o.Bytes, w.name, d, ErrTooSmall))
 			}
-		}
+			return tooDeep
+		})
 	}
 	return o, chosen, errors.Join(errs...)
 }

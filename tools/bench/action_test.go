@@ -1,0 +1,118 @@
+package bench_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ebofs/devices"
+	"ebofs/ebofs"
+	"ebofs/tools/bench"
+	"ebofs/tools/device"
+	"ebofs/tools/verb"
+)
+
+// command runs "ebofs device args..." and returns exit code, stdout and stderr.
+func command(args ...string) (int, string, string) {
+	var out, talk bytes.Buffer
+	code := verb.Main(context.Background(), device.Verb(bench.Action()), args, verb.Streams{Out: &out, Err: &talk, Program: "ebofs"})
+	return code, out.String(), talk.String()
+}
+
+func image(t *testing.T, bytes int64) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "disk.img")
+	f, err := os.Create(path)
+	if err == nil {
+		err = f.Truncate(bytes)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestAction runs the command twice on an image, for a program and for a person.
+func TestAction(t *testing.T) {
+	path := image(t, bench.MinBytes)
+	code, out, talk := command("bench", "--workload", "write4k,create", "--depth", "1", "--seconds", "0.05", "--format", "json", path)
+	if code != 0 {
+		t.Fatalf("exit %d: %s%s", code, out, talk)
+	}
+	var doc struct {
+		Schema string
+		OK     bool
+		Rows   []map[string]any
+	}
+	if err := json.Unmarshal([]byte(out), &doc); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	if doc.Schema != bench.Schema || !doc.OK || len(doc.Rows) != 2 || strings.Count(out, `"rows"`) != 1 {
+		t.Fatalf("document %s", out)
+	}
+	for _, field := range []string{"ops_per_s", "mib_per_s", "p50_us", "p99_us", "cpu_us_per_op", "write_amp", "flushes_per_op", "raw_ops_per_s", "ratio_raw"} {
+		if n, ok := doc.Rows[0][field].(float64); !ok || n <= 0 {
+			t.Errorf("%s is %v", field, doc.Rows[0][field])
+		}
+	}
+	// The scratch store is gone, so nothing has to be forced now.
+	code, out, talk = command("bench", "--workload", "create", "--depth", "2", "--seconds", "0.05", path)
+	if lines := strings.Split(out, "\n"); code != 0 || len(lines) != 3 || lines[0] != bench.Header() || !strings.HasPrefix(lines[1], "create ") {
+		t.Errorf("exit %d: %s%s", code, out, talk)
+	}
+}
+
+// TestActionRefuses lists what stops it before anything is written.
+func TestActionRefuses(t *testing.T) {
+	held := image(t, bench.MinBytes)
+	dev, err := devices.OpenFile(held, devices.FileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ebofs.Format(context.Background(), dev, ebofs.FormatOptions{OSD: -1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := dev.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		text string
+	}{
+		{[]string{held}, 1, "holds store"},
+		{[]string{"--force", held}, 1, "--destroy"},
+		{[]string{image(t, 1<<20)}, 1, "too small"},
+		{[]string{"--workload", "nonsense", image(t, bench.MinBytes)}, 2, `no workload "nonsense"`},
+		{[]string{"--depth", "0", image(t, bench.MinBytes)}, 2, "depth 0"},
+		{[]string{"--seconds", "0", image(t, bench.MinBytes)}, 2, "--seconds"},
+		{[]string{"--size", "1MiB", image(t, bench.MinBytes)}, 2, "too small"},
+		{[]string{filepath.Join(t.TempDir(), "absent")}, 1, "no such file"},
+	} {
+		path := c.args[len(c.args)-1]
+		before := changed(path)
+		code, out, talk := command(append([]string{"bench"}, c.args...)...)
+		if code != c.code || out != "" || !strings.Contains(talk, c.text) {
+			t.Errorf("%q: exit %d, want %d: %s%s", c.args, code, c.code, out, talk)
+		}
+		if changed(path) != before {
+			t.Errorf("%q: the device was written", c.args)
+		}
+	}
+}
+
+// changed returns when the file was last written.
+func changed(path string) (t time.Time) {
+	if st, err := os.Stat(path); err == nil {
+		t = st.ModTime()
+	}
+	return t
+}
