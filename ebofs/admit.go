@@ -60,7 +60,7 @@ func (s *Store) admitSpace(ctx context.Context, p *pass, direct uint64) error {
 	want.data += direct // until they are allocated
 	p.tokens = spaceTokens{}
 	for try := 0; ; try++ {
-		if s.space.promise(want, p.frees, s.metaBlocks.Load()) {
+		if s.space.promise(want, p.longest, p.frees, s.metaBlocks.Load()) {
 			p.tokens = want
 			return nil
 		}

@@ -27,8 +27,9 @@ type pass struct {
 	colls    []*collection
 	placed   []allocator.Extent // blocks of path D, given back if refused
 	tokens   spaceTokens
-	record   int64 // bytes the record will take at most
-	admitted int64 // of it, counted in Store.inflight
+	longest  uint64 // blocks of the longest value
+	record   int64  // bytes the record will take at most
+	admitted int64  // of it, counted in Store.inflight
 	view     []objectView
 	structs  bool // changes collections
 	frees    bool // only gives space back
@@ -59,13 +60,22 @@ func (s *Store) Apply(ctx context.Context, t *Txn) error {
 // onCommit later, in the order of the transactions of a collection, with nil
 // once t is durable or with the error that stopped the store.
 func (s *Store) Queue(ctx context.Context, t *Txn, onApplied func(), onCommit func(error)) error {
-	lsn, err := s.queue(ctx, t, onCommit)
+	notice := onCommit
+	applied := func() {}
+	if onApplied != nil && onCommit != nil && !s.opt.Inline {
+		// The log may be quicker than we are; the notices keep their order.
+		done := make(chan struct{})
+		notice = func(err error) { <-done; onCommit(err) }
+		applied = func() { close(done) }
+	}
+	lsn, err := s.queue(ctx, t, notice)
 	if err != nil {
 		return err
 	}
 	if onApplied != nil {
 		onApplied()
 	}
+	applied()
 	if onCommit != nil {
 		if lsn == 0 {
 			s.fin.tell(nil, []func(error){onCommit})
@@ -234,8 +244,10 @@ func (p *pass) cost() {
 			for _, kv := range c.pairs {
 				p.record += int64(len(kv.key) + len(kv.value) + 16)
 				grow += uint64(len(kv.key) + len(kv.value) + 32)
-				if len(kv.value) > 2<<10 {
-					p.tokens.data += blocksOf(uint64(len(kv.value)))
+				if len(kv.value) > 2<<10 { // long values leave their page
+					n := blocksOf(uint64(len(kv.value)))
+					p.tokens.data += n
+					p.longest = max(p.longest, n)
 				}
 			}
 			p.tokens.path += 6 * uint64(len(c.pairs)+1)
@@ -460,9 +472,8 @@ func (s *Store) see(ctx context.Context, p *pass, key string, know bool) (int, e
 		p.view = append(p.view, objectView{o: o})
 	}
 	v := &p.view[i]
-	if v.known {
-		return i, nil
-	}
+	// Also if the transaction itself made the object: what needs to know it
+	// cannot be left to its stub.
 	if know && v.o.loaded != nil {
 		select {
 		case <-v.o.loaded:
@@ -475,7 +486,9 @@ func (s *Store) see(ctx context.Context, p *pass, key string, know bool) (int, e
 	if v.o.loadErr != nil {
 		return 0, v.o.loadErr
 	}
-	v.known, v.exists = !v.o.loading, v.o.cur != nil
+	if !v.known {
+		v.known, v.exists = !v.o.loading, v.o.cur != nil
+	}
 	return i, nil
 }
 

@@ -1,6 +1,8 @@
 package ebofs
 
 import (
+	"errors"
+
 	"ebofs/allocator"
 	"ebofs/btree"
 	"ebofs/ebofs/layout"
@@ -50,7 +52,7 @@ func (m *metaSink) Free(addr uint64, blocks int) {
 
 // WriteBlob stores a value too long for a page in data blocks.
 func (m *metaSink) WriteBlob(data []byte) ([]btree.BlobExtent, error) {
-	runs, err := m.ck.s.space.alloc(m.ck.ctx, allocator.Cold, int(blocksOf(uint64(len(data)))), m.hint, nil)
+	runs, err := m.blobRuns(int(blocksOf(uint64(len(data)))))
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +77,24 @@ func (m *metaSink) WriteBlob(data []byte) ([]btree.BlobExtent, error) {
 		}
 	}
 	return ext, nil
+}
+
+// blobRuns allocates the blocks of a long value, from the stash if it must be.
+func (m *metaSink) blobRuns(blocks int) ([]allocator.Extent, error) {
+	s := m.ck.s.space
+	runs, err := s.alloc(m.ck.ctx, allocator.Cold, blocks, m.hint, nil)
+	if !errors.Is(err, ErrNoSpace) {
+		return runs, err
+	}
+	for runs = nil; blocks > 0; {
+		e, err := s.allocHard(m.ck.ctx, allocator.Cold, 1, blocks, m.hint)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, e)
+		blocks -= int(e.Blocks)
+	}
+	return runs, nil
 }
 
 // FreeBlob takes the blocks of such a value back.

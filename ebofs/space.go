@@ -206,7 +206,7 @@ func (s *space) allocHard(ctx context.Context, class allocator.Class, least, mos
 	if errors.Is(err, ErrNoSpace) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if e, ok := s.unstashLocked(uint64(least)); ok {
+		if e, ok := s.unstashLocked(uint64(least), uint64(most)); ok {
 			return e, nil
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"ebofs/allocator"
+	"ebofs/btree"
 	"ebofs/ebofs/layout"
 )
 
@@ -59,6 +60,10 @@ func reserveBlocks(p *layout.Placement) uint64 {
 	return max(min(64<<20/blockSize, (p.ZoneEnd-p.ZoneStart)/16), 3*checkpointBlocks(p))
 }
 
+// maxScattered is the longest value, in blocks, that is sure to fit into the
+// holes of a store almost full.
+const maxScattered = btree.MaxBlobExtents
+
 // refill takes what the stash lacks, in the longest runs there are, but nothing
 // that transactions were promised.
 func (s *space) refill(ctx context.Context) error {
@@ -88,12 +93,12 @@ func (s *space) refill(ctx context.Context) error {
 	return nil
 }
 
-// unstashLocked takes n neighbouring blocks out of the stash, from the shortest
-// run that has them. mu is held.
-func (s *space) unstashLocked(n uint64) (allocator.Extent, bool) {
+// unstashLocked takes between least and most neighbouring blocks out of the
+// stash, from the shortest run that has the least. mu is held.
+func (s *space) unstashLocked(least, most uint64) (allocator.Extent, bool) {
 	best := -1
 	for i, e := range s.stash {
-		if e.Blocks >= n && (best < 0 || e.Blocks < s.stash[best].Blocks) {
+		if e.Blocks >= least && (best < 0 || e.Blocks < s.stash[best].Blocks) {
 			best = i
 		}
 	}
@@ -101,6 +106,7 @@ func (s *space) unstashLocked(n uint64) (allocator.Extent, bool) {
 		return allocator.Extent{}, false
 	}
 	e := &s.stash[best]
+	n := min(most, e.Blocks)
 	out := allocator.Extent{Start: e.Start, Blocks: n}
 	e.Start += n
 	e.Blocks -= n
@@ -114,7 +120,10 @@ func (s *space) unstashLocked(n uint64) (allocator.Extent, bool) {
 // promise reserves t for a transaction if it can be kept together with all
 // earlier ones. Transactions that only give space back may use the stash; the
 // others want it nearly full.
-func (s *space) promise(t spaceTokens, freeing bool, metaBlocks uint64) bool {
+//
+// A long value must fit one page's list of runs however scattered the holes
+// are; longest is the largest of t, in blocks.
+func (s *space) promise(t spaceTokens, longest uint64, freeing bool, metaBlocks uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := s.tokens
@@ -123,7 +132,7 @@ func (s *space) promise(t spaceTokens, freeing bool, metaBlocks uint64) bool {
 	free := s.a.FreeBlocks()
 	roomy := all.data+meta <= s.a.FreeStripes()*uint64(s.place.StripeBlocks)
 	if !roomy {
-		if meta > s.stashed || all.data > free {
+		if meta > s.stashed || all.data > free || longest > maxScattered {
 			return false
 		}
 		if !freeing && s.stashed < s.reserve-s.reserve/4 {
