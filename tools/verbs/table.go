@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"ebofs/tools/bench"
 	"ebofs/tools/device"
 	"ebofs/tools/fsck"
 	"ebofs/tools/manual"
@@ -25,7 +26,7 @@ func Table(version string) []verb.Verb {
 		mkfs.Verb(),
 		fsck.Verb(),
 		object.Verb(),
-		device.Verb(),
+		device.Verb(bench.Action()),
 		shell.Verb(table),
 		manual.Verb(table, current),
 		release.Verb(version),
