@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ebofs/tools/bench"
+	"ebofs/tools/blockmap"
 	"ebofs/tools/device"
 	"ebofs/tools/fsck"
 	"ebofs/tools/manual"
@@ -25,6 +26,7 @@ func Table(version string) []verb.Verb {
 	return []verb.Verb{
 		mkfs.Verb(),
 		fsck.Verb(),
+		blockmap.Verb(),
 		object.Verb(),
 		device.Verb(bench.Action()),
 		shell.Verb(table),
