@@ -29,6 +29,7 @@ func Open(ctx context.Context, dev devices.Device, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{opt: o, main: dev, log: o.Logger, now: o.Now, super: found.Super, place: found.Super.Placement()}
+	s.super.Generation = layout.LastGeneration(found.Slots, &found.Super)
 	s.room = sync.NewCond(&s.roomMu)
 	if err := s.mount(ctx); err != nil {
 		if s.wal != nil {

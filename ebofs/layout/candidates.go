@@ -58,6 +58,38 @@ func Best(cs []Candidate) (*Superblock, error) {
 	return best, nil
 }
 
+// generationReach is how far above the best generation another one is believed: a
+// recovery that never finishes uses two of them a time, noise in a damaged slot is
+// almost surely beyond.
+const generationReach = 1 << 20
+
+// LastGeneration returns the generation from which the next superblock counts on,
+// by adding one: that of best or, in the same slots, so high that no generation
+// found in any slot is given out again, be the slot torn.
+//
+// Without it a write torn twice could complete itself: a crash leaves the head of
+// generation g without its tail, recovery writes another superblock g over it, and
+// a second crash leaves the old head with the new tail, which fit together and
+// name a root that recovery has overwritten since.
+func LastGeneration(cs []Candidate, best *Superblock) uint64 {
+	last := best.Generation
+	for i := range cs {
+		p := cs[i].Data
+		if len(p) != BlockSize {
+			continue
+		}
+		for _, off := range [...]int{64, 4088} /* generation, trailer */ {
+			g := le.Uint64(p[off:])
+			if g <= last || g-best.Generation > generationReach {
+				continue
+			}
+			// The slots of best stay out of reach of the next write.
+			last = g + (g-best.Generation)%2
+		}
+	}
+	return last
+}
+
 func (c *Candidate) decode() {
 	if c.Err != nil {
 		return

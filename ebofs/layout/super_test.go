@@ -207,6 +207,42 @@ func TestBest(t *testing.T) {
 	}
 }
 
+// TestLastGeneration: a generation is not used again while half of a superblock of
+// that number lies about, and the next one leaves the slots of the best alone.
+func TestLastGeneration(t *testing.T) {
+	slots := SlotBlocks(16384)
+	at := func(slot int, gen uint64) []byte {
+		s := testSuper()
+		s.Generation, s.Self = gen, MakeAddr(0, slots[slot])
+		return encodeSuper(t, s)
+	}
+	mixed := func(head, tail []byte) []byte { return append(append([]byte(nil), head[:512]...), tail[512:]...) }
+	noise := func(gen uint64) []byte { p := at(1, 5); le.PutUint64(p[64:], gen); return p }
+	for _, c := range []struct {
+		name string
+		slot []byte // of odd generations; the even one is 6
+		want uint64 // of the next superblock
+	}{
+		{"whole", at(1, 5), 7},
+		{"head of 7", mixed(at(1, 7), at(1, 5)), 9},
+		{"tail of 7", mixed(at(1, 5), at(1, 7)), 9},
+		{"head of 9 on 7", mixed(at(1, 9), at(1, 7)), 11},
+		{"even number", noise(8), 9},
+		{"far away", noise(1 << 40), 7},
+		{"largest", noise(1<<64 - 1), 7},
+		{"unreadable", nil, 7},
+	} {
+		cs := []Candidate{{Addr: MakeAddr(0, slots[0]), Data: at(0, 6)}, {Addr: MakeAddr(0, slots[1]), Data: c.slot}}
+		best, err := Best(cs)
+		if err != nil || best.Generation != 6 {
+			t.Fatalf("%s: %+v, %v", c.name, best, err)
+		}
+		if got := LastGeneration(cs, best) + 1; got != c.want {
+			t.Errorf("%s: the next generation is %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
 func TestUUID(t *testing.T) {
 	u := uuidOf(0xa0)
 	const want = "a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf"
