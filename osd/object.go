@@ -115,6 +115,15 @@ func (s CollectionSpec) Merged() CollectionSpec {
 	return s
 }
 
+// What every store takes; larger things may be ErrTooLarge.
+const (
+	MaxObjectBytes     = 1 << 44 // size of an object
+	MaxAttrBytes       = 4 << 20 // value of an attr
+	MaxAttrNameBytes   = 255
+	MaxOmapKeyBytes    = 1024
+	MaxOmapHeaderBytes = 64 << 10
+)
+
 // ObjectStat is what a store knows of an object without reading it.
 type ObjectStat struct {
 	SizeBytes uint64

@@ -13,6 +13,9 @@ import "context"
 // another. A device that fails after a transaction was applied makes onCommit
 // report an error, and the store refuses changes from then on.
 //
+// Errors: a transaction fails for one of its steps that cannot be done after the
+// steps before it; if there are several, for any of them.
+//
 // Missing things: a missing collection is ErrNotFound. A missing object is
 // created by touch, write, zero, setattrs, omap set, omap header, alloc hint and
 // as the destination of a clone; to every other operation, and to every read, it

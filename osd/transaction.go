@@ -138,7 +138,7 @@ func (t *Transaction) OmapClear(c CollectionID, o ObjectID) {
 	t.Add(Op{Kind: OpOmapClear, Coll: c, Obj: o})
 }
 
-// OmapSetHeader replaces the header.
+// OmapSetHeader replaces the header, of at most MaxOmapHeaderBytes.
 func (t *Transaction) OmapSetHeader(c CollectionID, o ObjectID, header []byte) {
 	t.Add(Op{Kind: OpOmapSetHeader, Coll: c, Obj: o, Data: header})
 }

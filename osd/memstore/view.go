@@ -8,9 +8,6 @@ import (
 	"ebofs/osd"
 )
 
-// maxObjectBytes bounds offsets, so that no sum of offset and length overflows.
-const maxObjectBytes = 1 << 44
-
 // view is the state as a transaction sees and changes it.
 type view struct {
 	st    *state
@@ -290,7 +287,7 @@ func (v *view) growth() int64 {
 }
 
 func inRange(off, n uint64) error {
-	if off > maxObjectBytes || n > maxObjectBytes-off {
+	if off > osd.MaxObjectBytes || n > osd.MaxObjectBytes-off {
 		return fmt.Errorf("bytes %d~%d: %w", off, n, osd.ErrTooLarge)
 	}
 	return nil

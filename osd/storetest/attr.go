@@ -25,7 +25,7 @@ func testAttrs(t *testing.T, f Factory) {
 
 	names := b.next()
 	b.do(txn(func(x *osd.Transaction) {
-		for i, name := range []string{"a", "aa", "a\x00", "\x00", "\xff", "ü/ö", " ", string(fill(3, 255))} {
+		for i, name := range []string{"a", "aa", "a\x00", "\x00", "\xff", "ü/ö", " ", string(fill(3, osd.MaxAttrNameBytes))} {
 			x.SetAttr(c1, names, name, fill(uint64(i), i*10))
 		}
 	}))

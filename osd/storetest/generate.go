@@ -127,7 +127,7 @@ func (g *generator) op(o int) string {
 	case n < 92:
 		return "omapclear " + g.there(at, o)
 	case n < 95:
-		return fmt.Sprintf("omapheader %s %s", at, g.value(g.attrLength()))
+		return fmt.Sprintf("omapheader %s %s", at, g.value(min(g.attrLength(), osd.MaxOmapHeaderBytes)))
 	case n < 96:
 		return "hint " + at
 	}

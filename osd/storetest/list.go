@@ -64,7 +64,7 @@ func testList(t *testing.T, f Factory) {
 		}
 		// Every pair of some bounds, existing and not.
 		var bounds []*osd.ObjectID
-		for i := 0; i < objects; i += 37 {
+		for i := 0; i < objects; i += 61 {
 			bounds = append(bounds, &want[i])
 			near := want[i]
 			near.Name += "\x00"

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"path"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -14,7 +15,10 @@ import (
 	"ebofs/osd"
 )
 
-var seedFlag = flag.Uint64("storetest.seed", 0, "run RunModel with this seed alone")
+var (
+	seedFlag  = flag.Uint64("storetest.seed", 0, "run RunModel with this seed alone")
+	seedsFlag = flag.Int("storetest.seeds", 0, "run RunModel with so many seeds instead of its caller's choice")
+)
 
 // runner runs the lines of a script on a store and a model.
 type runner struct {
@@ -155,9 +159,12 @@ func replay(t testing.TB, f Factory, lines []string) (int, error) {
 // RunModel runs random scripts, one for each of the seeds from 1 on and of
 // about opsPerSeed operations each, on a store and the model, and returns how
 // many operations there were. A failure is shrunk, and printed with what to
-// repeat it with. -storetest.seed runs that one alone.
+// repeat it with. -storetest.seed runs that one alone, -storetest.seeds more.
 func RunModel(t *testing.T, f Factory, seeds, opsPerSeed int) (ops int) {
 	t.Helper()
+	if *seedsFlag > 0 {
+		seeds = *seedsFlag
+	}
 	list := make([]uint64, seeds)
 	for i := range list {
 		list[i] = uint64(i) + 1
@@ -189,11 +196,13 @@ func runSeed(t *testing.T, f Factory, seed uint64, opsPerSeed int) int {
 	}
 	_ = r.h.Store.Close(context.Background())
 	t.Errorf("line %d of seed %d: %v\nrepeat with: go test -run '^%s$' -storetest.seed=%d",
-		len(lines), seed, err, strings.ReplaceAll(t.Name(), "/", "$/^"), seed)
+		len(lines), seed, err, strings.ReplaceAll(path.Dir(t.Name()), "/", "$/^"), seed)
 	const tries = 1500
 	small, why := shrink(lines, tries, func(lines []string) error {
-		_, err := replay(t, f, lines)
-		return err
+		if _, other := replay(t, f, lines); other != nil && kind(other) == kind(err) {
+			return other
+		}
+		return nil // or another failure: one at a time
 	})
 	if why == nil {
 		t.Errorf("the same lines did not fail again; the last of them:\n%s", strings.Join(lines[max(0, len(lines)-20):], "\n"))
@@ -201,6 +210,16 @@ func runSeed(t *testing.T, f Factory, seed uint64, opsPerSeed int) int {
 		t.Errorf("shrunk to %d lines, keep them in storetest/testdata: %v\n%s", len(small), why, strings.Join(small, "\n"))
 	}
 	return r.ops
+}
+
+// kind is the first word of what differs: a transaction's answer, an object, …
+func kind(err error) string {
+	text := err.Error()
+	if rest, ok := strings.CutPrefix(text, "at the end, "); ok {
+		_, text, _ = strings.Cut(rest, ": ")
+	}
+	word, _, _ := strings.Cut(text, " ")
+	return word
 }
 
 //go:embed testdata

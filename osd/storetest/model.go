@@ -77,6 +77,19 @@ type plan struct {
 	sizes map[osd.ObjectID]int64 // of objects named so far; -1: does not exist
 }
 
+// refusals returns what may be said of a transaction that check refuses: the
+// errors of all its steps, those that cannot be done left out.
+func (m *model) refusals(t *osd.Transaction) []error {
+	p := &plan{m: m, colls: m.colls, sizes: map[osd.ObjectID]int64{}}
+	var errs []error
+	for _, op := range t.Ops() {
+		if err := p.step(op); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
 // check returns the error that t meets, one of the sentinels of osd, and the
 // collections as t leaves them.
 func (m *model) check(t *osd.Transaction) (*plan, error) {

@@ -35,7 +35,7 @@ func testOmap(t *testing.T, f Factory) {
 			x.OmapSet(c1, big, map[string][]byte{fmt.Sprintf("v%d", n): fill(uint64(i), int(n))})
 		}), "omap value of", n)
 	}
-	for _, n := range []int{1, 2, 255, 256, 511, 1024} {
+	for _, n := range []int{1, 2, 255, 256, 511, osd.MaxOmapKeyBytes} {
 		b.do(txn(func(x *osd.Transaction) {
 			x.OmapSet(c1, big, map[string][]byte{string(fill(9, n)): fill(uint64(n), 5)})
 		}), "omap key of", n)
@@ -43,7 +43,7 @@ func testOmap(t *testing.T, f Factory) {
 	b.settle()
 
 	// Header.
-	for _, n := range []int{0, 1, 100, 5000, 70000, 3} {
+	for _, n := range []int{0, 1, 100, 5000, osd.MaxOmapHeaderBytes, 3} {
 		b.do(txn(func(x *osd.Transaction) { x.OmapSetHeader(c1, o, fill(uint64(n), n)) }), "header of", n)
 	}
 	b.do(txn(func(x *osd.Transaction) { x.OmapSetHeader(c1, b.next(), fill(5, 9)) }))
@@ -140,7 +140,8 @@ func testOmapMany(t *testing.T, f Factory) {
 	if n := len(b.m.objs[o].omap); n != keys {
 		t.Fatalf("the test is wrong: %d keys", n)
 	}
-	b.settle()
+	b.ok(b.compareObject(o))
+	b.ok(b.reopen())
 	remove := func(first, last string) {
 		t.Helper()
 		b.do(txn(func(x *osd.Transaction) { x.OmapRmRange(c1, o, first, last) }))
@@ -154,7 +155,7 @@ func testOmapMany(t *testing.T, f Factory) {
 	remove(name(30001), name(90000))
 	b.settle()
 	remove("", name(99000))
-	b.settle()
+	b.ok(b.compareObject(o))
 	b.do(txn(func(x *osd.Transaction) { x.OmapClear(c1, o) }))
 	b.settle()
 	b.do(txn(func(x *osd.Transaction) { x.Remove(c1, o) }))

@@ -1,0 +1,138 @@
+package ebofsstore_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"ebofs/devices"
+	"ebofs/ebofs"
+	"ebofs/ebofs/check"
+	"ebofs/osd"
+	"ebofs/osd/ebofsstore"
+	"ebofs/osd/storetest"
+)
+
+// set is one way to format and open a store.
+type set struct {
+	name   string
+	format ebofs.FormatOptions
+	open   ebofs.Options
+	log    bool // on a device of its own
+	file   bool // an image file instead of memory
+}
+
+var (
+	hard = true
+	sets = []set{
+		{name: "default"},
+		{name: "inline", open: ebofs.Options{Inline: true}},
+		{name: "tiny caches", open: ebofs.Options{MemoryBytes: 64 << 20, MaxOnodes: 8, MaxDirtyBytes: 256 << 10}},
+		{name: "tiny ring", format: ebofs.FormatOptions{LogBytes: 8 << 20}},
+		{name: "hard stripes", format: ebofs.FormatOptions{StripeBytes: 64 << 10, Hard: &hard}},
+		{name: "log device", log: true},
+		{name: "image file", file: true},
+	}
+)
+
+const (
+	largeBytes = 2 << 30 // sparse: only what is written costs memory
+	smallBytes = 160 << 20
+	logBytes   = 128 << 20
+)
+
+// handle formats and opens a store of the set.
+func (o set) handle(t testing.TB, size uint64) *storetest.Handle {
+	t.Helper()
+	ctx := context.Background()
+	dev := o.device(t, size)
+	format, open := o.format, o.open
+	if o.log {
+		log := o.device(t, logBytes)
+		format.LogDevice, open.LogDevice = log, log
+	}
+	if _, err := ebofs.Format(ctx, dev, format); err != nil {
+		t.Fatal(err)
+	}
+	h := &storetest.Handle{}
+	var s *ebofs.Store
+	mount := func() (osd.ObjectStore, error) {
+		n, err := ebofs.Open(ctx, dev, open)
+		if err != nil {
+			return nil, err
+		}
+		s = n
+		return ebofsstore.New(s), nil
+	}
+	h.Reopen = func(ctx context.Context) (osd.ObjectStore, error) {
+		if err := s.Close(ctx); err != nil {
+			return nil, err
+		}
+		return mount()
+	}
+	h.Check = func(ctx context.Context) error {
+		r, err := check.Run(ctx, dev, check.Options{Level: check.Deep, LogDevice: open.LogDevice})
+		if err != nil {
+			return err
+		}
+		for _, p := range r.Problems {
+			return fmt.Errorf("%d errors, %d warnings, the first: %+v", r.Counts.Errors, r.Counts.Warnings, p)
+		}
+		return nil
+	}
+	h.Checkpoint = func(ctx context.Context) error { return s.Checkpoint(ctx) }
+	var err error
+	if h.Store, err = mount(); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func (o set) device(t testing.TB, size uint64) devices.Device {
+	if !o.file {
+		return devices.NewMem(devices.MemOptions{Blocks: size / devices.BlockSize})
+	}
+	f, err := devices.OpenFile(filepath.Join(t.TempDir(), "image"), devices.FileOptions{CreateBytes: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func (o set) factory() storetest.Factory {
+	return storetest.Factory{
+		New:      func(t testing.TB) *storetest.Handle { return o.handle(t, largeBytes) },
+		NewSmall: func(t testing.TB) *storetest.Handle { return o.handle(t, smallBytes) },
+	}
+}
+
+var all = flag.Bool("all", false, "run the suite on every set of options, not on the default ones alone")
+
+func TestSuite(t *testing.T) {
+	for i, o := range sets {
+		t.Run(o.name, func(t *testing.T) {
+			if i > 0 && !*all {
+				t.Skip("run with -all")
+			}
+			if o.open.Inline {
+				t.Skip("the suite uses goroutines")
+			}
+			storetest.Run(t, o.factory())
+		})
+	}
+}
+
+func TestScripts(t *testing.T) {
+	for _, o := range sets {
+		t.Run(o.name, func(t *testing.T) { storetest.RunScripts(t, o.factory()) })
+	}
+}
+
+func TestModel(t *testing.T) {
+	for _, o := range sets {
+		t.Run(o.name, func(t *testing.T) { storetest.RunModel(t, o.factory(), 2, 3000) })
+	}
+}
