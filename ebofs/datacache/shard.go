@@ -1,0 +1,214 @@
+package datacache
+
+import (
+	"math/bits"
+	"sync"
+
+	"ebofs/devices"
+)
+
+// shard is a cache of its own for a part of the addresses.
+type shard struct {
+	pool     *devices.Pool // constant
+	maxSlots int           // constant
+
+	mu struct {
+		sync.Mutex
+		chunks  []*devices.Frame
+		slots   []slot   // no pointers: the collector does not look into it
+		buckets []uint32 // index of the first slot + 1; length a power of two, nil keeps nothing
+		free    uint32   // list of slots without a block, + 1
+		hand    uint32
+		count   Stats
+	}
+	_ [64]byte // keeps neighbours off this cache line
+}
+
+// slot is room for one block.
+//
+//	empty  in the free list
+//	cold   in a bucket; goes when the hand comes
+//	hot    in a bucket; hit since the hand passed
+type slot struct {
+	addr  uint64
+	crc   uint32
+	next  uint32 // in the bucket or the free list: index + 1, 0 ends it
+	state slotState
+}
+
+type slotState uint8
+
+const (
+	empty slotState = iota
+	cold
+	hot
+)
+
+func (s *shard) init(pool *devices.Pool, chunks int) {
+	s.pool = pool
+	s.maxSlots = chunks * chunkBlocks
+	if s.maxSlots > 0 {
+		s.mu.buckets = make([]uint32, 1<<bits.Len(uint(s.maxSlots-1)))
+	}
+}
+
+// linkLocked returns the bucket entry of an address: what holds the index + 1 of its
+// slot, or would.
+func (s *shard) linkLocked(addr uint64) *uint32 {
+	m := &s.mu
+	// The shard took the upper bits of the hash of the group; the address
+	// itself is spread anew.
+	p := &m.buckets[hash(addr)>>32&uint64(len(m.buckets)-1)]
+	for *p != 0 && m.slots[*p-1].addr != addr {
+		p = &m.slots[*p-1].next
+	}
+	return p
+}
+
+// blockLocked returns the memory of slot i.
+func (s *shard) blockLocked(i uint32) []byte {
+	at := i % chunkBlocks * devices.BlockSize
+	return s.mu.chunks[i/chunkBlocks].Bytes()[at : at+devices.BlockSize]
+}
+
+func (s *shard) get(addr uint64, crc uint32, off int, dst []byte) bool {
+	m := &s.mu
+	m.Lock()
+	if len(m.slots) != 0 {
+		if i := *s.linkLocked(addr); i != 0 && m.slots[i-1].crc == crc {
+			m.slots[i-1].state = hot
+			copy(dst, s.blockLocked(i - 1)[off:])
+			m.count.Hits++
+			m.Unlock()
+			return true
+		}
+	}
+	m.count.Misses++
+	m.Unlock()
+	return false
+}
+
+func (s *shard) put(addr uint64, crc uint32, block []byte) {
+	m := &s.mu
+	m.Lock()
+	defer m.Unlock()
+	if m.buckets == nil {
+		return
+	}
+	if i := *s.linkLocked(addr); i != 0 {
+		if sl := &m.slots[i-1]; sl.crc != crc {
+			sl.crc = crc
+			copy(s.blockLocked(i-1), block)
+		}
+		return
+	}
+	i := s.takeLocked()
+	p := s.linkLocked(addr)
+	m.slots[i] = slot{addr: addr, crc: crc, state: cold}
+	*p = i + 1
+	copy(s.blockLocked(i), block)
+	m.count.Puts++
+	m.count.Blocks++
+}
+
+// takeLocked returns the index of an empty slot that is in no list.
+func (s *shard) takeLocked() uint32 {
+	m := &s.mu
+	if m.free == 0 && len(m.slots) < s.maxSlots {
+		s.growLocked()
+	}
+	if m.free == 0 {
+		s.evictLocked()
+	}
+	i := m.free - 1
+	m.free = m.slots[i].next
+	return i
+}
+
+// growLocked adds a chunk of empty slots.
+func (s *shard) growLocked() {
+	m := &s.mu
+	m.chunks = append(m.chunks, s.pool.Get(chunkBytes))
+	m.count.Bytes += chunkBytes
+	n := len(m.slots)
+	m.slots = append(m.slots, make([]slot, chunkBlocks)...)
+	for i := n + chunkBlocks; i > n; i-- {
+		m.slots[i-1].next = m.free
+		m.free = uint32(i)
+	}
+}
+
+// evictLocked empties the next slot that was not hit since the hand passed.
+// No slot is empty, so it ends within two rounds.
+func (s *shard) evictLocked() {
+	m := &s.mu
+	for {
+		i := m.hand
+		if m.hand++; m.hand == uint32(len(m.slots)) {
+			m.hand = 0
+		}
+		if m.slots[i].state == cold {
+			s.emptyLocked(s.linkLocked(m.slots[i].addr))
+			m.count.Evictions++
+			return
+		}
+		m.slots[i].state = cold
+	}
+}
+
+// emptyLocked empties the slot that *p leads to.
+func (s *shard) emptyLocked(p *uint32) {
+	m := &s.mu
+	i := *p
+	sl := &m.slots[i-1]
+	*p = sl.next
+	*sl = slot{next: m.free}
+	m.free = i
+	m.count.Blocks--
+}
+
+// drop forgets n addresses from addr on.
+func (s *shard) drop(addr uint64, n int) {
+	m := &s.mu
+	m.Lock()
+	defer m.Unlock()
+	if len(m.slots) == 0 {
+		return
+	}
+	for i := range uint64(n) {
+		if p := s.linkLocked(addr + i); *p != 0 {
+			s.emptyLocked(p)
+			m.count.Drops++
+		}
+	}
+}
+
+// dropAll is drop for ranges longer than the cache: it looks at each slot.
+func (s *shard) dropAll(addr, n uint64) {
+	m := &s.mu
+	m.Lock()
+	defer m.Unlock()
+	for i := range m.slots {
+		if sl := &m.slots[i]; sl.state != empty && sl.addr-addr < n {
+			s.emptyLocked(s.linkLocked(sl.addr))
+			m.count.Drops++
+		}
+	}
+}
+
+func (s *shard) close() {
+	m := &s.mu
+	m.Lock()
+	defer m.Unlock()
+	for _, f := range m.chunks {
+		f.Release()
+	}
+	m.chunks, m.slots, m.buckets, m.free, m.hand = nil, nil, nil, 0, 0
+	m.count.Blocks, m.count.Bytes = 0, 0
+}
+
+func (s *shard) stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.count
+}
