@@ -18,13 +18,13 @@ const (
 
 // Counters are the totals statfs and fsck compare with a recount.
 type Counters struct {
-	Collections  uint64
-	Objects      uint64
-	LogicalBytes uint64 // sum of object sizes
-	DataBlocks   uint64 // blocks named by extents and overflow values
-	MetaBlocks   uint64 // blocks of tree nodes
-	TrashObjects uint64 // removed, space not yet returned
-	TrashBlocks  uint64 // data blocks they still hold; part of DataBlocks
+	Collections  uint64 `json:"collections"`
+	Objects      uint64 `json:"objects"`
+	LogicalBytes uint64 `json:"logical_bytes"` // sum of object sizes
+	DataBlocks   uint64 `json:"data_blocks"`   // blocks named by extents and overflow values
+	MetaBlocks   uint64 `json:"meta_blocks"`   // blocks of tree nodes
+	TrashObjects uint64 `json:"trash_objects"` // removed, space not yet returned
+	TrashBlocks  uint64 `json:"trash_blocks"`  // data blocks they still hold; part of DataBlocks
 }
 
 const countersBytes = 7 * 8
