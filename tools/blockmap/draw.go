@@ -22,22 +22,24 @@ type segment struct {
 	kind     picture.Kind
 }
 
-// draw maps the checkpoint of sb in at most so many cells. broken counts nodes
-// that could not be read.
-func draw(ctx context.Context, dev devices.Device, sb *layout.Superblock, cells int, damage []segment) (m *picture.Map, broken int, err error) {
+// draw maps the checkpoint of sb, once for each of cells in at most so many of
+// them. broken counts nodes that could not be read.
+func draw(ctx context.Context, dev devices.Device, sb *layout.Superblock, damage []segment, cells ...int) (maps []*picture.Map, broken int, err error) {
 	roots, err := ebofs.ReadRoots(ctx, dev, sb)
 	if err != nil {
 		return nil, 0, err
 	}
 	place := sb.Placement()
-	m = picture.New(sb.Blocks, cells, uint64(place.StripeBlocks), place.AlignBlocks)
+	for _, n := range cells {
+		maps = append(maps, picture.New(sb.Blocks, n, uint64(place.StripeBlocks), place.AlignBlocks))
+	}
 	l := &loader{b: store.NewBytes(ctx, dev), limit: sb.Blocks}
 	defer l.b.Close()
 	w := &walker{ctx: ctx, l: l, fsid: sb.FSID}
 	if err := w.all(&roots.Record); err != nil {
 		return nil, 0, err
 	}
-	p := painter{m: m, over: w.nodes}
+	p := painter{maps: maps, over: w.nodes}
 	for _, d := range append(damage, w.damaged...) {
 		p.damage = append(p.damage, segment{d.start, d.n, picture.Damaged})
 	}
@@ -69,8 +71,10 @@ func draw(ctx context.Context, dev devices.Device, sb *layout.Superblock, cells 
 		start, n := place.Zone(z)
 		p.zone(start, uint64(n), words)
 	}
-	m.Done()
-	return m, len(w.damaged), nil
+	for _, m := range maps {
+		m.Done()
+	}
+	return maps, len(w.damaged), nil
 }
 
 // labels are the copies beyond the head area.
@@ -83,10 +87,10 @@ func labels(place *layout.Placement) (list []segment) {
 	return list
 }
 
-// painter adds runs to the map in ascending order, cut where something else
+// painter adds runs to the maps in ascending order, cut where something else
 // is known: over by trees and placement, damage above all. Both are sorted.
 type painter struct {
-	m            *picture.Map
+	maps         []*picture.Map
 	over, damage []segment
 }
 
@@ -113,7 +117,11 @@ func (p *painter) zone(start, n uint64, words []uint64) {
 }
 
 // paint adds one run, cut at what is damaged.
-func (p *painter) paint(start, n uint64, kind picture.Kind) { cut(p.damage, start, n, kind, p.m.Add) }
+func (p *painter) paint(start, n uint64, kind picture.Kind) {
+	for _, m := range p.maps {
+		cut(p.damage, start, n, kind, m.Add)
+	}
+}
 
 // cut calls add for the pieces of [start, start+n) in order: those covered by a
 // segment with its kind, the others with kind.

@@ -63,6 +63,13 @@ type job struct {
 // panelColumns is the room the numbers beside the picture need.
 const panelColumns = 36
 
+// A PNG has cells of its own: small enough to show single files, few enough to
+// fit a screen.
+const (
+	pngColumns = 128
+	pngRows    = 64
+)
+
 // result is the JSON beside the cells; a cell is bytes by kind.
 type result struct {
 	Store          string            `json:"store"`
@@ -109,10 +116,11 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 		return store.Explain(c, path, err)
 	}
 	sb := &found.Super
-	m, broken, err := draw(ctx, dev, sb, j.columns*j.rows, damage)
+	maps, broken, err := draw(ctx, dev, sb, damage, j.columns*j.rows, pngColumns*pngRows)
 	if err != nil {
 		return store.Explain(c, path, err)
 	}
+	m := maps[0]
 	if broken > 0 {
 		c.Notef("%s: %d damaged tree nodes; what lies below them is shown as data", path, broken)
 	}
@@ -121,7 +129,7 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 	}
 	style := picture.Style{Color: c.Color, Columns: j.columns, BlockBytes: layout.BlockSize}
 	if j.png != "" {
-		if err := writePNG(j.png, m, style); err != nil {
+		if err := writePNG(j.png, maps[1], picture.Style{Columns: pngColumns, BlockBytes: layout.BlockSize}); err != nil {
 			return err
 		}
 		c.Notef("%s written", j.png)

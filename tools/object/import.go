@@ -35,6 +35,7 @@ type importer struct {
 	s       *session
 	meter   *progress.Meter
 	journal *journal
+	known   map[string]struct{} // names the journal held at the start of a --resume
 	c       *verb.Call
 
 	files, dirs, links, skipped, failed atomic.Int64
@@ -86,6 +87,11 @@ func (j *importer) run(ctx context.Context, c *verb.Call, s *session) (err error
 		return err
 	}
 	if j.acked != "" {
+		if j.resume {
+			if j.known, err = readNames(j.acked); err != nil {
+				return err
+			}
+		}
 		if j.journal, err = openJournal(j.acked); err != nil {
 			return err
 		}
@@ -284,6 +290,10 @@ func (w *worker) one(e entry) {
 			return
 		}
 		if same {
+			if err := w.catchUp(e); err != nil {
+				w.fatal(err)
+				return
+			}
 			w.skipped.Add(1)
 			w.meter.Add(1, e.info.Size())
 			return
@@ -299,8 +309,8 @@ func (w *worker) one(e entry) {
 		}
 		return
 	}
-	if err := w.journal.add(hex.EncodeToString(sum.Sum(nil)), n, e.name); err != nil {
-		w.fatal(fmt.Errorf("%s: %w", w.acked, err))
+	if err := w.addLine(sum, n, e.name); err != nil {
+		w.fatal(err)
 		return
 	}
 	switch kind {
@@ -313,6 +323,38 @@ func (w *worker) one(e entry) {
 	}
 	w.bytes.Add(n)
 	w.meter.Add(1, n)
+}
+
+// catchUp writes the journal's line for an object that is there although the
+// journal does not name it: the import was killed between commit and line. The
+// checksum is the file's, so that a later comparison means something.
+func (w *worker) catchUp(e entry) error {
+	if w.journal == nil {
+		return nil
+	}
+	if _, ok := w.known[e.name]; ok {
+		return nil
+	}
+	sum := sha256.New()
+	var n int64
+	if e.info.Mode().IsRegular() {
+		f, err := os.Open(e.path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if n, err = io.Copy(sum, f); err != nil {
+			return err
+		}
+	}
+	return w.addLine(sum, n, e.name)
+}
+
+func (w *worker) addLine(sum hash.Hash, n int64, name string) error {
+	if err := w.journal.add(hex.EncodeToString(sum.Sum(nil)), n, name); err != nil {
+		return fmt.Errorf("%s: %w", w.acked, err)
+	}
+	return nil
 }
 
 // same reports whether the object is the file already.

@@ -2,9 +2,11 @@ package object
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -21,12 +23,43 @@ type journal struct {
 	f  *os.File
 }
 
+// openJournal opens a journal for more lines. A last line that a power cut left
+// without its end is cut off.
 func openJournal(path string) (*journal, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
+	if err := cutTail(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+	}
 	return &journal{f: f}, nil
+}
+
+// cutTail truncates f behind its last line break.
+func cutTail(f *os.File) error {
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 4096)
+	for at := end; at > 0; {
+		n := min(at, int64(len(buf)))
+		at -= n
+		if _, err := f.ReadAt(buf[:n], at); err != nil {
+			return err
+		}
+		if i := bytes.LastIndexByte(buf[:n], '\n'); i >= 0 {
+			if keep := at + int64(i) + 1; keep < end {
+				return f.Truncate(keep)
+			}
+			return nil
+		}
+	}
+	if end > 0 {
+		return f.Truncate(0)
+	}
+	return nil
 }
 
 func (j *journal) add(sum string, size int64, name string) error {
@@ -80,6 +113,24 @@ func ReadJournal(r io.Reader, fn func(Acked) error) error {
 			return err
 		}
 	}
+}
+
+// readNames returns the names a journal holds; none if it is not there yet.
+func readNames(path string) (map[string]struct{}, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names := map[string]struct{}{}
+	err = ReadJournal(f, func(a Acked) error { names[a.Name] = struct{}{}; return nil })
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return names, nil
 }
 
 func parseAcked(line string) (a Acked, ok bool) {

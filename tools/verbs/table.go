@@ -8,6 +8,7 @@ import (
 
 	"ebofs/tools/bench"
 	"ebofs/tools/blockmap"
+	"ebofs/tools/demo"
 	"ebofs/tools/device"
 	"ebofs/tools/fsck"
 	"ebofs/tools/manual"
@@ -29,6 +30,7 @@ func Table(version string) []verb.Verb {
 		blockmap.Verb(),
 		object.Verb(),
 		device.Verb(bench.Action()),
+		demo.Verb(),
 		shell.Verb(table),
 		manual.Verb(table, current),
 		release.Verb(version),
