@@ -385,7 +385,10 @@ func TestReadErrors(t *testing.T) {
 	seen := map[check.Code]bool{}
 	var reads []devices.Block
 	known := map[devices.Block]bool{}
+	var mu sync.Mutex
 	run(t, hooked{dev, func(b devices.Block, n uint64) error {
+		mu.Lock()
+		defer mu.Unlock()
 		if !known[b] {
 			known[b] = true
 			reads = append(reads, b)
@@ -419,7 +422,6 @@ func TestReadErrors(t *testing.T) {
 			t.Errorf("never saw %s", c)
 		}
 	}
-	var mu sync.Mutex
 	tries := map[devices.Block]int{}
 	dev3 := hooked{dev, func(b devices.Block, n uint64) error {
 		mu.Lock()
