@@ -18,13 +18,14 @@ func (s *Store) admit(ctx context.Context, p *pass, direct uint64) error {
 		if err := s.writable(); err != nil {
 			return err
 		}
-		used, full := s.load(p.record)
+		cost := s.wal.Cost(int(p.record))
+		used, full := s.load(cost)
 		if used {
 			if s.opt.Inline {
 				if err := s.checkpoint(ctx, false); err != nil {
 					return err
 				}
-				_, full = s.load(p.record)
+				_, full = s.load(cost)
 				if full {
 					return fmt.Errorf("transaction needs %d bytes of log: %w", p.record, ErrTooLarge)
 				}
@@ -39,15 +40,16 @@ func (s *Store) admit(ctx context.Context, p *pass, direct uint64) error {
 			return err
 		}
 	}
-	s.inflight.Add(p.record)
-	p.admitted = p.record
+	p.admitted = s.wal.Cost(int(p.record)) // never less than the log takes
+	s.inflight.Add(p.admitted)
 	return s.admitSpace(ctx, p, direct)
 }
 
-// load says whether a budget is half used, and whether one is used up.
-func (s *Store) load(record int64) (half, full bool) {
+// load says whether a budget is half used, and whether one is used up, if a
+// transaction took that much more of the log.
+func (s *Store) load(cost int64) (half, full bool) {
 	onodes, bytes := s.dirty.pressure()
-	free := s.wal.Free() - s.inflight.Load() - record
+	free := s.wal.Free() - s.inflight.Load() - cost
 	half = bytes > s.maxDirty/2 || onodes > maxDirtyOnodes/2 || free < s.ringSize/2
 	full = bytes > s.maxDirty || onodes > maxDirtyOnodes || free < s.ringSize/8
 	return half, full
@@ -59,15 +61,18 @@ func (s *Store) admitSpace(ctx context.Context, p *pass, direct uint64) error {
 	want := p.tokens
 	want.data += direct // until they are allocated
 	p.tokens = spaceTokens{}
-	for try := 0; ; try++ {
-		if s.space.promise(want, p.longest, p.frees, s.metaBlocks.Load()) {
-			p.tokens = want
-			return nil
+	take := func() bool {
+		if !s.space.promise(want, p.longest, p.frees, s.metaBlocks.Load()) {
+			return false
 		}
-		if try == 3 {
-			break
-		}
-		if err := s.reclaim(ctx); err != nil {
+		p.tokens = want
+		return true
+	}
+	if take() {
+		return nil
+	}
+	for range 3 {
+		if ok, err := s.reclaim(ctx, take); ok || err != nil {
 			return err
 		}
 	}
@@ -75,26 +80,29 @@ func (s *Store) admitSpace(ctx context.Context, p *pass, direct uint64) error {
 	return fmt.Errorf("%w: %d blocks free, %d of them reserved, %d being freed, %d wanted", ErrNoSpace, free, s.space.reserve, limbo, want.data+want.meta(s.metaBlocks.Load()))
 }
 
-// reclaim makes freed space usable: a checkpoint, and the end of the readers
-// that might still look at it.
-func (s *Store) reclaim(ctx context.Context) error {
+// reclaim makes freed space usable, by a checkpoint and the end of the readers
+// that might still look at it, and reports whether take then found enough. take
+// is called between checkpoints: while one runs, blocks it has already used
+// count as promised too, and a full store would refuse what frees it.
+func (s *Store) reclaim(ctx context.Context, take func() bool) (bool, error) {
 	if err := s.checkpoint(ctx, false); err != nil {
-		return err
+		return false, err
 	}
 	for range 50 {
 		s.ckptMu.Lock()
 		done := s.tryRelease()
+		ok := take()
 		s.ckptMu.Unlock()
-		if done || s.opt.Inline {
-			return nil
+		if ok || done || s.opt.Inline {
+			return ok, nil
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		case <-time.After(time.Millisecond):
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // waitRoom returns when a checkpoint has finished or the store has stopped.

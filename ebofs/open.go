@@ -8,6 +8,7 @@ import (
 
 	"ebofs/btree"
 	"ebofs/devices"
+	"ebofs/ebofs/datacache"
 	"ebofs/ebofs/layout"
 	"ebofs/ebofs/wal"
 )
@@ -130,6 +131,7 @@ func (s *Store) budget() error {
 	m := s.opt.MemoryBytes
 	s.pool = devices.NewPool(devices.PoolOptions{})
 	s.pages = s.newPages(m / 100 * 30)
+	s.data = datacache.New(s.pool, m/100*20)
 	s.onodes.init(s.opt.MaxOnodes)
 	s.loads = make(chan struct{}, maxLoads)
 	s.wake, s.done = make(chan struct{}, 1), make(chan struct{})

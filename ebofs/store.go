@@ -11,6 +11,7 @@ import (
 
 	"ebofs/btree"
 	"ebofs/devices"
+	"ebofs/ebofs/datacache"
 	"ebofs/ebofs/layout"
 	"ebofs/ebofs/wal"
 )
@@ -38,7 +39,7 @@ type Store struct {
 
 	pool  *devices.Pool
 	pages *btree.Cache
-	data  tmpData
+	data  *datacache.Cache
 	space *space
 	wal   *wal.Log // nil: read-only
 
@@ -227,6 +228,9 @@ func (s *Store) free() error {
 	var err error
 	if s.pages != nil {
 		s.pages.Clear()
+	}
+	if s.data != nil {
+		s.data.Close()
 	}
 	if s.pool != nil {
 		err = errors.Join(err, s.pool.Close())

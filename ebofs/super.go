@@ -38,8 +38,12 @@ func Find(ctx context.Context, dev devices.Device) (Found, error) {
 	defer pool.Close()
 	frame := pool.Get(blockSize)
 	defer frame.Release()
+	var unread error // first place that could not be read
 	read := func(b uint64) ([]byte, error) {
 		if err := readRetry(ctx, dev, devices.Block(b), frame.Bytes()); err != nil {
+			if unread == nil {
+				unread = err
+			}
 			return nil, err
 		}
 		return append([]byte(nil), frame.Bytes()...), nil
@@ -76,6 +80,9 @@ func Find(ctx context.Context, dev devices.Device) (Found, error) {
 		best, err = layout.Best(f.Slots)
 	}
 	if err != nil {
+		if unread != nil {
+			return f, fmt.Errorf("no superblock can be read: %w", errors.Join(unread, err))
+		}
 		if errors.Is(err, layout.ErrNoSuperblock) && !trace && !errors.Is(err, layout.ErrBadCRC) && !errors.Is(err, layout.ErrTorn) {
 			return f, fmt.Errorf("%w: neither a label nor a superblock", ErrNoStore)
 		}
