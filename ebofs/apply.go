@@ -241,9 +241,10 @@ func (s *Store) punchLocked(b *body, first, last, epoch uint64) {
 	}
 }
 
-// chunkKey is the key of a chunk in an extents tree: its index, big-endian.
+// chunkKey is the key of a chunk in an extents tree.
 func chunkKey(k uint64) []byte {
-	return []byte{byte(k >> 56), byte(k >> 48), byte(k >> 40), byte(k >> 32), byte(k >> 24), byte(k >> 16), byte(k >> 8), byte(k)}
+	key := layout.Uint64Key(k)
+	return key[:]
 }
 
 // removeLocked ends the object. What a checkpoint has written of it, or is

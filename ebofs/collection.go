@@ -38,7 +38,8 @@ func (c *collection) holds(o *ObjectID) error {
 		return fmt.Errorf("collection %q awaits the split it was made for: %w", string(c.id), ErrInvalid)
 	}
 	if !c.cn.Range.Contains(o) {
-		return fmt.Errorf("object %s is not of collection %q (%v): %w", o, string(c.id), c.cn.Range, ErrInvalid)
+		name := *o // a copy, so that the caller's stays on its stack
+		return fmt.Errorf("object %s is not of collection %q (%v): %w", name, string(c.id), c.cn.Range, ErrInvalid)
 	}
 	return nil
 }
@@ -227,6 +228,9 @@ func (s *Store) CollectionExists(id CollectionID) bool {
 
 // CollectionSpec returns which objects a collection holds.
 func (s *Store) CollectionSpec(id CollectionID) (CollSpec, error) {
+	if err := s.readable(); err != nil {
+		return CollSpec{}, err
+	}
 	c, err := s.collection(id)
 	if err != nil {
 		return CollSpec{}, err

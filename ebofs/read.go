@@ -2,7 +2,9 @@ package ebofs
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"sync"
 	"unsafe"
 
 	"ebofs/devices"
@@ -32,9 +34,19 @@ func (s *Store) view(ctx context.Context, c CollectionID, o *ObjectID) (*onode, 
 	if err := o.Check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrInvalid)
 	}
-	var buf [512]byte
-	return s.onodeOf(ctx, o.AppendKey(buf[:0]), true)
+	x := scratches.Get().(*scratch)
+	defer scratches.Put(x)
+	x.key = o.AppendKey(x.key[:0])
+	return s.onodeOf(ctx, x.key, true)
 }
+
+// scratch is memory for one look-up.
+type scratch struct {
+	key   []byte
+	chunk [layout.MaxChunkBytes]byte
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // lockBody locks o for reading and returns its body; the caller unlocks o
 // unless there is an error.
@@ -116,11 +128,12 @@ func (s *Store) readLocked(ctx context.Context, o *onode, b *body, off uint64, p
 	}
 	var fetches []fetch
 	var patches []patch
-	var scratch [layout.MaxChunkBytes]byte
+	x := scratches.Get().(*scratch)
+	defer scratches.Put(x)
 	for k := off >> chunkShift; k<<chunkShift < end && err == nil; k++ {
 		lo, hi := max(off, k<<chunkShift), min(end, (k+1)<<chunkShift)
 		var val []byte
-		if val, cold, err = b.chunk(ctx, k, scratch[:0], block); cold != nil {
+		if val, cold, err = b.chunk(ctx, k, x, block); cold != nil {
 			o.mu.RUnlock()
 			return 0, cold, nil
 		}
@@ -148,18 +161,18 @@ func (s *Store) readLocked(ctx context.Context, o *onode, b *body, off uint64, p
 }
 
 // chunk returns the extents record of chunk k, nil if there is none, or its
-// key in cold if that needs I/O and block does not allow it.
-func (b *body) chunk(ctx context.Context, k uint64, dst []byte, block bool) (val, cold []byte, err error) {
+// key in cold if that needs I/O and block does not allow it. val lies in x.
+func (b *body) chunk(ctx context.Context, k uint64, x *scratch, block bool) (val, cold []byte, err error) {
 	if b.extents == nil {
 		return nil, nil, nil
 	}
-	key := layout.Uint64Key(k)
-	val, ok, known := b.extents.GetResident(key[:], dst)
+	x.key = binary.BigEndian.AppendUint64(x.key[:0], k)
+	val, ok, known := b.extents.GetResident(x.key, x.chunk[:0])
 	if !known {
 		if !block {
 			return nil, chunkKey(k), nil
 		}
-		if val, ok, err = b.extents.Get(ctx, key[:], dst); err != nil {
+		if val, ok, err = b.extents.Get(ctx, x.key, x.chunk[:0]); err != nil {
 			return nil, nil, fmt.Errorf("extents: %w", err)
 		}
 	}
@@ -250,8 +263,9 @@ func (s *Store) readBlock(ctx context.Context, o *onode, b *body, off uint64, p 
 		clear(p[n:])
 		return len(p), nil, nil
 	}
-	var scratch [layout.MaxChunkBytes]byte
-	val, cold, err := b.chunk(ctx, blk/layout.ChunkBlocks, scratch[:0], block)
+	x := scratches.Get().(*scratch)
+	defer scratches.Put(x)
+	val, cold, err := b.chunk(ctx, blk/layout.ChunkBlocks, x, block)
 	o.mu.RUnlock()
 	if cold != nil {
 		return 0, cold, nil
