@@ -5,96 +5,88 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"strconv"
+	"runtime"
 	"syscall"
-	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ebofs/tools/object"
 	"ebofs/tools/sizes"
+	"ebofs/tools/verb"
 )
 
 // importAndKill imports by a child process and kills it with SIGKILL once half
-// of the tree is acknowledged.
+// of the tree is acknowledged. The child's journal is a short pipe: it cannot
+// run far ahead of us, so the kill always comes in the middle. What was in the
+// pipe at that moment is acknowledged, too.
 func (d *demo) importAndKill(ctx context.Context) error {
 	d.title("importing %d files and directories (%s) from %s, and killing it half-way", d.r.Entries, sizes.Human(uint64(d.r.Bytes)), d.tree)
 	exe, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	args := []string{"object", d.device, "import", "--acked", d.acked, d.tree}
-	d.c.Printf("   $ %s &\n", d.c.Command(args[0], args[1:]...))
+	journal, err := os.Create(d.acked)
+	if err != nil {
+		return err
+	}
+	defer journal.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	// One page holds some forty lines. A kernel that refuses leaves a longer pipe.
+	_, _ = unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 4096)
+	args := []string{"object", d.device, "import", "--acked", "/dev/fd/3", d.tree}
+	d.c.Printf("   $ %s 3> %s &\n", d.c.Command(args[0], args[1:]...), verb.Quote(d.acked))
 	d.c.Flush()
 	var talk bytes.Buffer
 	child := exec.CommandContext(ctx, exe, args...)
 	child.Args[0] = "ebofs" // whatever name this program has
 	child.Stderr = &talk
+	child.ExtraFiles = []*os.File{w}
 	// If the demo itself is killed, its child must not go on writing.
 	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// The kernel ties that to the thread that started the child.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	start := d.c.Now()
-	if err := child.Start(); err != nil {
-		return err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- child.Wait() }()
-	look := time.NewTicker(2 * time.Millisecond)
-	defer look.Stop()
-	var lines tail
-	for lines.n < d.r.Entries/2 {
-		select {
-		case err := <-ended:
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return d.failed("the import ended before it could be killed (%v): %s", err, bytes.TrimSpace(talk.Bytes()))
-		case <-look.C:
-			if err := lines.follow(d.acked); err != nil {
-				return errors.Join(err, child.Process.Kill(), <-ended)
-			}
-		}
-	}
-	if err := child.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	err = <-ended
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-		return d.failed("the import was not killed but ended: %v", err)
-	}
-	if err := lines.follow(d.acked); err != nil {
-		return err
-	}
-	d.r.AckedAtKill = lines.n
-	d.c.Printf("   $ kill -9 %s   after %s: %d of %d acknowledged\n", strconv.Itoa(child.Process.Pid), sizes.Duration(d.c.Now().Sub(start)), lines.n, d.r.Entries)
-	return nil
-}
-
-// tail counts the whole lines of a growing file.
-type tail struct {
-	off int64
-	n   int
-}
-
-func (t *tail) follow(path string) error {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	err = child.Start()
+	w.Close()
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	buf := make([]byte, 64<<10)
+	lines, killed := 0, false
+	buf := make([]byte, 4096)
 	for {
-		n, err := f.ReadAt(buf, t.off)
-		t.n += bytes.Count(buf[:n], []byte("\n"))
-		t.off += int64(n)
-		if n == 0 || err != nil {
-			return nil // the end, for now
+		n, readErr := r.Read(buf)
+		lines += bytes.Count(buf[:n], []byte("\n"))
+		if _, err := journal.Write(buf[:n]); err != nil {
+			return errors.Join(err, child.Process.Kill(), child.Wait())
+		}
+		if !killed && lines >= d.r.Entries/2 {
+			killed = true
+			if err := child.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				return errors.Join(err, child.Wait())
+			}
+		}
+		if readErr != nil {
+			break // the child is dead and its last line read
 		}
 	}
+	err = child.Wait()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL:
+		return d.failed("the import ended before it was killed (%v): %s", err, bytes.TrimSpace(talk.Bytes()))
+	}
+	d.r.AckedAtKill = lines
+	d.c.Printf("   $ kill -9 %d   # after %s, with %d of %d acknowledged\n", child.Process.Pid, sizes.Duration(d.c.Now().Sub(start)), lines, d.r.Entries)
+	return nil
 }
 
 // countNames returns how many objects a journal names.

@@ -38,6 +38,9 @@ func openJournal(path string) (*journal, error) {
 
 // cutTail truncates f behind its last line break.
 func cutTail(f *os.File) error {
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return err // a pipe has no tail
+	}
 	end, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err

@@ -106,6 +106,8 @@ func (st *Store) label(s *source, b uint64) (Mark, bool) {
 	}
 	l, err := layout.DecodeLabel(p)
 	switch {
+	case err == nil && l.Self != b:
+		return mark, false // of a store that begins elsewhere
 	case err == nil:
 		st.LabelsFound++
 		if st.ID == "" {
@@ -132,6 +134,8 @@ func (st *Store) slot(s *source, b uint64) (sb layout.Superblock, mark Mark, ok 
 	}
 	sb, err := layout.DecodeSuperblock(p)
 	switch {
+	case err == nil && sb.Self.Block() != b:
+		return layout.Superblock{}, mark, false // of a store that begins elsewhere
 	case err == nil && sb.Flags&layout.SuperFormatting != 0:
 		return layout.Superblock{}, mark, false
 	case err == nil:

@@ -1,0 +1,274 @@
+package object
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ebofs/devices"
+	"ebofs/ebofs"
+	"ebofs/tools/verb"
+)
+
+func hashOf(p []byte) [32]byte { return sha256.Sum256(p) }
+
+// with runs fn on the mounted store of img.
+func mounted(t *testing.T, img string, fn func(*ebofs.Store)) {
+	t.Helper()
+	dev, err := devices.OpenFile(img, devices.FileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	s, err := ebofs.Open(bg, dev, ebofs.Options{MemoryBytes: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fn(s)
+	if err := s.Close(bg); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNotOutside: names of objects never lead an export out of its directory.
+func TestNotOutside(t *testing.T) {
+	img := image(t, 64)
+	for _, name := range []string{"../evil", "/etc/evil", "a/../../evil", "a//b", "good", "./dot"} {
+		if _, errs, code := runIn(strings.NewReader("x"), img, "put", name, "-"); code != 0 {
+			t.Fatal(errs)
+		}
+	}
+	// A link that leads out, and a file behind it.
+	outside := t.TempDir()
+	link := fileMeta{mode: 0o120777, mtime: time.Unix(1, 0), target: outside}
+	mounted(t, img, func(s *ebofs.Store) {
+		x := ebofs.NewTxn()
+		x.Touch("files", ebofs.NewObjectID(1, "out"))
+		x.SetAttrs("files", ebofs.NewObjectID(1, "out"), link.encode())
+		x.Write("files", ebofs.NewObjectID(1, "out/file"), 0, []byte("x"))
+		if err := s.Apply(bg, x); err != nil {
+			t.Fatal(err)
+		}
+	})
+	dir := t.TempDir()
+	_, errs, code := run(bg, img, "export", filepath.Join(dir, "sub"))
+	if code != 1 || strings.Count(errs, "the name is no path below a directory") != 5 {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	for _, d := range []string{dir, outside} {
+		entries, err := os.ReadDir(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.Name() != "sub" {
+				t.Errorf("%s was written outside", filepath.Join(d, e.Name()))
+			}
+		}
+	}
+	if p, err := os.ReadFile(filepath.Join(dir, "sub", "good")); err != nil || string(p) != "x" {
+		t.Errorf("good: %q, %v", p, err)
+	}
+}
+
+func runIn(in *strings.Reader, args ...string) (out, errs string, code int) {
+	var o, e bytes.Buffer
+	code = Main(bg, args, verb.Streams{In: in, Out: &o, Err: &e, Program: "ebofs"})
+	return o.String(), e.String(), code
+}
+
+// TestInUse: a store somebody has mounted is not written, but can be looked at.
+func TestInUse(t *testing.T) {
+	img := image(t, 64)
+	must(t, img, "attr", "x", "k", "--set", "v")
+	mounted(t, img, func(*ebofs.Store) {
+		_, errs, code := run(bg, img, "rm", "x")
+		if code != 1 || !strings.Contains(errs, img+": in use: locked by ") || !strings.Contains(errs, "Nothing was written") {
+			t.Errorf("exit %d: %s", code, errs)
+		}
+		if got := must(t, img, "ls"); got != "x\n" {
+			t.Errorf("ls: %q", got)
+		}
+	})
+}
+
+// TestReadingWritesNothing: on an unclean store, every reading action leaves
+// the image as it is.
+func TestReadingWritesNothing(t *testing.T) {
+	img := image(t, 64)
+	dev, err := devices.OpenFile(img, devices.FileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ebofs.Open(bg, dev, ebofs.Options{MemoryBytes: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := ebofs.NewTxn()
+	x.MkColl("files", ebofs.CollSpec{Shard: -1, Pool: 1})
+	id := ebofs.NewObjectID(1, "o")
+	x.Write("files", id, 0, []byte("in the log only"))
+	x.SetAttr("files", id, "k", []byte("v"))
+	x.OmapSet("files", id, map[string][]byte{"a": []byte("b")})
+	if err := s.Apply(bg, x); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(img) // as a crash would leave it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(bg); err != nil {
+		t.Fatal(err)
+	}
+	dev.Close()
+	if err := os.WriteFile(img, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ args, want string }{
+		{"ls", "o\n"}, {"get o", "in the log only"}, {"attr o k", "v"}, {"omap o a", "b"}, {"ls --collections", "files\n"},
+	} {
+		if got := must(t, append([]string{img}, strings.Fields(c.args)...)...); got != c.want {
+			t.Errorf("%s: %q, want %q", c.args, got, c.want)
+		}
+	}
+	must(t, img, "stat", "o")
+	must(t, img, "export", filepath.Join(t.TempDir(), "x"))
+	after, err := os.ReadFile(img)
+	if err != nil || !bytes.Equal(before, after) {
+		t.Fatalf("the image changed (%v)", err)
+	}
+}
+
+// TestDamage: an object whose bytes are damaged is named, never returned wrong,
+// and costs no other.
+func TestDamage(t *testing.T) {
+	img, root := image(t, 64), t.TempDir()
+	needle := bytes.Repeat([]byte("needle in the haystack "), 8000)
+	for name, p := range map[string][]byte{"bad": needle, "good": []byte("fine")} {
+		if err := os.WriteFile(filepath.Join(root, name), p, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	acked := filepath.Join(t.TempDir(), "acked")
+	must(t, img, "import", "--acked", acked, root)
+	p, err := os.ReadFile(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Every copy: the log may still hold the bytes, too.
+	hits := 0
+	for at := 0; ; hits++ {
+		i := bytes.Index(p[at:], []byte("needle in the haystack needle in the haystack"))
+		if i < 0 {
+			break
+		}
+		p[at+i] ^= 0x20
+		at += i + 4096
+	}
+	if hits == 0 {
+		t.Fatal("the bytes are nowhere on the device")
+	}
+	if err := os.WriteFile(img, p, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, code := run(bg, img, "get", "bad")
+	if code != 1 || !strings.Contains(errs, ":bad:head") || !strings.Contains(errs, "fsck --level deep") || len(out) > 0 && !bytes.HasPrefix(needle, []byte(out)) {
+		t.Errorf("exit %d, %d bytes, %s", code, len(out), errs)
+	}
+	if got := must(t, img, "get", "good"); got != "fine" {
+		t.Errorf("good: %q", got)
+	}
+	_, errs, code = run(bg, img, "export", "--verify", acked)
+	if code != 1 || !strings.Contains(errs, "1 of 3 objects differ") {
+		t.Errorf("verify: exit %d: %s", code, errs)
+	}
+	dir := t.TempDir()
+	if _, errs, code = run(bg, img, "export", dir); code != 1 || !strings.Contains(errs, "bad: not exported") {
+		t.Errorf("export: exit %d: %s", code, errs)
+	}
+}
+
+func TestVerifyFinds(t *testing.T) {
+	img := image(t, 64)
+	if _, errs, code := runIn(strings.NewReader("hello"), img, "put", "a", "-"); code != 0 {
+		t.Fatal(errs)
+	}
+	sum := func(s string) string { h := sha256.Sum256([]byte(s)); return hex.EncodeToString(h[:]) }
+	for _, c := range []struct{ journal, want string }{
+		{sum("hello") + " 5 a\n", ""},
+		{sum("other") + " 5 a\n" + sum("hello") + " 5 a\n", ""}, // the last line counts
+		{sum("hallo") + " 5 a\n", "a: sha256 " + sum("hello") + ", acknowledged " + sum("hallo")},
+		{sum("hello!") + " 6 a\n", "a: 5 bytes, acknowledged 6"},
+		{sum("hello") + " 5 b\n", "b: acknowledged, but not there"},
+		{"nonsense\n", "line 1: not a journal"},
+		{sum("hello") + " 5 a\n" + sum("hello") + " -5 a\n", "line 2: not a journal"},
+	} {
+		j := filepath.Join(t.TempDir(), "acked")
+		if err := os.WriteFile(j, []byte(c.journal), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, errs, code := run(bg, img, "export", "--verify", j)
+		if (c.want == "") != (code == 0) || !strings.Contains(errs, c.want) {
+			t.Errorf("journal %q: exit %d: %s", c.journal, code, errs)
+		}
+	}
+}
+
+func TestJournalNames(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j")
+	j, err := openJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"plain", "two words", "new\nline", `back\slash`, `\n`, "cr\r", " lead", "trail "}
+	for i, n := range names {
+		if err := j.add(strings.Repeat("ab", 32), int64(i), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.close(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	i := 0
+	if err := ReadJournal(f, func(a Acked) error {
+		if a.Name != names[i] || a.Size != int64(i) {
+			t.Errorf("line %d: %+v, want %q", i, a, names[i])
+		}
+		i++
+		return nil
+	}); err != nil || i != len(names) {
+		t.Fatal(i, err)
+	}
+}
+
+func TestJSONShapes(t *testing.T) {
+	img := image(t, 64)
+	must(t, img, "attr", "x", "k", "--set", "v")
+	for _, args := range []string{"ls", "ls --collections", "stat x", "attr x", "attr x k", "omap x", "omap x --header", "stat nope", "attr x nope"} {
+		out, _, code := run(bg, append([]string{img, "--format", "json"}, strings.Fields(args)...)...)
+		var v struct {
+			Schema string
+			OK     bool
+			Exit   int
+			Error  *struct{ Code, Message string }
+		}
+		if err := json.Unmarshal([]byte(out), &v); err != nil {
+			t.Fatalf("%s: %v: %s", args, err, out)
+		}
+		bad := strings.Contains(args, "nope")
+		if v.Schema != "ebofs.object."+strings.Fields(args)[0]+"/1" || v.OK == bad || v.Exit != code || (v.Error != nil) != bad || bad && v.Error.Code != "E-NOT-FOUND" {
+			t.Errorf("%s: %s", args, out)
+		}
+	}
+}
