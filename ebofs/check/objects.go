@@ -52,19 +52,21 @@ func (w *walker) object(key, val []byte, ext []btree.BlobExtent, ranges []collRa
 // trees walks the trees of one object.
 func (w *walker) trees(id uint64, attrs, omap, extents *btree.Root, deep bool) error {
 	own := btree.Owner{ID: id}
-	if err := w.tree(layout.TreeAttrs, own, *attrs, w.attr); err != nil {
+	w.verify = deep
+	if err := w.tree(layout.TreeAttrs, own, *attrs, w.onAttr); err != nil {
 		return err
 	}
-	if err := w.tree(layout.TreeOmap, own, *omap, w.omapKey); err != nil {
+	if err := w.tree(layout.TreeOmap, own, *omap, w.onOmap); err != nil {
 		return err
 	}
-	return w.tree(layout.TreeExtents, own, *extents, func(key, val []byte, ext []btree.BlobExtent) error {
-		return w.chunk(key, val, ext, deep)
-	})
+	return w.tree(layout.TreeExtents, own, *extents, w.onChunk)
 }
 
 func (w *walker) attr(key, val []byte, ext []btree.BlobExtent) error {
 	w.n.Attrs++
+	if ext == nil {
+		return nil
+	}
 	return w.longValue(ext, fmt.Sprintf("attribute %q", key))
 }
 
@@ -92,7 +94,7 @@ func (w *walker) claimValue(ext []btree.BlobExtent, what string) bool {
 
 // longValue claims an overflow value and, at level deep, verifies it.
 func (w *walker) longValue(ext []btree.BlobExtent, what string) error {
-	if ext == nil || !w.claimValue(ext, what) || w.c.o.Level != Deep || !w.p.first {
+	if !w.claimValue(ext, what) || w.c.o.Level != Deep || !w.p.first {
 		return nil
 	}
 	_, err := w.readValue(ext, what)
@@ -133,7 +135,7 @@ func (w *walker) readValue(ext []btree.BlobExtent, what string) ([]byte, error) 
 }
 
 // chunk looks at one record of an extents tree.
-func (w *walker) chunk(key, val []byte, ext []btree.BlobExtent, deep bool) error {
+func (w *walker) chunk(key, val []byte, ext []btree.BlobExtent) error {
 	idx, err := layout.DecodeUint64Key(key)
 	if err != nil {
 		return nil // fixed by the tree's configuration; a page with other keys is refused
@@ -161,7 +163,7 @@ func (w *walker) chunk(key, val []byte, ext []btree.BlobExtent, deep bool) error
 		if r.Flags&layout.BlockDamaged != 0 {
 			w.report(Problem{Code: DataDamaged, Where: "data", Tree: w.kind.String(), Address: r.Addr.Block(), Blocks: uint64(r.Blocks), Expected: "sound blocks", Found: "marked as damaged", Objects: w.objectPart(off, n)})
 		}
-		if deep {
+		if w.verify {
 			failed = w.verifyRun(r, off)
 		}
 		return failed == nil

@@ -40,9 +40,23 @@ type walker struct {
 	named  bool             // the object at hand has a name: it is no trash
 	size   uint64
 	kind   layout.TreeKind // of the tree at hand
+	root   btree.Ptr       // likewise
 	epochs [64]uint64      // of the last node of each level
 	onode  layout.Onode
+	verify bool // the data of the object at hand
 	deep   dataReader
+
+	// Bound once: a method value made for each object would be garbage.
+	onNode                  func(*btree.Node) error
+	onDamage                func(*btree.Node, error) error
+	onAttr, onOmap, onChunk func(key, val []byte, ext []btree.BlobExtent) error
+}
+
+func newWalker(ctx context.Context, c *checker, p *pass) *walker {
+	w := &walker{c: c, ctx: ctx, p: p}
+	w.onNode, w.onDamage = w.visitNode, w.visitDamage
+	w.onAttr, w.onOmap, w.onChunk = w.attr, w.omapKey, w.chunk
+	return w
 }
 
 // collRange is the range of keys of a collection.
@@ -55,7 +69,7 @@ type collRange struct {
 func (c *checker) walk(ctx context.Context, p *pass) error {
 	c.progress.Store(0)
 	clear(c.ids)
-	main := &walker{c: c, ctx: ctx, p: p}
+	main := newWalker(ctx, c, p)
 	for _, e := range c.own {
 		main.claimOwn(e)
 	}
@@ -148,33 +162,34 @@ func (w *walker) tree(kind layout.TreeKind, own btree.Owner, root btree.Root, it
 	if root.Kind == btree.RootEmpty {
 		return nil
 	}
-	was := w.kind
-	w.kind = kind
-	defer func() { w.kind = was }()
-	top := w.c.sb.Epoch
-	return btree.Walk(w.ctx, &w.c.ld, w.c.configs[kind], &own, root, btree.Visitor{
-		Node: func(n *btree.Node) error {
-			if n.Ptr.Addr == 0 {
-				return nil
-			}
-			limit := top
-			if n.Ptr != root.Ptr {
-				limit = w.epochs[(n.Ptr.Level+1)%64]
-			}
-			w.epochs[n.Ptr.Level%64] = n.Ptr.Epoch
-			w.node(n, limit)
-			return nil
-		},
-		Item: item,
-		Damage: func(n *btree.Node, err error) error {
-			if w.ctx.Err() != nil {
-				return w.ctx.Err()
-			}
-			w.c.broken.Store(true)
-			w.damage(n, err)
-			return nil
-		},
-	})
+	was, wasRoot := w.kind, w.root
+	w.kind, w.root = kind, root.Ptr
+	defer func() { w.kind, w.root = was, wasRoot }()
+	return btree.Walk(w.ctx, &w.c.ld, w.c.configs[kind], &own, root, btree.Visitor{Node: w.onNode, Item: item, Damage: w.onDamage})
+}
+
+// visitNode is told of every good node of the tree at hand.
+func (w *walker) visitNode(n *btree.Node) error {
+	if n.Ptr.Addr == 0 {
+		return nil // inside its holder
+	}
+	limit := w.c.sb.Epoch
+	if n.Ptr != w.root {
+		limit = w.epochs[(n.Ptr.Level+1)%64]
+	}
+	w.epochs[n.Ptr.Level%64] = n.Ptr.Epoch
+	w.node(n, limit)
+	return nil
+}
+
+// visitDamage is told of every other one.
+func (w *walker) visitDamage(n *btree.Node, err error) error {
+	if w.ctx.Err() != nil {
+		return w.ctx.Err()
+	}
+	w.c.broken.Store(true)
+	w.damage(n, err)
+	return nil
 }
 
 // node counts and claims a good node.
@@ -306,7 +321,7 @@ func (w *walker) collections() ([]collRange, error) {
 		if lo, hi := cn.Range.TempBounds(); lo != nil {
 			rs = append(rs, collRange{lo, hi, string(key)})
 		}
-		return w.tree(layout.TreeAttrs, btree.Owner{ID: cn.ID}, cn.Attrs, w.attr)
+		return w.tree(layout.TreeAttrs, btree.Owner{ID: cn.ID}, cn.Attrs, w.onAttr)
 	})
 	slices.SortFunc(rs, func(a, b collRange) int { return bytes.Compare(a.lo, b.lo) })
 	for i := 1; i < len(rs); i++ {
@@ -372,7 +387,7 @@ func (w *walker) objects(ranges []collRange) error {
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
-			x := &walker{c: w.c, ctx: ctx, p: w.p}
+			x := newWalker(ctx, w.c, w.p)
 			defer x.done()
 			for b := range work {
 				for i := range b.len() {
