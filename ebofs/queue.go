@@ -152,13 +152,10 @@ func (s *Store) prepare(ctx context.Context, t *Txn, p *pass) error {
 		return err
 	}
 	if direct > 0 {
-		err := s.writeDirect(ctx, p)
-		if err != nil {
+		if err := s.writeDirect(ctx, p); err != nil {
 			s.refuse(p)
 			return err
 		}
-		s.space.fulfil(spaceTokens{data: uint64(direct)})
-		p.tokens.data -= uint64(direct)
 	}
 	return nil
 }
@@ -187,7 +184,7 @@ func (s *Store) splitWrite(p *pass, op *txnOp, index int) int {
 	first := (op.off + blockSize - 1) &^ (blockSize - 1)
 	end := (op.off + op.n) &^ (blockSize - 1)
 	unit := uint64(blockSize)
-	if s.super.Hard() {
+	if s.hard {
 		unit = uint64(s.place.StripeBlocks) * blockSize
 	}
 	if end > first {
@@ -271,11 +268,13 @@ func (s *Store) writeDirect(ctx context.Context, p *pass) error {
 			continue
 		}
 		from := len(p.placed)
-		runs, err := s.space.alloc(ctx, allocator.Big, int(c.n>>blockShift), 0, p.placed)
+		blocks := c.n >> blockShift
+		runs, err := s.space.allocPromised(ctx, allocator.Big, int(blocks), p.placed)
 		if err != nil {
 			return err
 		}
 		p.placed = runs
+		p.tokens.data -= blocks
 		data := c.data
 		for _, r := range runs[from:] {
 			n := int(r.Blocks) * blockSize

@@ -189,6 +189,19 @@ func (s *space) alloc(ctx context.Context, class allocator.Class, blocks int, hi
 	return out, err
 }
 
+// allocPromised is alloc of blocks that were promised as data. The promise ends
+// in the same moment, so that no block counts twice.
+func (s *space) allocPromised(ctx context.Context, class allocator.Class, blocks int, buf []allocator.Extent) ([]allocator.Extent, error) {
+	var out []allocator.Extent
+	err := s.retry(ctx, func() (err error) {
+		if out, err = s.a.Alloc(class, blocks, 0, buf); err == nil {
+			s.tokens.data -= uint64(blocks)
+		}
+		return err
+	})
+	return out, err
+}
+
 // allocRun returns one run of between least and most blocks.
 func (s *space) allocRun(ctx context.Context, class allocator.Class, least, most int, hint uint64) (allocator.Extent, error) {
 	var e allocator.Extent
