@@ -26,9 +26,9 @@ const (
 	collAfter   = osd.CollectionID("after")
 )
 
-// slackBytes is what the ballast leaves free: enough for most operations, so
-// little that freed extents are soon reused and some operations are refused.
-const slackBytes = 3 << 20
+// slackBytes is the least the ballast leaves free: enough for most operations,
+// so little that freed extents are soon reused and some operations are refused.
+const slackBytes = 1 << 20
 
 // ballastBytes is the size of one ballast object.
 const ballastBytes = 1 << 20

@@ -23,8 +23,11 @@ type Plan struct {
 	States int
 	// DeepEvery and NestEvery make every n-th state a deep one and a nested one;
 	// 0: none. Of a nested state, NestStates states inside its recovery are tried,
-	// each third of them nested once more.
+	// each third of them nested once more; negative: all of them, not nested again.
 	DeepEvery, NestEvery, NestStates int
+	// Only, if set, leaves out points of the workload and, where NestStates is
+	// negative, of recoveries.
+	Only func(p crashdev.Point) bool
 }
 
 // Job is a workload and what is tried of it.
@@ -63,7 +66,7 @@ type Explorer struct {
 }
 
 // maxFailures ends a run: what follows the first few says nothing new.
-const maxFailures = 5
+const maxFailures = 12
 
 // New formats a store of the target and fills it; every workload starts there.
 func New(ctx context.Context, target *Target) (*Explorer, error) {
@@ -130,7 +133,9 @@ func (x *Explorer) job(ctx context.Context, v *visitor, j Job) {
 		return
 	}
 	r := rand.New(rand.NewPCG(j.Workload.seed(), 1))
-	points := slices.DeleteFunc(t.dev.Points(), func(p crashdev.Point) bool { return p.Tag < t.from })
+	points := slices.DeleteFunc(t.dev.Points(), func(p crashdev.Point) bool {
+		return p.Tag < t.from || j.Plan.Only != nil && !j.Plan.Only(p)
+	})
 	if n := j.Plan.Points; n > 0 && n < len(points) {
 		r.Shuffle(len(points), func(i, k int) { points[i], points[k] = points[k], points[i] })
 		points = points[:n]
@@ -170,25 +175,44 @@ func (x *Explorer) state(ctx context.Context, v *visitor, mem *devices.Mem, e ex
 	if len(points) == 0 {
 		return true
 	}
-	for i := range plan.NestStates {
-		p := points[r.IntN(len(points))]
-		for st := range recovery.States(p, crashdev.Policy{Limit: 3, Seed: r.Uint64()}) {
-			// "Nothing kept" comes first and mostly equals the state we came from.
-			if r.IntN(3) != 0 {
+	if plan.NestStates < 0 {
+		for _, p := range points {
+			if plan.Only != nil && !plan.Only(p) {
 				continue
 			}
-			inner := depth{}
-			if i%3 == 2 {
-				inner.nested = d.nested - 1
+			for st := range recovery.States(p, crashdev.Policy{Seed: r.Uint64()}) {
+				if !x.inner(ctx, v, st, e, depth{}, name, what, r, plan) {
+					return false
+				}
 			}
-			x.nested.Add(1)
-			if !x.state(ctx, v, st.Mem, e, inner, name, what+": in its recovery: "+st.String(), r, plan) {
+		}
+		return true
+	}
+	for i := range plan.NestStates {
+		p := points[r.IntN(len(points))]
+		inner := depth{}
+		if i%3 == 2 {
+			inner.nested = d.nested - 1
+		}
+		// "Nothing kept" comes first and mostly equals the state we came from.
+		nth, list := r.IntN(3), 0
+		for st := range recovery.States(p, crashdev.Policy{Limit: 3, Seed: r.Uint64()}) {
+			if list++; list <= nth {
+				continue
+			}
+			if !x.inner(ctx, v, st, e, inner, name, what, r, plan) {
 				return false
 			}
 			break
 		}
 	}
 	return true
+}
+
+// inner visits a state of a crash inside the recovery from the state called what.
+func (x *Explorer) inner(ctx context.Context, v *visitor, st *crashdev.State, e expectation, d depth, name, what string, r *rand.Rand, plan Plan) bool {
+	x.nested.Add(1)
+	return x.state(ctx, v, st.Mem, e, d, name, what+": in its recovery: "+st.String(), r, plan)
 }
 
 // fail notes a failure, unless it comes from being told to stop.

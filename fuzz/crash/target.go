@@ -21,13 +21,14 @@ type Target struct {
 	// Open mounts it. It must be deterministic: the same image and the same calls
 	// lead to the same writes.
 	Open func(ctx context.Context, dev devices.Device) (Store, error)
-	// Check reports what is wrong on a device whose store is closed or crashed;
-	// deep also reads all data. Nil: nothing to ask.
-	Check func(ctx context.Context, dev devices.Device, deep bool) error
+	// Check reports what is wrong on a device whose store is closed or, if crashed
+	// is set, has not been opened since a crash; deep also reads all data. Nil:
+	// nothing to ask.
+	Check func(ctx context.Context, dev devices.Device, deep, crashed bool) error
 	// DeviceBytes is the size of the device, small enough that the base all but
 	// fills it.
 	DeviceBytes uint64
 	// Ballast is how many bytes of objects Base lays down so that little is left.
-	// 0: as Statfs says, all but 3 MiB.
+	// 0: as Statfs says, all but 1 to 2 MiB.
 	Ballast uint64
 }

@@ -43,7 +43,7 @@ func (v *visitor) visit(ctx context.Context, mem *devices.Mem, e expectation, d 
 		}
 	}()
 	if d.deep && v.target.Check != nil {
-		if err := v.target.Check(ctx, dev, true); err != nil {
+		if err := v.target.Check(ctx, dev, true, true); err != nil {
 			return nil, nil, fmt.Errorf("check before recovery: %w", err)
 		}
 	}
@@ -58,14 +58,14 @@ func (v *visitor) visit(ctx context.Context, mem *devices.Mem, e expectation, d 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := v.goOn(ctx, s, found); err != nil {
+	if err := v.goOn(ctx, s, found, d.deep); err != nil {
 		return nil, nil, fmt.Errorf("after recovery: %w", err)
 	}
 	if err := s.Close(ctx); err != nil {
 		return nil, nil, fmt.Errorf("close after recovery: %w", err)
 	}
 	if v.target.Check != nil {
-		if err := v.target.Check(ctx, dev, d.deep); err != nil {
+		if err := v.target.Check(ctx, dev, d.deep, false); err != nil {
 			return nil, nil, fmt.Errorf("check after recovery: %w", err)
 		}
 	}
@@ -118,8 +118,8 @@ func afterPicture(ctx context.Context) (*history.Collection, error) {
 }
 
 // goOn works with the recovered store: what it had stays as found, what is added
-// is right.
-func (v *visitor) goOn(ctx context.Context, s Store, found history.Picture) error {
+// is right. Unless deep, data of the former is not read a second time.
+func (v *visitor) goOn(ctx context.Context, s Store, found history.Picture, deep bool) error {
 	full := false
 	for i, t := range after() {
 		err := osd.Apply(ctx, s, t)
@@ -136,7 +136,9 @@ func (v *visitor) goOn(ctx context.Context, s Store, found history.Picture) erro
 			}
 		}
 	}
-	now, err := history.Draw(ctx, s, history.Options{Buffer: v.buf, SkipData: func(c osd.CollectionID) bool { return c == collBallast }})
+	now, err := history.Draw(ctx, s, history.Options{Buffer: v.buf, SkipData: func(c osd.CollectionID) bool {
+		return c == collBallast || !deep && c != collAfter
+	}})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,40 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"ebofs/devices"
+	"ebofs/ebofs/check"
+)
+
+// Check reports what fsck finds on a device whose store is not mounted; deep
+// also reads all data. After a crash a superblock slot may be torn, which is no
+// fault of a store that keeps four of them; anything else is.
+func Check(ctx context.Context, dev devices.Device, deep, crashed bool) error {
+	o := check.Options{Level: check.Full, MemoryBytes: 1 << 20, Workers: 1}
+	if deep {
+		o.Level = check.Deep
+	}
+	r, err := check.Run(ctx, dev, o)
+	if err != nil {
+		return fmt.Errorf("fsck: %w", err)
+	}
+	var lines []string
+	for i := range r.Problems {
+		if crashed && r.Problems[i].Code == check.SuperBad {
+			continue
+		}
+		lines = append(lines, r.Problems[i].String())
+	}
+	switch {
+	case len(lines) > 0:
+		return fmt.Errorf("fsck: %d problems:\n  %s", len(lines), strings.Join(lines[:min(len(lines), 10)], "\n  "))
+	case !r.Complete:
+		return fmt.Errorf("fsck: not everything could be looked at")
+	case !crashed && !r.Clean:
+		return fmt.Errorf("fsck: a closed store is not marked clean")
+	}
+	return nil
+}

@@ -1,0 +1,240 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"ebofs/devices"
+	"ebofs/ebofs"
+	"ebofs/osd"
+)
+
+// Options shape a store under test.
+type Options struct {
+	LogBytes    uint64 // of the log; 0: as mkfs decides
+	StripeBytes uint32 // 0: as the device reports
+	Background  bool   // checkpoints and loads on goroutines of the store
+	ReadOnly    bool
+	MaxOnodes   int   // decoded onodes kept; 0: as memory allows
+	DirtyBytes  int64 // journaled data kept; 0: as memory allows
+}
+
+// MemoryBytes is the budget of every store here: the least there is.
+const MemoryBytes = 64 << 20
+
+// Format makes an empty store whose ids are always the same.
+func Format(ctx context.Context, dev devices.Device, o Options) error {
+	_, err := ebofs.Format(ctx, dev, ebofs.FormatOptions{
+		UUID: [16]byte{1, 2, 3}, DeviceUUID: [16]byte{4, 5, 6}, LogBytes: o.LogBytes, StripeBytes: o.StripeBytes, Now: noon,
+	})
+	return err
+}
+
+// noon is the clock of stores that are to do the same every time.
+func noon() time.Time { return time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC) }
+
+// Store is a mounted store as an osd.ObjectStore.
+type Store struct{ s *ebofs.Store }
+
+// Open mounts the store on dev.
+func Open(ctx context.Context, dev devices.Device, o Options) (*Store, error) {
+	opt := ebofs.Options{
+		Inline: !o.Background, ReadOnly: o.ReadOnly, MemoryBytes: MemoryBytes, MaxOnodes: o.MaxOnodes, MaxDirtyBytes: o.DirtyBytes,
+	}
+	if opt.Inline {
+		opt.Now = noon
+	}
+	s, err := ebofs.Open(ctx, dev, opt)
+	if err != nil {
+		return nil, words(err)
+	}
+	return &Store{s}, nil
+}
+
+// Engine returns the store itself.
+func (s *Store) Engine() *ebofs.Store { return s.s }
+
+// words adds the sentinel of osd that an error of the engine corresponds to.
+func words(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, w := range []struct{ theirs, ours error }{
+		{ebofs.ErrNotFound, osd.ErrNotFound},
+		{ebofs.ErrExists, osd.ErrExists},
+		{ebofs.ErrNotEmpty, osd.ErrNotEmpty},
+		{ebofs.ErrNoSpace, osd.ErrNoSpace},
+		{ebofs.ErrCorrupt, osd.ErrCorrupt},
+		{ebofs.ErrReadOnly, osd.ErrReadOnly},
+		{ebofs.ErrClosed, osd.ErrClosed},
+		{ebofs.ErrTooLarge, osd.ErrTooLarge},
+		{ebofs.ErrInvalid, osd.ErrInvalid},
+		{ebofs.ErrUnsupported, osd.ErrUnsupported},
+	} {
+		if errors.Is(err, w.theirs) && !errors.Is(err, w.ours) {
+			return fmt.Errorf("%w: %w", w.ours, err)
+		}
+	}
+	return err
+}
+
+// Queue applies t.
+func (s *Store) Queue(ctx context.Context, t *osd.Transaction, onApplied func(), onCommit func(error)) error {
+	x, err := translate(t)
+	if err != nil {
+		return err
+	}
+	return words(s.s.Queue(ctx, x, onApplied, onCommit))
+}
+
+func translate(t *osd.Transaction) (*ebofs.Txn, error) {
+	x := ebofs.NewTxn()
+	for _, op := range t.Ops() {
+		c, o, to := ebofs.CollectionID(op.Coll), ebofs.ObjectID(op.Obj), ebofs.ObjectID(op.To)
+		switch op.Kind {
+		case osd.OpTouch:
+			x.Touch(c, o)
+		case osd.OpWrite:
+			x.Write(c, o, op.Off, op.Data)
+		case osd.OpZero:
+			x.Zero(c, o, op.Off, op.Len)
+		case osd.OpTruncate:
+			x.Truncate(c, o, op.Off)
+		case osd.OpRemove:
+			x.Remove(c, o)
+		case osd.OpSetAttrs:
+			x.SetAttrs(c, o, op.Map)
+		case osd.OpRmAttr:
+			x.RmAttr(c, o, op.Name)
+		case osd.OpRmAttrs:
+			x.RmAttrs(c, o)
+		case osd.OpOmapSet:
+			x.OmapSet(c, o, op.Map)
+		case osd.OpOmapRm:
+			x.OmapRm(c, o, op.Keys)
+		case osd.OpOmapRmRange:
+			x.OmapRmRange(c, o, op.Name, op.Last)
+		case osd.OpOmapClear:
+			x.OmapClear(c, o)
+		case osd.OpOmapSetHeader:
+			x.OmapSetHeader(c, o, op.Data)
+		case osd.OpSetAllocHint:
+			x.SetAllocHint(c, o, op.ObjectBytes, op.WriteBytes, op.Flags)
+		case osd.OpRename:
+			x.Rename(c, o, to)
+		case osd.OpMkColl:
+			x.MkColl(c, ebofs.CollSpec(op.Spec))
+		case osd.OpRmColl:
+			x.RmColl(c)
+		case osd.OpSplitColl:
+			x.SplitColl(c, op.Bits, op.Seed, ebofs.CollectionID(op.Dest))
+		case osd.OpMergeColl:
+			x.MergeColl(c, ebofs.CollectionID(op.Dest), op.Bits)
+		case osd.OpRenameColl:
+			x.RenameColl(c, ebofs.CollectionID(op.Dest))
+		default:
+			return nil, fmt.Errorf("operation %d: %w", op.Kind, osd.ErrUnsupported)
+		}
+	}
+	return x, nil
+}
+
+// Sync waits for the commit of all that was queued.
+func (s *Store) Sync(ctx context.Context) error { return words(s.s.Sync(ctx)) }
+
+// Checkpoint makes all that was queued part of the durable trees.
+func (s *Store) Checkpoint(ctx context.Context) error { return words(s.s.Checkpoint(ctx)) }
+
+// Read fills p from byte off.
+func (s *Store) Read(ctx context.Context, c osd.CollectionID, o osd.ObjectID, off uint64, p []byte) (int, error) {
+	n, err := s.s.Read(ctx, ebofs.CollectionID(c), ebofs.ObjectID(o), off, p)
+	return n, words(err)
+}
+
+// Stat tells the size.
+func (s *Store) Stat(ctx context.Context, c osd.CollectionID, o osd.ObjectID) (osd.ObjectStat, error) {
+	st, err := s.s.Stat(ctx, ebofs.CollectionID(c), ebofs.ObjectID(o))
+	return osd.ObjectStat{SizeBytes: st.Size}, words(err)
+}
+
+// Fiemap lists what may not be zero.
+func (s *Store) Fiemap(ctx context.Context, c osd.CollectionID, o osd.ObjectID, off, n uint64) ([]osd.Extent, error) {
+	list, err := s.s.Fiemap(ctx, ebofs.CollectionID(c), ebofs.ObjectID(o), off, n)
+	es := make([]osd.Extent, len(list))
+	for i, e := range list {
+		es[i] = osd.Extent{Off: e.Offset, Len: e.Length}
+	}
+	return es, words(err)
+}
+
+// Attr returns one attr.
+func (s *Store) Attr(ctx context.Context, c osd.CollectionID, o osd.ObjectID, name string) ([]byte, error) {
+	v, err := s.s.GetAttr(ctx, ebofs.CollectionID(c), ebofs.ObjectID(o), name)
+	return v, words(err)
+}
+
+// Attrs returns all of them.
+func (s *Store) Attrs(ctx context.Context, c osd.CollectionID, o osd.ObjectID) (map[string][]byte, error) {
+	m, err := s.s.GetAttrs(ctx, ebofs.CollectionID(c), ebofs.ObjectID(o))
+	return m, words(err)
+}
+
+// OmapHeader returns the header.
+func (s *Store) OmapHeader(ctx context.Context, c osd.CollectionID, o osd.ObjectID) ([]byte, error) {
+	h, err := s.s.OmapHeader(ctx, ebofs.CollectionID(c), ebofs.ObjectID(o))
+	return h, words(err)
+}
+
+// OmapGet returns those of keys that exist.
+func (s *Store) OmapGet(ctx context.Context, c osd.CollectionID, o osd.ObjectID, keys []string) (map[string][]byte, error) {
+	m, err := s.s.OmapGet(ctx, ebofs.CollectionID(c), ebofs.ObjectID(o), keys)
+	return m, words(err)
+}
+
+// OmapCheck returns those of keys that exist, sorted.
+func (s *Store) OmapCheck(ctx context.Context, c osd.CollectionID, o osd.ObjectID, keys []string) ([]string, error) {
+	ks, err := s.s.OmapCheck(ctx, ebofs.CollectionID(c), ebofs.ObjectID(o), keys)
+	return ks, words(err)
+}
+
+// OmapIter shows the keys of [first, last).
+func (s *Store) OmapIter(ctx context.Context, c osd.CollectionID, o osd.ObjectID, first, last string, fn func(k string, v []byte) bool) error {
+	return words(s.s.OmapIter(ctx, ebofs.CollectionID(c), ebofs.ObjectID(o), first, last, fn))
+}
+
+// List returns a page of objects.
+func (s *Store) List(ctx context.Context, c osd.CollectionID, start, end *osd.ObjectID, max int) ([]osd.ObjectID, *osd.ObjectID, error) {
+	list, next, err := s.s.List(ctx, ebofs.CollectionID(c), (*ebofs.ObjectID)(start), (*ebofs.ObjectID)(end), max)
+	ids := make([]osd.ObjectID, len(list))
+	for i, id := range list {
+		ids[i] = osd.ObjectID(id)
+	}
+	return ids, (*osd.ObjectID)(next), words(err)
+}
+
+// Collections returns every collection.
+func (s *Store) Collections(ctx context.Context) ([]osd.CollectionID, error) {
+	list, err := s.s.Collections(ctx)
+	cs := make([]osd.CollectionID, len(list))
+	for i, c := range list {
+		cs[i] = osd.CollectionID(c)
+	}
+	return cs, words(err)
+}
+
+// Collection returns the range of c.
+func (s *Store) Collection(_ context.Context, c osd.CollectionID) (osd.CollectionSpec, error) {
+	spec, err := s.s.CollectionSpec(ebofs.CollectionID(c))
+	return osd.CollectionSpec(spec), words(err)
+}
+
+// Statfs tells the space that ordinary writes may take.
+func (s *Store) Statfs(context.Context) (osd.Statfs, error) {
+	st, err := s.s.Statfs()
+	return osd.Statfs{TotalBytes: st.Total, FreeBytes: st.Available}, words(err)
+}
+
+// Close commits and gives up the device.
+func (s *Store) Close(ctx context.Context) error { return words(s.s.Close(ctx)) }
