@@ -69,6 +69,10 @@ type load struct {
 	err     error
 }
 
+// readTries is how often a page that fails its checks is read: some devices
+// answer wrongly once.
+const readTries = 3
+
 // NewCache returns an empty cache of at most budget bytes of frames.
 func NewCache(r PageReader, pool *devices.Pool, budget int64) *Cache {
 	n := 1
@@ -205,13 +209,18 @@ func (c *Cache) read(ctx context.Context, cfg *Config, own *Owner, p Ptr) (*fram
 		return nil, err
 	}
 	f := &frame{mem: c.pool.Get(int(p.Blocks) * blockBytes)}
-	f.page.frame = f
-	err := c.r.ReadPage(ctx, p.Addr, int(p.Blocks), f.mem.Bytes())
-	if err == nil {
-		err = f.page.parse(f.mem.Bytes(), p.Addr)
-	}
-	if err == nil {
-		err = f.page.Check(cfg, own, p)
+	var err error
+	for range readTries {
+		f.page = Page{frame: f}
+		if err = c.r.ReadPage(ctx, p.Addr, int(p.Blocks), f.mem.Bytes()); err != nil {
+			break // the reader has tried again as often as it thinks right
+		}
+		if err = f.page.parse(f.mem.Bytes(), p.Addr); err == nil {
+			err = f.page.Check(cfg, own, p)
+		}
+		if err == nil {
+			break
+		}
 	}
 	if err != nil {
 		f.mem.Release()
