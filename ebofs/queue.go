@@ -278,20 +278,39 @@ func (s *Store) writeDirect(ctx context.Context, p *pass) error {
 		data := c.data
 		for _, r := range runs[from:] {
 			n := int(r.Blocks) * blockSize
-			crcs := make([]uint32, r.Blocks)
-			for j := range crcs {
-				crcs[j] = layout.CRC(data[j*blockSize : (j+1)*blockSize])
-			}
-			if err := s.writeRun(ctx, r.Start, data[:n]); err != nil {
+			crcs, err := s.writeSummed(ctx, r.Start, data[:n])
+			if err != nil {
 				return err
 			}
-			s.metrics.DirectBytes.Add(int64(n))
 			c.place = append(c.place, placed{layout.MakeAddr(0, r.Start), crcs})
 			data = data[n:]
 		}
 		c.data = nil
 	}
 	return nil
+}
+
+// overlapMin is the least write whose checksums are computed while the device
+// is busy with it; below it the hand-over costs more than it wins.
+const overlapMin = 512 << 10
+
+// writeSummed writes data to consecutive blocks and returns their checksums.
+func (s *Store) writeSummed(ctx context.Context, start uint64, data []byte) ([]uint32, error) {
+	s.metrics.DirectBytes.Add(int64(len(data)))
+	crcs := make([]uint32, len(data)/blockSize)
+	sum := func() {
+		for j := range crcs {
+			crcs[j] = layout.CRC(data[j*blockSize : (j+1)*blockSize])
+		}
+	}
+	if s.opt.Inline || len(data) < overlapMin {
+		sum()
+		return crcs, s.writeRun(ctx, start, data)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.writeRun(ctx, start, data) }()
+	sum()
+	return crcs, <-done
 }
 
 // writeRun writes data to consecutive blocks, through a frame if the caller's
@@ -496,12 +515,13 @@ func (s *Store) see(ctx context.Context, p *pass, key string, know bool) (int, e
 func (s *Store) commit(p *pass, onCommit func(error)) (wal.LSN, error) {
 	// Journaled data is kept in RAM until it is folded; the caller's memory is
 	// the caller's again when we return.
-	journaled := int64(0)
+	dirty := int64(0)
 	for i := range p.changes {
-		if c := &p.changes[i]; c.code == opWrite {
+		c := &p.changes[i]
+		if c.code == opWrite {
 			c.data = bytes.Clone(c.data)
-			journaled += int64(len(c.data))
 		}
+		dirty += c.dirtyBytes()
 	}
 	flags := uint16(0)
 	if len(p.placed) > 0 {
@@ -514,7 +534,7 @@ func (s *Store) commit(p *pass, onCommit func(error)) (wal.LSN, error) {
 	for i := range p.changes {
 		s.apply(&p.changes[i], epoch)
 	}
-	s.dirty.account(epoch, journaled, p.tokens)
+	s.dirty.account(epoch, dirty, p.tokens)
 	p.tokens, p.placed = spaceTokens{}, p.placed[:0]
 
 	s.logMu.Lock()
@@ -532,6 +552,16 @@ func (s *Store) commit(p *pass, onCommit func(error)) (wal.LSN, error) {
 	}
 	s.metrics.Transactions.Add(1)
 	return lsn, nil
+}
+
+// dirtyBytes is what a change keeps in RAM until its checkpoint: journaled
+// data, or entries of a delta with what an entry costs beside its bytes.
+func (c *change) dirtyBytes() int64 {
+	n := int64(len(c.data))
+	for i := range c.pairs {
+		n += int64(len(c.pairs[i].key)+len(c.pairs[i].value)) + 32
+	}
+	return n
 }
 
 // refuse gives back what a transaction took before it was found impossible.

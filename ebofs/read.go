@@ -345,44 +345,63 @@ func (s *Store) readData(ctx context.Context, addr layout.Addr, crc uint32, p []
 // long ones are mostly streams that come once.
 const cacheReadMax = 64 << 10
 
+// readPiece is how a long stretch is cut: pieces are read side by side, so that
+// one is verified while the device is busy with another.
+const readPiece = 1 << 20
+
 // fetch brings one stretch into p, which holds the object from off on.
 func (s *Store) fetch(ctx context.Context, o *onode, f *fetch, off uint64, p []byte) error {
-	small := len(f.crc)*blockSize <= cacheReadMax
-	if small && s.fetchCached(f, off, p) {
+	if len(f.crc)*blockSize <= cacheReadMax && s.fetchCached(f, off, p) {
 		return nil
 	}
-	for len(f.crc) > 0 {
-		at := f.first << blockShift
-		n := min(len(f.crc), 4*runBytes/blockSize)
-		// Whole blocks that fit into aligned memory of the caller go straight
-		// there.
-		if at >= off && at+uint64(n)*blockSize <= off+uint64(len(p)) && aligned(p[at-off:at-off+uint64(n)*blockSize]) {
-			if err := s.fetchRun(ctx, o, f, p[at-off:at-off+uint64(n)*blockSize]); err != nil {
-				return err
-			}
-		} else {
-			n = min(n, runBytes/blockSize)
-			fr := s.pool.Get(n * blockSize)
-			q := fr.Bytes()[:n*blockSize]
-			err := s.fetchRun(ctx, o, f, q)
-			if err == nil {
-				if at < off {
-					copy(p, q[off-at:])
-				} else {
-					copy(p[at-off:], q)
-				}
-				if small {
-					for i := range n {
-						s.data.Put(uint64(f.addr)+uint64(i), f.crc[i], q[i*blockSize:(i+1)*blockSize])
-					}
-				}
-			}
-			fr.Release()
-			if err != nil {
-				return err
-			}
+	if len(f.crc)*blockSize <= readPiece {
+		return s.fetchPiece(ctx, o, *f, off, p)
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, (len(f.crc)*blockSize+readPiece-1)/readPiece)
+	rest := *f
+	for i := range errs {
+		g := rest
+		n := min(len(g.crc), readPiece/blockSize)
+		g.crc = g.crc[:n]
+		rest.addr, rest.crc, rest.first = rest.addr+layout.Addr(n), rest.crc[n:], rest.first+uint64(n)
+		if s.opt.Inline {
+			errs[i] = s.fetchPiece(ctx, o, g, off, p)
+			continue
 		}
-		f.addr, f.crc, f.first = f.addr+layout.Addr(n), f.crc[n:], f.first+uint64(n)
+		wg.Go(func() { errs[i] = s.fetchPiece(ctx, o, g, off, p) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err // the first in order of the object
+		}
+	}
+	return nil
+}
+
+// fetchPiece brings one piece into p. Whole blocks that fit into aligned memory
+// of the caller go straight there.
+func (s *Store) fetchPiece(ctx context.Context, o *onode, f fetch, off uint64, p []byte) error {
+	at, n := f.first<<blockShift, uint64(len(f.crc))*blockSize
+	if at >= off && at+n <= off+uint64(len(p)) && aligned(p[at-off:at-off+n]) {
+		return s.fetchRun(ctx, o, &f, p[at-off:at-off+n])
+	}
+	fr := s.pool.Get(int(n))
+	defer fr.Release()
+	q := fr.Bytes()[:n]
+	if err := s.fetchRun(ctx, o, &f, q); err != nil {
+		return err
+	}
+	if at < off {
+		copy(p, q[off-at:])
+	} else {
+		copy(p[at-off:], q)
+	}
+	if n <= cacheReadMax {
+		for i, crc := range f.crc {
+			s.data.Put(uint64(f.addr)+uint64(i), crc, q[i*blockSize:(i+1)*blockSize])
+		}
 	}
 	return nil
 }

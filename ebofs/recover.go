@@ -82,7 +82,7 @@ func (s *Store) replay(ctx context.Context, r wal.Record) error {
 			return wal.ErrStop
 		}
 	}
-	journaled := int64(0)
+	dirty := int64(0)
 	for i := range cs {
 		c := &cs[i]
 		for _, p := range c.place {
@@ -91,9 +91,7 @@ func (s *Store) replay(ctx context.Context, r wal.Record) error {
 			}
 		}
 		c.data = append([]byte(nil), c.data...)
-		if c.code == opWrite {
-			journaled += int64(len(c.data))
-		}
+		dirty += c.dirtyBytes()
 		s.nextID.Store(max(s.nextID.Load(), c.id))
 		if c.code.onColl() {
 			s.apply(c, s.epoch)
@@ -104,7 +102,7 @@ func (s *Store) replay(ctx context.Context, r wal.Record) error {
 		}
 	}
 	s.txid = r.Txid
-	s.dirty.account(s.epoch, journaled, spaceTokens{})
+	s.dirty.account(s.epoch, dirty, spaceTokens{})
 	return nil
 }
 
