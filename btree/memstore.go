@@ -5,13 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"slices"
 	"sync"
 )
 
 // MemStore is a Loader and a Sink in RAM for tests, here and in packages above.
 // It keeps books: a node is allocated, written and freed once; Len says how many
-// are live. What is freed stays readable until Settle, as blocks in limbo do.
+// are live. What is freed stays readable until Settle, as blocks in limbo do;
+// then its blocks are used again first, so that a stale pointer shows.
 //
 // All Loader methods may run at once, and with one user of the Sink.
 type MemStore struct {
@@ -22,6 +24,7 @@ type MemStore struct {
 	pages map[uint64]*Page  // parsed nodes
 	blobs map[uint64][]byte
 	limbo limbo
+	free  map[int][]uint64 // runs that may be used again, by blocks
 
 	// Trap, if set, is asked before every operation ("load", "alloc", "write",
 	// "blob", "readblob") and may fail it.
@@ -44,6 +47,7 @@ func NewMemStore() *MemStore {
 		epoch: 1, next: 1 << 20,
 		nodes: map[uint64][]byte{}, pages: map[uint64]*Page{}, blobs: map[uint64][]byte{},
 		limbo: limbo{map[uint64][]byte{}, map[uint64][]byte{}},
+		free:  map[int][]uint64{},
 	}
 }
 
@@ -51,8 +55,10 @@ func NewMemStore() *MemStore {
 func (s *MemStore) Settle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for a := range s.limbo.nodes {
+	for a, b := range s.limbo.nodes {
 		delete(s.pages, a)
+		n := len(b) / blockBytes
+		s.free[n] = append(s.free[n], a)
 	}
 	clear(s.limbo.nodes)
 	clear(s.limbo.blobs)
@@ -149,7 +155,11 @@ func (s *MemStore) Alloc(blocks int) (uint64, error) {
 		return 0, err
 	}
 	addr := s.next
-	s.next += uint64(blocks)
+	if f := s.free[blocks]; len(f) > 0 {
+		addr, s.free[blocks] = f[len(f)-1], f[:len(f)-1]
+	} else {
+		s.next += uint64(blocks)
+	}
 	s.nodes[addr] = nil
 	return addr, nil
 }
@@ -209,27 +219,20 @@ func (s *MemStore) FreeBlob(ext []BlobExtent) {
 	}
 }
 
-// Save returns a function that undoes every change to the store made since: the
-// books of a Sink whose user failed.
+// Save returns a function that undoes every Alloc, Write and Free made since:
+// the books of a Sink whose user failed. There is no Settle in between.
 func (s *MemStore) Save() (restore func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	nodes, blobs := cloneMap(s.nodes), cloneMap(s.blobs)
+	nodes, blobs := maps.Clone(s.nodes), maps.Clone(s.blobs)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.nodes, s.blobs, s.pages = nodes, blobs, map[uint64]*Page{}
 		clear(s.limbo.nodes)
 		clear(s.limbo.blobs)
+		clear(s.free) // runs taken since are live again or lost; either way not free
 	}
-}
-
-func cloneMap(m map[uint64][]byte) map[uint64][]byte {
-	c := make(map[uint64][]byte, len(m))
-	for k, v := range m {
-		c[k] = v
-	}
-	return c
 }
 
 // Len is the number of live nodes and of live overflow runs.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -61,6 +63,10 @@ type model struct {
 	want  map[string]string
 	root  Root // reconciled, not published
 	ready bool
+
+	snap     *Snapshot
+	snapWant map[string]string
+	snapOld  bool // something was published since
 }
 
 func newModel(cfg *Config) *model {
@@ -127,7 +133,7 @@ func (m *model) publish(t fataler) {
 		t.Fatalf("root %+v does not decode: %v, %d left", m.root, err, len(rest))
 	}
 	m.t.Publish(dec)
-	m.ready = false
+	m.ready, m.snapOld = false, true
 	m.s.Settle()
 	m.account(t)
 }
@@ -219,6 +225,87 @@ func (m *model) get(t fataler, k []byte) {
 	}
 }
 
+// readSnapshot compares the snapshot with the model at its time.
+func (m *model) readSnapshot(t fataler, k []byte) {
+	t.Helper()
+	if m.snap == nil {
+		return
+	}
+	want, has := m.snapWant[string(k)]
+	v, ok, err := m.snap.Get(bg, k, nil)
+	if m.snapOld && errors.Is(err, ErrSnapshotExpired) {
+		return
+	}
+	if err != nil || ok != has || string(v) != want {
+		t.Fatalf("snapshot: get %q = %.40q, %v, %v, want %.40q, %v", k, v, ok, err, want, has)
+	}
+	n := 0
+	err = m.snap.Iter(bg, nil, nil, func(k, v []byte) bool {
+		if want, has := m.snapWant[string(k)]; !has || want != string(v) {
+			t.Fatalf("snapshot: iter sees %q=%.40q, want %.40q, %v", k, v, want, has)
+		}
+		n++
+		return true
+	})
+	if (err != nil || n != len(m.snapWant)) && !(m.snapOld && errors.Is(err, ErrSnapshotExpired)) {
+		t.Fatalf("snapshot: iter sees %d of %d keys, %v", n, len(m.snapWant), err)
+	}
+}
+
+// walk moves a cursor over a range that changes meanwhile. What was not touched
+// since it began must come as it is; what was, in any state it had.
+func (m *model) walk(t *rapid.T, lo, hi []byte, reverse bool, key func() []byte) {
+	touched := map[string]bool{}
+	var prev []byte
+	seen := map[string]bool{}
+	c := m.t.Cursor(lo, hi, reverse)
+	defer c.Close()
+	change := rapid.IntRange(1, 30).Draw(t, "every")
+	for i := 0; c.Next(bg); i++ {
+		k := string(c.Key())
+		if prev != nil && (bytes.Compare(prev, c.Key()) < 0) == reverse {
+			t.Fatalf("cursor: %q after %q", k, prev)
+		}
+		if k < string(lo) || hi != nil && k >= string(hi) || !touched[k] && m.want[k] != string(c.Value()) {
+			t.Fatalf("cursor %q..%q: %q=%.40q, want %.40q", lo, hi, k, c.Value(), m.want[k])
+		}
+		prev = append(prev[:0], k...)
+		seen[k] = true
+		if i%change == 0 && i < 20*change {
+			k := key()
+			touched[string(k)] = true
+			switch rapid.IntRange(0, 3).Draw(t, "op") {
+			case 0:
+				m.put(k, modelVal(m.cfg, uint64(i)))
+			case 1:
+				m.del(k)
+			case 2:
+				end := append(bytes.Clone(k), 0)
+				if len(k) > 8 && m.cfg.FixedKey == 0 {
+					end = append(bytes.Clone(k[:8]), 0xff)
+				}
+				for x := range m.want {
+					if x >= string(k) && x < string(end) {
+						touched[x] = true
+					}
+				}
+				m.delRange(k, end)
+			case 3:
+				m.publish(t)
+				m.checkpoint(t)
+			}
+		}
+	}
+	if c.Err() != nil {
+		t.Fatalf("cursor: %v", c.Err())
+	}
+	for k := range m.want {
+		if k >= string(lo) && (hi == nil || k < string(hi)) && !touched[k] && !seen[k] {
+			t.Fatalf("cursor %q..%q reverse %v: missed %q", lo, hi, reverse, k)
+		}
+	}
+}
+
 // TestModel runs random operations against a map, with the steps of a
 // checkpoint anywhere in between.
 func TestModel(t *testing.T) {
@@ -291,6 +378,14 @@ func TestModel(t *testing.T) {
 						m.freeze()
 						m.reconcile(t)
 						m.publish(t)
+					},
+					"snapshot": func(t *rapid.T) {
+						m.snap, m.snapWant, m.snapOld = m.t.Snapshot(), maps.Clone(m.want), false
+					},
+					"read snapshot": func(t *rapid.T) { m.readSnapshot(t, drawKey("key")) },
+					"walk": func(t *rapid.T) {
+						lo, hi := bounds()
+						m.walk(t, lo, hi, rapid.Bool().Draw(t, "reverse"), func() []byte { return drawKey("during") })
 					},
 					"get":  func(t *rapid.T) { m.get(t, drawKey("key")) },
 					"iter": func(t *rapid.T) { lo, hi := bounds(); m.check(t, lo, hi) },

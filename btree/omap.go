@@ -7,7 +7,7 @@ import (
 
 // omap is a sorted map of byte strings in RAM, cheap when it holds one entry
 // and when it holds millions. It is a B+tree whose nodes are an arena of bytes
-// and a sorted list of offsets into it, so the garbage collector sees three
+// and a sorted list of slots over it, so the garbage collector sees three
 // pointers per ~100 entries.
 //
 // A node belongs to the map whose token it carries; any other map that reaches
@@ -29,36 +29,44 @@ type token struct{ _ byte }
 // entry 0 is never compared.
 type mapNode struct {
 	tok   *token
-	offs  []uint32 // of the entries in arena, in key order
+	slots []slot // the entries in key order
 	arena []byte
 	kids  []*mapNode
 	bytes int    // of the entries of all leaves below, entryBytes each
 	count uint32 // entries of all leaves below
-	dead  uint32 // bytes of arena no offset names
+	dead  uint32 // bytes of arena no slot names
+	// All keys that are compared begin with the same prefix bytes, so that heads
+	// tell most of them apart and a search rarely leaves the slots.
+	prefix uint16
 }
+
+// slot is where an entry begins in the arena, and the head of its key behind
+// the prefix of the node.
+type slot struct{ off, head uint32 }
 
 // An entry is {key length u16, value length u32 or delMark, key, value}.
 const (
 	entryHeader = 6
 	delMark     = 1<<32 - 1
+	slotSize    = 8
 
 	maxEntries = 128      // of a node
 	maxArena   = 32 << 10 // of a leaf with more than one entry
 	maxDepth   = 12       // 64^12 entries
 )
 
-// entryBytes is what an entry costs: arena and offset.
-func entryBytes(key, val []byte) int { return entryHeader + 4 + len(key) + len(val) }
+// entryBytes is what an entry costs: arena and slot.
+func entryBytes(key, val []byte) int { return entryHeader + slotSize + len(key) + len(val) }
 
 func (n *mapNode) key(i int) []byte {
-	o := int(n.offs[i])
+	o := int(n.slots[i].off)
 	k := int(binary.LittleEndian.Uint16(n.arena[o:]))
 	return n.arena[o+entryHeader : o+entryHeader+k]
 }
 
 // entry returns key and value of entry i; del says it is a deletion.
 func (n *mapNode) entry(i int) (key, val []byte, del bool) {
-	o := int(n.offs[i])
+	o := int(n.slots[i].off)
 	k := o + entryHeader + int(binary.LittleEndian.Uint16(n.arena[o:]))
 	v := binary.LittleEndian.Uint32(n.arena[o+2:])
 	key = n.arena[o+entryHeader : k]
@@ -68,16 +76,47 @@ func (n *mapNode) entry(i int) (key, val []byte, del bool) {
 	return key, n.arena[k : k+int(v)], false
 }
 
-// search returns the first entry not below key, and whether it equals key.
-func (n *mapNode) search(key []byte) (int, bool) {
-	lo, hi := 0, len(n.offs)
+// first is the first entry whose key is compared.
+func (n *mapNode) first() int {
+	if n.kids != nil {
+		return 1
+	}
+	return 0
+}
+
+// find returns the first entry from first on that is not below key, and whether
+// it equals key.
+func (n *mapNode) find(first int, key []byte) (int, bool) {
+	lo, hi := first, len(n.slots)
+	if lo >= hi {
+		return hi, false
+	}
+	if p := int(n.prefix); p > 0 {
+		switch c := bytes.Compare(key[:min(p, len(key))], n.key(lo)[:p]); {
+		case c > 0:
+			return hi, false
+		case c < 0:
+			return lo, false
+		}
+		key = key[p:]
+	}
+	h := head(key)
 	for lo < hi {
 		m := int(uint(lo+hi) >> 1)
-		c := bytes.Compare(n.key(m), key)
-		if c == 0 {
-			return m, true
+		mh := n.slots[m].head
+		if mh == h {
+			c := bytes.Compare(n.key(m)[n.prefix:], key)
+			if c == 0 {
+				return m, true
+			}
+			if c < 0 {
+				lo = m + 1
+			} else {
+				hi = m
+			}
+			continue
 		}
-		if c < 0 {
+		if mh < h {
 			lo = m + 1
 		} else {
 			hi = m
@@ -86,18 +125,31 @@ func (n *mapNode) search(key []byte) (int, bool) {
 	return lo, false
 }
 
+// search is find in a leaf.
+func (n *mapNode) search(key []byte) (int, bool) { return n.find(0, key) }
+
 // kidOf returns the index of the kid whose range holds key.
 func (n *mapNode) kidOf(key []byte) int {
-	lo, hi := 1, len(n.offs)
-	for lo < hi {
-		m := int(uint(lo+hi) >> 1)
-		if bytes.Compare(n.key(m), key) <= 0 {
-			lo = m + 1
-		} else {
-			hi = m
-		}
+	i, found := n.find(1, key)
+	if found {
+		return i
 	}
-	return lo - 1
+	return i - 1
+}
+
+// setPrefix makes the prefix n bytes and computes the heads.
+func (n *mapNode) setPrefix(p int) {
+	n.prefix = uint16(p)
+	for i := n.first(); i < len(n.slots); i++ {
+		n.slots[i].head = head(n.key(i)[p:])
+	}
+}
+
+// resetPrefix makes the prefix as long as the keys allow.
+func (n *mapNode) resetPrefix() {
+	if f, l := n.first(), len(n.slots)-1; f <= l {
+		n.setPrefix(commonPrefix(n.key(f), n.key(l)))
+	}
 }
 
 func (m *omap) empty() bool { return m.root == nil }
@@ -147,7 +199,7 @@ func (m *omap) own(n *mapNode) *mapNode {
 	}
 	c := *n
 	c.tok = m.tok
-	c.offs = append(make([]uint32, 0, len(n.offs)+4), n.offs...)
+	c.slots = append(make([]slot, 0, len(n.slots)+4), n.slots...)
 	c.arena = append(make([]byte, 0, len(n.arena)+len(n.arena)/8+32), n.arena...)
 	if n.kids != nil {
 		c.kids = append(make([]*mapNode, 0, len(n.kids)+4), n.kids...)
@@ -192,7 +244,7 @@ func (m *omap) insert(n *mapNode, key, val []byte, del bool) (count, size int, r
 	}
 	n.count = uint32(int(n.count) + count)
 	n.bytes += size
-	if len(n.offs) > maxEntries || n.kids == nil && len(n.offs) > 1 && len(n.arena)-int(n.dead) > maxArena {
+	if len(n.slots) > maxEntries || n.kids == nil && len(n.slots) > 1 && len(n.arena)-int(n.dead) > maxArena {
 		right = n.split(key)
 	}
 	return count, size, right
@@ -212,22 +264,28 @@ func (n *mapNode) set(key, val []byte, del bool) (count, size int) {
 	}
 	size = len(val) - len(old)
 	n.dead += uint32(entryHeader + len(key) + len(old))
-	copy(n.offs[i:], n.offs[i+1:])
-	n.offs = n.offs[:len(n.offs)-1]
+	n.slots = append(n.slots[:i], n.slots[i+1:]...)
 	n.addEntry(i, key, val, del)
 	return 0, size
 }
 
-// addEntry appends an entry to the arena and its offset at i.
+// addEntry appends an entry to the arena and its slot at i.
 func (n *mapNode) addEntry(i int, key, val []byte, del bool) {
 	need := entryHeader + len(key) + len(val)
 	if int(n.dead) > len(n.arena)/2 && int(n.dead) > 256 {
 		n.compact(need)
 	}
-	if cap(n.offs) == 0 {
-		n.offs = make([]uint32, 0, 2)
+	sl := slot{off: uint32(len(n.arena))}
+	if first := n.first(); i >= first {
+		p := len(key)
+		if first < len(n.slots) {
+			p = commonPrefix(key, n.key(first)[:n.prefix])
+		}
+		if p != int(n.prefix) {
+			n.setPrefix(p)
+		}
+		sl.head = head(key[p:])
 	}
-	o := len(n.arena)
 	v := uint32(len(val))
 	if del {
 		v = delMark
@@ -235,18 +293,19 @@ func (n *mapNode) addEntry(i int, key, val []byte, del bool) {
 	var h [entryHeader]byte
 	binary.LittleEndian.PutUint16(h[:], uint16(len(key)))
 	binary.LittleEndian.PutUint32(h[2:], v)
-	if cap(n.arena) == 0 {
+	if n.arena == nil { // a map of one entry is to be small
 		n.arena = make([]byte, 0, need)
+		n.slots = make([]slot, 0, 2)
 	}
 	n.arena = append(append(append(n.arena, h[:]...), key...), val...)
-	n.offs = append(n.offs, 0)
-	copy(n.offs[i+1:], n.offs[i:])
-	n.offs[i] = uint32(o)
+	n.slots = append(n.slots, slot{})
+	copy(n.slots[i+1:], n.slots[i:])
+	n.slots[i] = sl
 }
 
 // entrySpan is the raw entry i.
 func (n *mapNode) entrySpan(i int) []byte {
-	o := int(n.offs[i])
+	o := int(n.slots[i].off)
 	e := o + entryHeader + int(binary.LittleEndian.Uint16(n.arena[o:]))
 	if v := binary.LittleEndian.Uint32(n.arena[o+2:]); v != delMark {
 		e += int(v)
@@ -257,23 +316,24 @@ func (n *mapNode) entrySpan(i int) []byte {
 // compact rewrites the arena without the dead bytes, with room for more.
 func (n *mapNode) compact(room int) {
 	arena := make([]byte, 0, len(n.arena)-int(n.dead)+room)
-	for i := range n.offs {
+	for i := range n.slots {
 		o := len(arena)
 		arena = append(arena, n.entrySpan(i)...)
-		n.offs[i] = uint32(o)
+		n.slots[i].off = uint32(o)
 	}
 	n.arena, n.dead = arena, 0
+	n.resetPrefix()
 }
 
 // split moves the upper part of n to a new node: half of the bytes, or only the
 // last entry if key, just put, is the highest: keys that come in order leave
 // full nodes behind.
 func (n *mapNode) split(key []byte) *mapNode {
-	last := len(n.offs) - 1
+	last := len(n.slots) - 1
 	at := last
 	if n.kids != nil {
 		if bytes.Compare(key, n.key(last)) < 0 {
-			at = len(n.offs) / 2
+			at = len(n.slots) / 2
 		}
 	} else if !bytes.Equal(n.key(last), key) {
 		half := (len(n.arena) - int(n.dead)) / 2
@@ -283,19 +343,19 @@ func (n *mapNode) split(key []byte) *mapNode {
 		at = max(at, 1)
 	}
 	r := &mapNode{tok: n.tok}
-	r.offs = make([]uint32, 0, len(n.offs)-at+8)
+	r.slots = make([]slot, 0, len(n.slots)-at+8)
 	size := 0
 	for i := at; i <= last; i++ {
 		size += len(n.entrySpan(i))
 	}
 	r.arena = make([]byte, 0, size+size/4)
 	for i := at; i <= last; i++ {
-		r.offs = append(r.offs, uint32(len(r.arena)))
+		r.slots = append(r.slots, slot{off: uint32(len(r.arena))})
 		r.arena = append(r.arena, n.entrySpan(i)...)
 	}
 	if n.kids == nil {
-		r.count = uint32(len(r.offs))
-		r.bytes = size + 4*len(r.offs)
+		r.count = uint32(len(r.slots))
+		r.bytes = size + slotSize*len(r.slots)
 	} else {
 		r.kids = append(make([]*mapNode, 0, len(n.kids)-at+8), n.kids[at:]...)
 		clear(n.kids[at:])
@@ -305,7 +365,8 @@ func (n *mapNode) split(key []byte) *mapNode {
 			r.bytes += k.bytes
 		}
 	}
-	n.offs = n.offs[:at]
+	r.resetPrefix()
+	n.slots = n.slots[:at]
 	n.dead += uint32(size)
 	n.count -= r.count
 	n.bytes -= r.bytes
@@ -374,40 +435,40 @@ func (m *omap) cut(n *mapNode, lo, hi []byte) (left *mapNode, count uint32, size
 		w++
 	}
 	if j > i && right != nil {
-		n.kids[w], n.offs[w] = right, n.offs[j]
+		n.kids[w], n.slots[w] = right, n.slots[j]
 		w++
 	}
 	n.dead += uint32((j + 1 - w) * entryHeader) // a lower bound: it leaves out the keys
 	copy(n.kids[w:], n.kids[j+1:])
-	copy(n.offs[w:], n.offs[j+1:])
+	copy(n.slots[w:], n.slots[j+1:])
 	w += len(n.kids) - (j + 1)
 	clear(n.kids[w:])
-	n.kids, n.offs = n.kids[:w], n.offs[:w]
+	n.kids, n.slots = n.kids[:w], n.slots[:w]
 	return n, count, size
 }
 
 func (m *omap) cutLeaf(n *mapNode, lo, hi []byte) (left *mapNode, count uint32, size int) {
 	i, _ := n.search(lo)
-	j := len(n.offs)
+	j := len(n.slots)
 	if hi != nil {
 		j, _ = n.search(hi)
 	}
 	if i >= j {
 		return n, 0, 0
 	}
-	if j-i == len(n.offs) {
+	if j-i == len(n.slots) {
 		return nil, n.count, n.bytes
 	}
 	n = m.own(n)
 	for k := i; k < j; k++ {
 		span := len(n.entrySpan(k))
 		n.dead += uint32(span)
-		size += span + 4
+		size += span + slotSize
 	}
 	count = uint32(j - i)
 	n.bytes -= size
 	n.count -= count
-	n.offs = append(n.offs[:i], n.offs[j:]...)
+	n.slots = append(n.slots[:i], n.slots[j:]...)
 	return n, count, size
 }
 
@@ -430,7 +491,7 @@ func (c *ocursor) key() []byte { return c.n[c.d].key(c.i[c.d]) }
 func (c *ocursor) seek(m *omap, key []byte) {
 	if c.descend(m, key) {
 		l := &c.i[c.d]
-		if *l, _ = c.n[c.d].search(key); *l == len(c.n[c.d].offs) {
+		if *l, _ = c.n[c.d].search(key); *l == len(c.n[c.d].slots) {
 			*l--
 			c.next()
 		}
@@ -476,7 +537,7 @@ func (c *ocursor) last(m *omap) {
 	c.d = -1
 	for n := m.root; n != nil; {
 		c.d++
-		c.n[c.d], c.i[c.d] = n, len(n.offs)-1
+		c.n[c.d], c.i[c.d] = n, len(n.slots)-1
 		if n.kids == nil {
 			return
 		}
@@ -487,7 +548,7 @@ func (c *ocursor) last(m *omap) {
 // next moves to the next entry.
 func (c *ocursor) next() {
 	c.i[c.d]++
-	for c.i[c.d] >= len(c.n[c.d].offs) {
+	for c.i[c.d] >= len(c.n[c.d].slots) {
 		if c.d--; c.d < 0 {
 			return
 		}
@@ -512,6 +573,6 @@ func (c *ocursor) prev() {
 	for n := c.n[c.d]; n.kids != nil; {
 		n = n.kids[c.i[c.d]]
 		c.d++
-		c.n[c.d], c.i[c.d] = n, len(n.offs)-1
+		c.n[c.d], c.i[c.d] = n, len(n.slots)-1
 	}
 }

@@ -10,17 +10,17 @@ import (
 // check verifies the structure of a subtree and returns its totals.
 func (n *mapNode) check(t *testing.T, depth int) (count, size, leafDepth int) {
 	t.Helper()
-	if len(n.offs) == 0 || n.kids != nil && len(n.kids) != len(n.offs) {
-		t.Fatalf("node of %d entries, %d kids", len(n.offs), len(n.kids))
+	if len(n.slots) == 0 || n.kids != nil && len(n.kids) != len(n.slots) {
+		t.Fatalf("node of %d entries, %d kids", len(n.slots), len(n.kids))
 	}
 	leafDepth = depth
-	for i := range n.offs {
+	for i := range n.slots {
 		if i > 0 && (i > 1 || n.kids == nil) && string(n.key(i-1)) >= string(n.key(i)) {
 			t.Fatalf("entries %q, %q out of order", n.key(i-1), n.key(i))
 		}
 		if n.kids == nil {
 			count++
-			size += len(n.entrySpan(i)) + 4
+			size += len(n.entrySpan(i)) + slotSize
 			continue
 		}
 		c, s, d := n.kids[i].check(t, depth+1)

@@ -42,7 +42,8 @@ func (t *Tree) setRootLocked(r Root) {
 		t.root = nil
 		return
 	}
-	t.root = &r
+	c := r // only now: an empty tree costs no Root
+	t.root = &c
 }
 
 // Config returns what New was given.
