@@ -96,6 +96,7 @@ func (s *Store) checkSuper() error {
 	if len(sb.Rings) != 1 {
 		return fmt.Errorf("store with %d logs: %w", len(sb.Rings), ErrUnsupported)
 	}
+	s.hard = sb.Hard()
 	return nil
 }
 

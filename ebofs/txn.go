@@ -334,8 +334,8 @@ func validObject(o ObjectID) error {
 }
 
 func validSpec(s CollSpec) error {
-	if s.Bits > 32 || s.Bits < 32 && s.Seed>>s.Bits != 0 {
-		return fmt.Errorf("collection of %d hash bits with seed %#x: %w", s.Bits, s.Seed, ErrInvalid)
+	if err := s.Check(); err != nil {
+		return fmt.Errorf("%w: %w", err, ErrInvalid)
 	}
 	return nil
 }
