@@ -74,6 +74,14 @@ func TestForged(t *testing.T) {
 			writeBlocks(f.t, f.dev, f.place.Slots[2], p)
 		}, want: []check.Code{check.RootBad, check.SuperBad}, text: "generation 2, expected generation 4"},
 		{name: "torn superblock write of an open store", level: deep, before: func(f *forge) { f.sb.Flags = 0 }, after: func(f *forge) { flip(f.t, f.dev, f.place.Slots[2], 100) }},
+		{name: "open store after several crashes", level: deep, before: func(f *forge) { f.sb.Flags = 0 }, after: func(f *forge) {
+			for _, i := range []int{0, 1, 3} {
+				flip(f.t, f.dev, f.place.Slots[i], 100)
+			}
+		}},
+		{name: "misplaced slot of an open store", level: deep, before: func(f *forge) { f.sb.Flags = 0 }, after: func(f *forge) {
+			writeBlocks(f.t, f.dev, f.place.Slots[1], readBlocks(f.t, f.dev, f.place.Slots[3], 1))
+		}, want: []check.Code{check.SuperBad}, text: "misplaced"},
 		{name: "device cut", level: full, before: func(f *forge) {
 			f.editSuper = func(sb *layout.Superblock) { sb.Blocks += 100; sb.Devices[0].Blocks += 100 }
 		}, want: []check.Code{check.DeviceShort, check.LabelBad, check.SuperBad}},

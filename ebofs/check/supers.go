@@ -135,29 +135,25 @@ func (c *checker) checkLabels(f *found, sb *layout.Superblock, dev uint8) {
 	}
 }
 
-// checkSlots reports slots that do not hold what they must: the newest generation
-// in the slots of its parity and the one before in the others. A crash while a
-// superblock was written leaves one slot of a pair torn or old and the other sound;
-// as long as the store has not been closed since, that is no problem.
+// checkSlots reports slots that do not hold what they must. Of a closed store that is
+// the newest generation in the slots of its parity and the one before in the others:
+// a mount and a close write one each. Of an open one, repeated crashes may have torn
+// or skipped any slot but one, so only what no crash explains is a problem: a slot
+// that cannot be read, or that holds a sound block of another place or kind.
 func (c *checker) checkSlots(f *found, sb *layout.Superblock, dev uint8) {
-	want := func(i int) uint64 {
-		if uint64(i%2) == sb.Generation%2 {
-			return sb.Generation
-		}
-		return sb.Generation - 1
-	}
-	holds := func(i int) bool { return f.slots[i].Err == nil && f.slots[i].Super.Generation == want(i) }
 	for i := range f.slots {
 		s := &f.slots[i]
-		var x *layout.Corruption
-		damaged := s.Err != nil && errors.As(s.Err, &x)
+		want := sb.Generation
+		if uint64(i%2) != want%2 {
+			want--
+		}
+		torn := errors.Is(s.Err, layout.ErrBadCRC) || errors.Is(s.Err, layout.ErrTorn) || errors.Is(s.Err, layout.ErrBadMagic)
 		switch {
-		case holds(i):
-		case dev != 0 && s.Err == nil: // written once, to all slots
-		case want(i) == 0 && damaged: // never written
-		case !sb.Clean() && holds((i+2)%4) && (damaged || s.Err == nil && s.Super.Generation < want(i)):
+		case s.Err == nil && s.Super.Generation == want:
+		case s.Err == nil && (dev != 0 || !sb.Clean()): // a log device's are written once, to all slots
+		case torn && (want == 0 || !sb.Clean()): // never written, or torn
 		default:
-			p := Problem{Code: SuperBad, Where: slotNames[i], Device: dev, Address: s.Addr.Block(), Blocks: 1, Expected: fmt.Sprintf("generation %d", want(i))}
+			p := Problem{Code: SuperBad, Where: slotNames[i], Device: dev, Address: s.Addr.Block(), Blocks: 1, Expected: fmt.Sprintf("generation %d", want)}
 			if p.Found = fmt.Sprintf("generation %d", s.Super.Generation); s.Err != nil {
 				p.Found = s.Err.Error()
 			}
