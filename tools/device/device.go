@@ -134,7 +134,7 @@ func examine(c *verb.Call, udev bool) error {
 		properties(c, d)
 		return nil
 	}
-	c.Set(d)
+	set(c, *d)
 	facts := []string{sizes.Human(uint64(d.Bytes))}
 	if d.Model != "" {
 		facts = append([]string{d.Model}, facts...)
@@ -169,6 +169,20 @@ func examine(c *verb.Call, udev bool) error {
 		c.Exit(1)
 	}
 	return nil
+}
+
+// set makes d the JSON result; an empty list is a list.
+func set(c *verb.Call, d probe.Disk) {
+	if d.Users == nil {
+		d.Users = []probe.User{}
+	}
+	if d.Findings == nil {
+		d.Findings = []probe.Finding{}
+	}
+	if d.Residue == nil {
+		d.Residue = []probe.Residue{}
+	}
+	c.Set(d)
 }
 
 // properties prints what a udev rule imports; nothing if there is no store.

@@ -124,6 +124,9 @@ func (m *job) run(ctx context.Context, c *verb.Call) (err error) {
 		defer func() { err = errors.Join(err, logDev.Close()) }()
 		m.o.LogDevice = logDev
 	}
+	if m.size.Given() {
+		m.o.SizeBytes = m.size.Of(dev.Geometry().Bytes())
+	}
 	info, err := ebofs.PlanFormat(dev, m.o)
 	if err != nil {
 		return m.unmake(m.planFailure(err))

@@ -35,6 +35,7 @@ const (
 	CodeStore     = "E-STORE"
 	CodeNoStore   = "E-NO-STORE"
 	CodeSignature = "E-SIGNATURE"
+	CodeGeometry  = "E-GEOMETRY"
 )
 
 // Judge decides whether d may be written to as asked. The first row of the
@@ -128,6 +129,8 @@ func Explain(err error) *verb.Failure {
 		f.Code, f.Hint = CodeInUse, "Nothing was written; --force does not change this."
 	case errors.Is(err, devices.ErrReadOnly), errors.Is(err, unix.EROFS), errors.Is(err, fs.ErrPermission):
 		f.Code = CodeReadOnly
+	case !errors.As(err, new(unix.Errno)):
+		f.Code = CodeGeometry
 	}
 	return f
 }

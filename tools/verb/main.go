@@ -330,3 +330,17 @@ func Reject(message, hint string, args []string, s Streams) int {
 	c.complain(f)
 	return c.finish(f)
 }
+
+// Parse checks a command line of v without running it: flags, action, number
+// of words. Documentation is tested with it.
+func Parse(v Verb, args []string) error {
+	c := &Call{Streams: Streams{}.withDefaults(), verb: &v}
+	if v.Later {
+		return notYet("")
+	}
+	_, opts, err := c.parse(args)
+	if err != nil || opts.help {
+		return err
+	}
+	return c.apply(opts)
+}

@@ -34,6 +34,7 @@ func Table(version string) []verb.Verb {
 		shell.Verb(table),
 		manual.Verb(table, current),
 		release.Verb(version),
+		later("dump", "the structures of a store, one by one"),
 		later("pg", "one placement group of a stopped store"),
 		later("image", "save and restore the metadata of a store"),
 		later("mon", "run a monitor"),
@@ -110,7 +111,7 @@ func asked(args []string, flag string) bool {
 func nearest(word string, table []verb.Verb) string {
 	best, name := 3, ""
 	for _, v := range table {
-		if d := distance(strings.ToLower(word), v.Name); d < best && d < len(v.Name) {
+		if d := distance(strings.ToLower(word), v.Name); d < best && d < len(word) {
 			best, name = d, v.Name
 		}
 	}

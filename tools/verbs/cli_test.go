@@ -1,0 +1,207 @@
+package verbs
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"ebofs/tools/verb"
+)
+
+// TestMain lets the test binary be the program, for verbs that start one.
+func TestMain(m *testing.M) {
+	if os.Getenv("EBOFS_TEST_IS_PROGRAM") != "" {
+		s, _ := verb.Process()
+		os.Exit(Main(context.Background(), "test", os.Args, s))
+	}
+	os.Exit(m.Run())
+}
+
+// TestGolden replays the command lines of testdata/cli and compares what they
+// print, for a person and for a program. Each file is one story in a directory
+// of its own. Commands of a script:
+//
+//	run           each line of input is a command line; stdout follows, lines of
+//	              stderr behind "! ", and the exit code if it is not 0
+//	file NAME=…   makes a file of the input
+//	fill NAME=…   overwrites bytes=N at=N (from the end if negative) with 'Z', or zero
+//
+// Times and random ids are replaced; -rewrite writes the files anew.
+func TestGolden(t *testing.T) {
+	data, err := filepath.Abs("testdata/cli")
+	if err != nil {
+		t.Fatal(err)
+	}
+	datadriven.Walk(t, data, func(t *testing.T, path string) {
+		t.Chdir(t.TempDir())
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			switch d.Cmd {
+			case "run":
+				var b strings.Builder
+				lines := strings.Split(strings.TrimSpace(d.Input), "\n")
+				for _, line := range lines {
+					if len(lines) > 1 {
+						fmt.Fprintf(&b, "$ %s\n", line)
+					}
+					b.WriteString(runLine(t, line))
+				}
+				return b.String()
+			case "file":
+				var name string
+				d.ScanArgs(t, "name", &name)
+				if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(name, []byte(d.Input), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				at := time.Unix(1700000000, 0)
+				if err := os.Chtimes(name, at, at); err != nil {
+					t.Fatal(err)
+				}
+				return ""
+			case "fill":
+				return fill(t, d)
+			}
+			t.Fatalf("%s: unknown command %s", d.Pos, d.Cmd)
+			return ""
+		})
+	})
+}
+
+func fill(t *testing.T, d *datadriven.TestData) string {
+	var name string
+	var at, n int64
+	d.ScanArgs(t, "name", &name)
+	d.ScanArgs(t, "at", &at)
+	d.ScanArgs(t, "bytes", &n)
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if at < 0 {
+		st, err := f.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		at += st.Size()
+	}
+	p := bytes.Repeat([]byte("Z"), int(n))
+	if d.HasArg("zero") {
+		clear(p)
+	}
+	if _, err := f.WriteAt(p, at); err != nil {
+		t.Fatal(err)
+	}
+	return ""
+}
+
+// runLine runs one command line in process.
+func runLine(t *testing.T, line string) string {
+	argv, err := words(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	var in string
+	if i := len(argv) - 2; i > 0 && argv[i] == "<<<" {
+		in, argv = argv[i+1], argv[:i]
+	}
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	code := Main(context.Background(), "1.0-test", argv, verb.Streams{In: strings.NewReader(in), Out: &out, Err: &errs, Now: func() time.Time { return now }})
+	var b strings.Builder
+	b.WriteString(normal(out.String()))
+	if s := b.String(); s != "" && !strings.HasSuffix(s, "\n") {
+		b.WriteString("\n")
+	}
+	for l := range strings.Lines(normal(errs.String())) {
+		b.WriteString("! " + l)
+	}
+	if code != 0 {
+		fmt.Fprintf(&b, "exit %d\n", code)
+	}
+	if strings.Contains(line, "--format json ") || strings.HasSuffix(line, "--format json") {
+		checkEnvelope(t, line, out.Bytes(), code)
+	}
+	return b.String()
+}
+
+// checkEnvelope expects one JSON object with the fields every result has.
+func checkEnvelope(t *testing.T, line string, out []byte, code int) {
+	var v struct {
+		Schema string           `json:"schema"`
+		OK     *bool            `json:"ok"`
+		Exit   *int             `json:"exit"`
+		Error  *json.RawMessage `json:"error"`
+	}
+	d := json.NewDecoder(bytes.NewReader(out))
+	if err := d.Decode(&v); err != nil || v.OK == nil || v.Exit == nil || *v.Exit != code || *v.OK != (code == 0) || !regexp.MustCompile(`^ebofs(\.[a-z]+)*/1$`).MatchString(v.Schema) {
+		t.Errorf("%s: no envelope: %v: %s", line, err, out)
+	}
+	if d.More() {
+		t.Errorf("%s: more than one document: %s", line, out)
+	}
+}
+
+var (
+	ids     = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	pids    = regexp.MustCompile(`(pid|kill) [0-9]+`)
+	lockers = regexp.MustCompile(`locked by [^ ]+ `)
+	builds  = regexp.MustCompile(`go1\.[0-9.]+( [a-z]+/[a-z0-9]+)?|"platform":"[a-z]+/[a-z0-9]+"`)
+	commits = regexp.MustCompile(`(commit +)[0-9a-z]+( \(modified\))?`)
+)
+
+// normal replaces what differs from run to run. Ids given in the scripts begin
+// with "5" and are kept.
+func normal(s string) string {
+	s = ids.ReplaceAllStringFunc(s, func(id string) string {
+		if id[0] == '5' && strings.HasSuffix(id, "000000000000") {
+			return id
+		}
+		return "<id>"
+	})
+	s = pids.ReplaceAllString(s, "$1 <pid>")
+	s = lockers.ReplaceAllString(s, "locked by <program> ")
+	s = commits.ReplaceAllString(s, "${1}<commit>")
+	return builds.ReplaceAllString(s, "<go>")
+}
+
+// words splits a line as a shell would: blanks, single quotes, double quotes
+// with Go's escapes.
+func words(line string) (ws []string, err error) {
+	for line = strings.TrimSpace(line); line != ""; line = strings.TrimLeft(line, " ") {
+		switch line[0] {
+		case '\'':
+			w, rest, ok := strings.Cut(line[1:], "'")
+			if !ok {
+				return nil, fmt.Errorf("%q: quote not closed", line)
+			}
+			ws, line = append(ws, w), rest
+		case '"':
+			q, err := strconv.QuotedPrefix(line)
+			if err != nil {
+				return nil, err
+			}
+			w, err := strconv.Unquote(q)
+			if err != nil {
+				return nil, err
+			}
+			ws, line = append(ws, w), line[len(q):]
+		default:
+			w, rest, _ := strings.Cut(line, " ")
+			ws, line = append(ws, w), rest
+		}
+	}
+	return ws, nil
+}
