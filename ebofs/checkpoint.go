@@ -60,6 +60,10 @@ const reapEntries = 64 << 10
 // Checkpoint makes everything committed so far part of the durable trees. It
 // returns when that is durable; transactions go on meanwhile.
 func (s *Store) Checkpoint(ctx context.Context) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
 	if err := s.writable(); err != nil {
 		return err
 	}
@@ -361,7 +365,7 @@ func (ck *checkpoint) writeRoot() error {
 	c.MetaBlocks += newMeta - ck.metaFreed
 	c.TrashObjects = ck.root.Trash.Count
 	ck.root.Cut = ck.cut
-	ck.root.NextObjectID = s.nextID.Load()
+	ck.root.NextObjectID = s.nextID.Load() + 1
 
 	ref, err := s.space.save(ck)
 	if err != nil {

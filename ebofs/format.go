@@ -59,6 +59,7 @@ func planFormat(dev devices.Device, o *FormatOptions) (Info, layout.Placement, e
 	if o.Cluster == ([16]byte{}) && o.OSD == 0 {
 		o.OSD = -1
 	}
+	o.Hard = &p.Hard
 	info := Info{UUID: o.UUID, DeviceUUID: o.DeviceUUID, Blocks: blocks, Placement: place, LogBlocks: place.RingBlocks, Reserve: reserveBlocks(&place)}
 	if o.LogDevice != nil {
 		info.LogBlocks = logPlace.RingBlocks
@@ -85,7 +86,8 @@ func Format(ctx context.Context, dev devices.Device, o FormatOptions) (Info, err
 	if sb.UnitBytes == 0 {
 		sb.UnitBytes = blockSize
 	}
-	if sb.Hard() {
+	if *o.Hard {
+		sb.GeometryFlags |= layout.GeometryHard
 		sb.Features.Incompat |= layout.FeatHardGeometry
 	}
 	ring := layout.Ring{Start: layout.MakeAddr(0, info.Placement.RingStart), Blocks: info.Placement.RingBlocks, Incarnation: 1, TailSeq: 1}

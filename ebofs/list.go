@@ -21,9 +21,10 @@ func sortedWithin(list []uint64, first, last uint64) []uint64 {
 // the collection's own. Objects made or removed meanwhile may or may not be
 // listed; all others are, once.
 func (s *Store) List(ctx context.Context, c CollectionID, start, end *ObjectID, max int) (objects []ObjectID, next *ObjectID, err error) {
-	if err := s.readable(); err != nil {
+	if err := s.enter(); err != nil {
 		return nil, nil, err
 	}
+	defer s.leave()
 	coll, err := s.collection(c)
 	if err != nil {
 		return nil, nil, err

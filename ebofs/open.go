@@ -65,7 +65,7 @@ func (s *Store) mount(ctx context.Context) error {
 	s.openTrees(&roots.Record)
 	s.epoch = s.super.Epoch + 1
 	s.txid = roots.Record.Cut
-	s.nextID.Store(roots.Record.NextObjectID)
+	s.nextID.Store(max(roots.Record.NextObjectID, 1) - 1)
 	s.objectCount.Store(int64(roots.Record.Counters.Objects))
 	if err := s.loadCollections(ctx); err != nil {
 		return err

@@ -29,6 +29,10 @@ func (s *Store) Stat(ctx context.Context, c CollectionID, id ObjectID) (ObjectSt
 
 // Exists reports whether there is such an object.
 func (s *Store) Exists(ctx context.Context, c CollectionID, id ObjectID) (bool, error) {
+	if err := s.enter(); err != nil {
+		return false, err
+	}
+	defer s.leave()
 	o, err := s.view(ctx, c, &id)
 	if err != nil {
 		return false, err
@@ -41,6 +45,10 @@ func (s *Store) Exists(ctx context.Context, c CollectionID, id ObjectID) (bool, 
 
 // with calls fn with the object locked for reading.
 func (s *Store) with(ctx context.Context, c CollectionID, id *ObjectID, fn func(*body)) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
 	o, err := s.view(ctx, c, id)
 	if err != nil {
 		return err
@@ -58,6 +66,10 @@ func (s *Store) with(ctx context.Context, c CollectionID, id *ObjectID, fn func(
 // tree calls fn with one of the object's trees, nil if it is empty, inside the
 // guard and without the object's lock.
 func (s *Store) tree(ctx context.Context, c CollectionID, id *ObjectID, of func(*body) *btree.Tree, fn func(*btree.Tree) error) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
 	g := s.guard.enter()
 	defer s.guard.leave(g)
 	var t *btree.Tree
@@ -169,6 +181,10 @@ type FiemapExtent struct {
 // Fiemap returns the ranges of [off, off+n) that are not holes, in order,
 // without reading data. Ranges are joined and rounded to blocks.
 func (s *Store) Fiemap(ctx context.Context, c CollectionID, id ObjectID, off, n uint64) ([]FiemapExtent, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
 	var out []FiemapExtent
 	g := s.guard.enter()
 	defer s.guard.leave(g)

@@ -48,6 +48,10 @@ var passes = sync.Pool{New: func() any { return new(pass) }}
 
 // Apply queues t and returns when it is committed, that is durable.
 func (s *Store) Apply(ctx context.Context, t *Txn) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
 	lsn, err := s.queue(ctx, t, nil)
 	if err != nil || lsn == 0 {
 		return err
@@ -60,6 +64,10 @@ func (s *Store) Apply(ctx context.Context, t *Txn) error {
 // onCommit later, in the order of the transactions of a collection, with nil
 // once t is durable or with the error that stopped the store.
 func (s *Store) Queue(ctx context.Context, t *Txn, onApplied func(), onCommit func(error)) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
 	notice := onCommit
 	applied := func() {}
 	if onApplied != nil && onCommit != nil && !s.opt.Inline {

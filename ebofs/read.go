@@ -19,11 +19,9 @@ func aligned(p []byte) bool {
 	return len(p) > 0 && len(p)%blockSize == 0 && uintptr(unsafe.Pointer(&p[0]))%blockSize == 0
 }
 
-// view returns the onode of o in collection c, loaded, with a reference.
+// view returns the onode of o in collection c, loaded, with a reference. The
+// caller has entered the store.
 func (s *Store) view(ctx context.Context, c CollectionID, o *ObjectID) (*onode, error) {
-	if err := s.readable(); err != nil {
-		return nil, err
-	}
 	coll, err := s.collection(c)
 	if err != nil {
 		return nil, err
@@ -67,6 +65,10 @@ func (o *onode) lockBody() (*body, error) {
 // were before its end. Holes read as zeros. A block that fails its checksum
 // gives an error matching ErrCorrupt that names it; nothing wrong is returned.
 func (s *Store) Read(ctx context.Context, c CollectionID, id ObjectID, off uint64, p []byte) (int, error) {
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.leave()
 	o, err := s.view(ctx, c, &id)
 	if err != nil {
 		return 0, err

@@ -38,7 +38,7 @@ type Store struct {
 	now   func() time.Time
 
 	pool  *devices.Pool
-	pages *btree.Cache
+	pages *pages
 	data  *datacache.Cache
 	space *space
 	wal   *wal.Log // nil: read-only
@@ -86,7 +86,8 @@ type Store struct {
 
 	failed   atomic.Pointer[error] // first error that stopped the store
 	closed   atomic.Bool
-	degraded string // why a read-only store is not all there
+	ops      atomic.Int64 // operations that use caches or devices; Close waits for them
+	degraded string       // why a read-only store is not all there
 
 	wake chan struct{} // a checkpoint is wanted
 	done chan struct{}
@@ -115,7 +116,7 @@ func TreeConfig(kind layout.TreeKind, fsid layout.UUID) *btree.Config {
 	case layout.TreeObjects:
 		c.LeafBytes, c.OverflowBytes = 16<<10, 12<<10
 	case layout.TreeCollections:
-		c.LeafBytes = 8 << 10
+		c.LeafBytes, c.InlineBytes = 8<<10, 2<<10 // a few collections cost no node
 	case layout.TreeTrash:
 		c.LeafBytes, c.FixedKey, c.Cmp = 8<<10, 8, btree.Uint64
 		c.OverflowBytes = 8 << 10
@@ -185,12 +186,30 @@ func (s *Store) Superblock() layout.Superblock {
 	return s.super
 }
 
-// Close checkpoints, marks the store clean and releases everything but the
-// devices, which are the caller's. A stopped store is closed without writing.
-func (s *Store) Close(ctx context.Context) error {
+// enter begins an operation that uses caches or devices, leave ends it.
+func (s *Store) enter() error {
+	s.ops.Add(1)
 	if s.closed.Load() {
+		s.ops.Add(-1)
 		return ErrClosed
 	}
+	return nil
+}
+
+func (s *Store) leave() { s.ops.Add(-1) }
+
+// Close refuses new operations, waits for those under way, checkpoints, marks
+// the store clean and releases everything but the devices, which are the
+// caller's. A stopped store is closed without writing.
+func (s *Store) Close(ctx context.Context) error {
+	if !s.closed.CompareAndSwap(false, true) {
+		return ErrClosed
+	}
+	for wait := 10 * time.Microsecond; s.ops.Load() != 0; wait = min(2*wait, time.Millisecond) {
+		s.room.Broadcast() // whoever waits for room finds the store closed
+		time.Sleep(wait)
+	}
+	s.loading.Wait()
 	var err error
 	if !s.opt.ReadOnly {
 		s.stopBackground()
@@ -198,16 +217,12 @@ func (s *Store) Close(ctx context.Context) error {
 			err = s.closeClean(ctx)
 		}
 	}
-	if !s.closed.CompareAndSwap(false, true) {
-		return ErrClosed
-	}
 	if s.wal != nil {
 		if e := s.wal.Close(); err == nil && e != nil && !errors.Is(e, wal.ErrClosed) {
 			err = e
 		}
 	}
 	s.fin.stop()
-	s.loading.Wait()
 	return errors.Join(err, s.free())
 }
 
@@ -241,6 +256,10 @@ func (s *Store) free() error {
 
 // Sync returns when everything applied before the call is committed.
 func (s *Store) Sync(ctx context.Context) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
 	if err := s.writable(); err != nil {
 		return err
 	}
