@@ -10,6 +10,7 @@ import (
 	"ebofs/tools/blockmap"
 	"ebofs/tools/demo"
 	"ebofs/tools/device"
+	"ebofs/tools/dump"
 	"ebofs/tools/fsck"
 	"ebofs/tools/manual"
 	"ebofs/tools/mkfs"
@@ -27,6 +28,7 @@ func Table(version string) []verb.Verb {
 	return []verb.Verb{
 		mkfs.Verb(),
 		fsck.Verb(),
+		dump.Verb(),
 		blockmap.Verb(),
 		object.Verb(),
 		device.Verb(bench.Action()),
@@ -34,7 +36,6 @@ func Table(version string) []verb.Verb {
 		shell.Verb(table),
 		manual.Verb(table, current),
 		release.Verb(version),
-		later("dump", "the structures of a store, one by one"),
 		later("pg", "one placement group of a stopped store"),
 		later("image", "save and restore the metadata of a store"),
 		later("mon", "run a monitor"),
