@@ -129,7 +129,7 @@ func (l *level) lowFence() []byte {
 
 // put adds an item of the delta, which may have to go out of line.
 func (m *merger) put(key, val []byte) error {
-	if m.cfg.fixedVal() >= 0 || len(val) <= m.cfg.overflowBytes() {
+	if !m.outOfLine(val) {
 		return m.add(key, val, false)
 	}
 	ext, err := m.sink.WriteBlob(val)

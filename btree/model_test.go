@@ -21,9 +21,9 @@ var modelConfigs = []*Config{
 	{Name: "inline", Kind: 2, LeafBytes: 4096, InnerBytes: 4096, InlineBytes: 600, OverflowBytes: 300},
 	{Name: "set", Kind: 3, Set: true, LeafBytes: 4096, InnerBytes: 4096, InlineBytes: 512},
 	{Name: "u64", Kind: 4, Cmp: Uint64, FixedKey: 8, FixedVal: 24, LeafBytes: 4096, InnerBytes: 4096},
-	{Name: "u64var", Kind: 5, FixedKey: 8, LeafBytes: 4096, InnerBytes: 4096, InlineBytes: 256, OverflowBytes: 200},
+	{Name: "u64var", Kind: 5, FixedKey: 8, LeafBytes: 4096, InnerBytes: 4096, InlineBytes: 256, OverflowBytes: 200, Diff: true},
 	{Name: "fixed20", Kind: 6, FixedKey: 20, Set: true, LeafBytes: 4096, InnerBytes: 4096},
-	{Name: "varfix", Kind: 7, FixedVal: 100, LeafBytes: 8192, InnerBytes: 4096},
+	{Name: "varfix", Kind: 7, FixedVal: 100, LeafBytes: 8192, InnerBytes: 4096, Diff: true},
 }
 
 // bigKeys makes keys long, so that inner nodes hold few children.
@@ -64,9 +64,33 @@ type model struct {
 	root  Root // reconciled, not published
 	ready bool
 
+	told map[string]string // what the tree holds inline, by the Differ
+
 	snap     *Snapshot
 	snapWant map[string]string
 	snapOld  bool // something was published since
+}
+
+// Replaced implements Differ: it follows the pages by their changes alone.
+func (m *model) Replaced(_ *Config, _ *Owner, key, old, new []byte) error {
+	was, had := m.told[string(key)]
+	switch {
+	case had != (old != nil) || was != string(old):
+		return fmt.Errorf("told that %q was %.40q, %v; it was %.40q, %v", key, old, old != nil, was, had)
+	case new == nil && old == nil, new != nil && old != nil && bytes.Equal(new, old):
+		return fmt.Errorf("told of no change of %q", key)
+	case new == nil:
+		delete(m.told, string(key))
+	default:
+		m.told[string(key)] = string(new)
+	}
+	return nil
+}
+
+// modelSink is the store with the model as its Differ.
+type modelSink struct {
+	*MemStore
+	*model
 }
 
 func newModel(cfg *Config) *model {
@@ -74,7 +98,7 @@ func newModel(cfg *Config) *model {
 	if err := cfg.Validate(); err != nil {
 		panic(err)
 	}
-	return &model{t: New(cfg, s, Owner{ID: 5}, Root{}), s: s, cfg: cfg, want: map[string]string{}}
+	return &model{t: New(cfg, s, Owner{ID: 5}, Root{}), s: s, cfg: cfg, want: map[string]string{}, told: map[string]string{}}
 }
 
 func (m *model) put(k, v []byte) { m.t.Put(k, v); m.want[string(k)] = string(v) }
@@ -114,7 +138,7 @@ func (m *model) reconcile(t fataler) {
 		return
 	}
 	m.s.NextEpoch()
-	root, err := m.t.Reconcile(bg, m.s)
+	root, err := m.t.Reconcile(bg, modelSink{m.s, m})
 	if err != nil {
 		t.Fatalf("reconcile: %v", err)
 	}
@@ -147,7 +171,7 @@ func (m *model) account(t fataler) {
 	root := m.t.Root()
 	own := m.t.Owner()
 	nodes, blobs := 0, 0
-	items, size := uint64(0), uint64(0)
+	items, size, inline := uint64(0), uint64(0), 0
 	err := Walk(bg, m.s, m.cfg, &own, root, Visitor{
 		Node: func(n *Node) error {
 			if n.Page != nil {
@@ -158,6 +182,12 @@ func (m *model) account(t fataler) {
 		Item: func(k, v []byte, ext []BlobExtent) error {
 			items++
 			size += uint64(len(k) + len(v))
+			if told, ok := m.told[string(k)]; m.told != nil && m.cfg.Diff && (ok != (ext == nil) || told != string(v)) {
+				return fmt.Errorf("told %.40q, %v of %q, which is %.40q", told, ok, k, v)
+			}
+			if ext == nil {
+				inline++
+			}
 			for _, e := range ext {
 				size += uint64(e.Bytes)
 			}
@@ -167,6 +197,9 @@ func (m *model) account(t fataler) {
 	})
 	if err != nil {
 		t.Fatalf("walk: %v", err)
+	}
+	if m.told != nil && m.cfg.Diff && len(m.told) != inline {
+		t.Fatalf("told of %d records, there are %d", len(m.told), inline)
 	}
 	if root.Count != items || root.Bytes != size {
 		t.Fatalf("root says %d items %d bytes, there are %d, %d", root.Count, root.Bytes, items, size)

@@ -78,9 +78,21 @@ func (m *merger) drain(hi []byte) error {
 	return nil
 }
 
-// tell hands a change to the Differ, if there is one.
+// outOfLine says whether the pages will hold a descriptor in place of val.
+func (m *merger) outOfLine(val []byte) bool {
+	return m.cfg.fixedVal() < 0 && len(val) > m.cfg.overflowBytes()
+}
+
+// tell hands a change to the Differ, if there is one. A value out of line is as
+// none; old is not one.
 func (m *merger) tell(key, old, new []byte) error {
 	if m.diff == nil {
+		return nil
+	}
+	if m.outOfLine(new) {
+		new = nil
+	}
+	if old == nil && new == nil || old != nil && new != nil && bytes.Equal(old, new) {
 		return nil
 	}
 	return m.diff.Replaced(m.cfg, m.own, key, old, new)
@@ -91,8 +103,11 @@ func (m *merger) tellGone(b *body, i int) error {
 	if m.diff == nil {
 		return nil
 	}
+	val, over := b.value(i)
+	if over {
+		return nil
+	}
 	m.key = b.appendKey(m.key[:0], i)
-	val, _ := b.value(i)
 	return m.tell(m.key, val, nil)
 }
 
@@ -170,19 +185,18 @@ func (m *merger) mergeLeaf(b *body, hi []byte) error {
 		key, val, del := m.ents.entry()
 		var old []byte
 		if found {
-			old, _ = b.value(i)
+			over := false
+			if old, over = b.value(i); over {
+				old = nil
+			}
 			m.freeValue(b, i)
 			i++
 		}
+		if err := m.tell(key, old, val); err != nil { // val is nil if del
+			return err
+		}
 		if !del {
-			if err := m.tell(key, old, val); err != nil {
-				return err
-			}
 			if err := m.put(key, val); err != nil {
-				return err
-			}
-		} else if old != nil {
-			if err := m.tell(key, old, nil); err != nil {
 				return err
 			}
 		}

@@ -320,6 +320,7 @@ func TestBulk(t *testing.T) {
 	for _, cfg := range modelConfigs {
 		for _, n := range []uint64{0, 1, 50, 5000} {
 			m := newModel(cfg)
+			m.told = nil // a builder tells nobody
 			b := Bulk(bg, cfg, &m.t.own, m.s)
 			for i := range n {
 				k, v := modelKey(cfg, i*3, 0), modelVal(cfg, i)

@@ -29,8 +29,8 @@ type Pinner interface {
 // blocks. With Config.Diff set, Reconcile calls Replaced once for every record
 // that differs between the published pages and the new ones: old is nil for a
 // new one, new is nil for a removed one. A range delete then reads the leaves
-// it drops. The slices are valid during the call. Values out of line are not
-// told.
+// it drops. The slices are valid during the call. A value out of line counts as
+// no record.
 type Differ interface {
 	Replaced(cfg *Config, own *Owner, key, old, new []byte) error
 }
