@@ -15,6 +15,8 @@ var (
 	ErrInvalid = errors.New("invalid argument")
 	// ErrSnapshotExpired is returned by a Snapshot whose pages may be gone.
 	ErrSnapshotExpired = errors.New("snapshot expired")
+	// ErrNoRun is what a Sink answers when there is no run of so many blocks.
+	ErrNoRun = errors.New("no run of blocks that long")
 	// ErrOrder is returned by Builder.Add for keys that do not ascend.
 	ErrOrder = errors.New("keys out of order")
 )

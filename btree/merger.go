@@ -1,7 +1,9 @@
 package btree
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -116,6 +118,14 @@ func (l *level) resize(cfg *Config) {
 // maxPage is the largest page a run may end in.
 func (l *level) maxPage() int { return min(l.target*3/2, MaxPageBytes-1) }
 
+// least is the smallest number of records a page may have.
+func (l *level) least() int {
+	if l.n > 0 {
+		return 2
+	}
+	return 1
+}
+
 // small says that the pending records are less than half a page.
 func (l *level) small() bool { return l.size.page(0) < l.target/2 }
 
@@ -197,10 +207,7 @@ func (m *merger) grown(l *level) error {
 // fill returns how many records make the largest page of at most limit bytes.
 // It is at least one record, and two children, whatever their size.
 func (m *merger) fill(l *level, limit int) int {
-	least := 1
-	if l.n > 0 {
-		least = 2
-	}
+	least := l.least()
 	whole := l.n > 0 || m.cfg.FixedKey != 0
 	s := pageSize{inner: l.n > 0, fixedKey: m.cfg.FixedKey, fixedVal: m.cfg.fixedVal(), low: len(l.lowFence())}
 	best := min(least, len(l.recs))
@@ -263,6 +270,9 @@ func (m *merger) emit(l *level, n int, high []byte) error {
 		return fmt.Errorf("tree %q: page of %d bytes, want less than %d: %w", m.cfg.Name, bytes, MaxPageBytes, ErrInvalid)
 	}
 	addr, err := m.sink.Alloc(blocks)
+	if least := l.least(); errors.Is(err, ErrNoRun) && blocks > 1 && n >= 2*least {
+		return m.emitHalves(l, n, high)
+	}
 	if err != nil {
 		return fmt.Errorf("tree %q: allocate %d blocks: %w", m.cfg.Name, blocks, err)
 	}
@@ -284,6 +294,17 @@ func (m *merger) emit(l *level, n int, high []byte) error {
 	l.drop(n)
 	l.resize(m.cfg)
 	return nil
+}
+
+// emitHalves writes the first n pending records as two pages, since there is no
+// run of blocks for one. Each may be cut again.
+func (m *merger) emitHalves(l *level, n int, high []byte) error {
+	high = bytes.Clone(high) // it may lie in the arena, which moves
+	half := n / 2
+	if err := m.emit(l, half, l.separator(half, l.n > 0 || m.cfg.FixedKey != 0)); err != nil {
+		return err
+	}
+	return m.emit(l, n-half, high)
 }
 
 // pass adds an untouched subtree whose root is at level n.

@@ -44,7 +44,9 @@ type Differ interface {
 type Sink interface {
 	// Epoch is written into every page.
 	Epoch() uint64
-	// Alloc returns the address of a run of metadata blocks, never 0.
+	// Alloc returns the address of a run of metadata blocks, never 0. An error
+	// matching ErrNoRun says that there is room, but no run that long: the page
+	// is then cut in two, as long as each half has a record.
 	Alloc(blocks int) (addr uint64, err error)
 	// Write stores a finished page, whole blocks, at what Alloc returned. It
 	// does not retain page.
