@@ -14,7 +14,8 @@ import (
 // full store what is free are single holes. It is taken anew at every mount
 // and is free space as far as the device knows. Checkpoints fall back on it;
 // afterwards it is filled up again, if need be from the very runs that the
-// checkpoint's old nodes gave back.
+// checkpoint's old nodes gave back, long ones first and at last single blocks:
+// pages are cut to what there is.
 //
 // Admission keeps two promises: what transactions need in data is free, and
 // what their checkpoint needs in nodes is in the stash or in free stripes. So a
@@ -67,7 +68,7 @@ const maxScattered = btree.MaxBlobExtents
 // refill takes what the stash lacks, in the longest runs there are, but nothing
 // that transactions were promised.
 func (s *space) refill(ctx context.Context) error {
-	for _, least := range [...]int{int(s.place.StripeBlocks), 16, 9, 6} {
+	for _, least := range [...]int{int(s.place.StripeBlocks), 16, 9, 6, 4, 2, 1} {
 		for {
 			s.mu.Lock()
 			want := s.reserve - min(s.reserve, s.stashed)
@@ -118,8 +119,8 @@ func (s *space) unstashLocked(least, most uint64) (allocator.Extent, bool) {
 }
 
 // promise reserves t for a transaction if it can be kept together with all
-// earlier ones. Transactions that only give space back may use the stash; the
-// others want it nearly full.
+// earlier ones. Transactions that only give space back may use the stash, for
+// the edges they journal too; the others want it nearly full.
 //
 // A long value must fit one page's list of runs however scattered the holes
 // are; longest is the largest of t, in blocks.
@@ -132,7 +133,8 @@ func (s *space) promise(t spaceTokens, longest uint64, freeing bool, metaBlocks 
 	free := s.a.FreeBlocks()
 	roomy := all.data+meta <= s.a.FreeStripes()*uint64(s.place.StripeBlocks)
 	if !roomy {
-		if meta > s.stashed || all.data > free || longest > maxScattered {
+		short := all.data - min(all.data, free)
+		if meta+short > s.stashed || short > 0 && !freeing || longest > maxScattered {
 			return false
 		}
 		if !freeing && s.stashed < s.reserve-s.reserve/4 {
