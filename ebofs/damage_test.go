@@ -1,0 +1,452 @@
+package ebofs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"ebofs/devices"
+	"ebofs/ebofs/layout"
+)
+
+// readAll reads every object of m and returns the names that fail. Whatever is
+// not an error must be right.
+func readAll(t *testing.T, s *Store, m model) map[string]error {
+	t.Helper()
+	failed := map[string]error{}
+	for name, b := range m {
+		id := oid(name)
+		note := func(err error) {
+			if err == nil {
+				return
+			}
+			if !errors.Is(err, ErrCorrupt) {
+				t.Errorf("object %s: %v does not match ErrCorrupt", name, err)
+			}
+			if !strings.Contains(err.Error(), name) {
+				t.Errorf("error of object %s does not name it: %v", name, err)
+			}
+			failed[name] = err
+		}
+		st, err := s.Stat(bg, mainColl, id)
+		note(err)
+		if err == nil && st.Size != uint64(len(b.data)) {
+			t.Errorf("object %s: size %d, want %d", name, st.Size, len(b.data))
+		}
+		for off := 0; off < len(b.data); off += 64 << 10 {
+			want := b.data[off:min(off+64<<10, len(b.data))]
+			if off%(1<<20) != 0 && bytes.IndexFunc(want, func(r rune) bool { return r != 0 }) < 0 {
+				continue // a hole; some of them are read
+			}
+			p := make([]byte, len(want))
+			n, err := s.Read(bg, mainColl, id, uint64(off), p)
+			note(err)
+			if err == nil && !bytes.Equal(p[:n], want) {
+				t.Errorf("object %s: wrong bytes at %d", name, off)
+			}
+		}
+		attrs, err := s.GetAttrs(bg, mainColl, id)
+		note(err)
+		if err == nil && len(attrs) != len(b.attrs) {
+			t.Errorf("object %s: %d attrs, want %d", name, len(attrs), len(b.attrs))
+		}
+		n := 0
+		err = s.OmapIter(bg, mainColl, id, "", "", func(k string, v []byte) bool {
+			n++
+			if !bytes.Equal(v, b.omap[k]) {
+				t.Errorf("object %s: wrong value of %s", name, k)
+			}
+			return true
+		})
+		note(err)
+		if err == nil && n != len(b.omap) {
+			t.Errorf("object %s: %d keys, want %d", name, n, len(b.omap))
+		}
+	}
+	return failed
+}
+
+// TestDamage damages each kind of block: the mount or the read says what it
+// found where, and what does not depend on the block reads as before.
+func TestDamage(t *testing.T) {
+	base := newMem(160)
+	s := newStore(t, base, FormatOptions{}, Options{Inline: true})
+	m := zoo(t, s)
+	closeStore(t, s)
+	fsck(t, base)
+	seen := map[string]int{}
+	for _, p := range anatomy(t, base) {
+		if seen[p.kind]++; seen[p.kind] > 2 {
+			continue
+		}
+		for name, change := range map[string]func(p []byte){
+			"flip":  func(p []byte) { p[len(p)/3] ^= 4 },
+			"zeros": func(p []byte) { clear(p) },
+			"noise": func(p []byte) {
+				for i := range p {
+					p[i] = byte(i * i >> 3)
+				}
+			},
+		} {
+			t.Run(fmt.Sprintf("%s/%d/%s", p.kind, p.block, name), func(t *testing.T) {
+				dev := base.Snapshot()
+				damage(t, dev, p.block, 1, change)
+				damaged(t, dev, p, m)
+			})
+		}
+	}
+	for _, kind := range []string{"root record", "zone table", "bitmap", "objects level 0", "objects level 1", "omap level 0", "extents level 0", "extents level 1", "attrs level 0", "attrs value", "omap value", "data"} {
+		if seen[kind] == 0 {
+			t.Errorf("no %s in the store: %v", kind, seen)
+		}
+	}
+}
+
+func damaged(t *testing.T, dev *devices.Mem, p place, m model) {
+	s, err := Open(bg, dev, Options{ReadOnly: true, MemoryBytes: minMemory})
+	if err != nil {
+		if !errors.Is(err, ErrCorrupt) {
+			t.Errorf("mount: %v does not match ErrCorrupt", err)
+		}
+		if !strings.Contains(err.Error(), p.kind) && !strings.HasPrefix(p.kind, "collections") {
+			t.Errorf("mount: the error does not name the %s: %v", p.kind, err)
+		}
+		if p.objects != nil {
+			t.Errorf("mount refused for a damaged %s: %v", p.kind, err)
+		}
+		return
+	}
+	defer s.Close(bg)
+	failed := readAll(t, s, m)
+	if p.objects != nil {
+		for name, err := range failed {
+			if !p.objects[name] {
+				t.Errorf("object %s does not depend on the damaged block and fails: %v", name, err)
+			}
+		}
+		if len(failed) != len(p.objects) {
+			t.Errorf("%d objects fail, %d lie on the block: %v", len(failed), len(p.objects), failed)
+		}
+	} else if len(failed) == 0 {
+		t.Errorf("nothing depends on %s", p.kind)
+	}
+	for name, err := range failed {
+		var c *CorruptError
+		if !errors.As(err, &c) {
+			t.Errorf("object %s: %v is no *CorruptError", name, err)
+		} else if uint64(c.Block) > p.block || p.block >= uint64(c.Block)+uint64(p.blocks) {
+			t.Errorf("object %s: error names block %d, damaged is %d: %v", name, c.Block, p.block, err)
+		}
+	}
+}
+
+// TestDamageContained goes on writing to a store with a damaged block: what
+// does not depend on it commits, is checkpointed and survives a mount.
+func TestDamageContained(t *testing.T) {
+	base := newMem(160)
+	s := newStore(t, base, FormatOptions{}, Options{Inline: true})
+	m := zoo(t, s)
+	closeStore(t, s)
+	seen := map[string]int{}
+	for _, p := range anatomy(t, base) {
+		switch seen[p.kind]++; {
+		case seen[p.kind] > 1, p.objects == nil, p.kind == "bitmap":
+			continue
+		}
+		t.Run(fmt.Sprintf("%s/%d", p.kind, p.block), func(t *testing.T) {
+			dev := base.Snapshot()
+			damage(t, dev, p.block, 1, func(p []byte) { p[len(p)/3] ^= 4 })
+			s, err := Open(bg, dev, Options{Inline: true, MemoryBytes: minMemory})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := m.clone()
+			// Every object but those on the damage is touched in every way; of these
+			// only the data, for their trees cannot be merged with damaged pages.
+			for name := range m {
+				ops := []modelOp{
+					{code: opWrite, name: name, off: 5000, data: []byte("new bytes")},
+					{code: opSetAttrs, name: name, kv: map[string][]byte{"n": []byte("w")}},
+					{code: opOmapSet, name: name, kv: map[string][]byte{"k0500x": []byte("w")}},
+				}
+				if p.objects[name] {
+					if p.kind != "data" && !strings.HasPrefix(p.kind, "objects") {
+						continue
+					}
+					ops = ops[:1]
+				}
+				err := s.Apply(bg, txnOf(mainColl, ops))
+				switch {
+				case err == nil:
+					m.apply(ops)
+				case !p.objects[name]:
+					t.Fatalf("object %s: %v", name, err)
+				}
+			}
+			if err := s.Checkpoint(bg); err != nil {
+				t.Fatal("checkpoint: ", err)
+			}
+			for round := range 2 {
+				for name, err := range readAll(t, s, m) {
+					if !p.objects[name] {
+						t.Errorf("object %s: %v", name, err)
+					}
+				}
+				if round == 0 {
+					if err := s.Close(bg); err != nil {
+						t.Fatal("close: ", err)
+					}
+					s = open(t, dev, Options{Inline: true})
+				}
+			}
+			for name := range p.objects {
+				// A damaged object can be removed, unless it is unknown what it is.
+				err := s.Apply(bg, txnOf(mainColl, []modelOp{{code: opRemove, name: name}}))
+				if err != nil && !strings.HasPrefix(p.kind, "objects") {
+					t.Errorf("remove of %s: %v", name, err)
+				}
+			}
+			if err := s.Close(bg); err != nil {
+				t.Fatal("close: ", err)
+			}
+		})
+	}
+}
+
+// TestSuperblocks damages labels and superblock slots.
+func TestSuperblocks(t *testing.T) {
+	base := newMem(64)
+	s := newStore(t, base, FormatOptions{Label: "disk"}, Options{Inline: true})
+	m := model{}
+	ops := []modelOp{{code: opWrite, name: "a", data: bytes.Repeat([]byte("x"), 100000)}, {code: opTouch, name: "b"}}
+	apply(t, s, func(x *Txn) { *x = *txnOf(mainColl, ops) })
+	m.apply(ops)
+	closeStore(t, s)
+	blocks := base.Geometry().Blocks
+	slots := layout.SlotBlocks(blocks)
+	zero := func(first, n uint64) func(*testing.T, *devices.Mem) {
+		return func(t *testing.T, dev *devices.Mem) {
+			if err := dev.Zero(bg, devices.Block(first), n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	const mib = 1 << 20 / blockSize
+	flip := func(list ...uint64) func(*testing.T, *devices.Mem) {
+		return func(t *testing.T, dev *devices.Mem) {
+			for _, b := range list {
+				damage(t, dev, b, 1, func(p []byte) { p[100] ^= 1 })
+			}
+		}
+	}
+	// edit decodes every slot, changes it and encodes it again.
+	edit := func(fn func(sb *layout.Superblock)) func(*testing.T, *devices.Mem) {
+		return func(t *testing.T, dev *devices.Mem) {
+			for _, b := range slots {
+				damage(t, dev, b, 1, func(p []byte) {
+					sb, err := layout.DecodeSuperblock(p)
+					if err != nil {
+						t.Fatal(err)
+					}
+					fn(&sb)
+					if err := sb.Encode(p); err != nil {
+						t.Fatal(err)
+					}
+				})
+			}
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		damage func(*testing.T, *devices.Mem)
+		err    error  // of a mount for writing; nil: works
+		ro     error  // of a read-only one
+		says   string // in the error
+	}{
+		{name: "first 2 MiB", damage: zero(0, 2*mib)},
+		{name: "last 2 MiB", damage: zero(blocks-2*mib, 2*mib)},
+		{name: "label", damage: flip(0)},
+		{name: "head slots", damage: flip(slots[0], slots[1])},
+		{name: "tail slots", damage: flip(slots[2], slots[3])},
+		{name: "older slots of both ends", damage: func(t *testing.T, dev *devices.Mem) {
+			f, err := Find(bg, dev)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := (f.Super.Generation + 1) % 2
+			flip(slots[g], slots[2+g])(t, dev)
+		}},
+		{name: "first 6 MiB", damage: zero(0, 4*mib+1)},
+		{name: "every slot", damage: flip(slots[:]...), err: layout.ErrNoSuperblock, ro: layout.ErrNoSuperblock, says: "superblock"},
+		{name: "every slot and the label", damage: flip(append(slots[:], 0)...), err: layout.ErrNoSuperblock, ro: layout.ErrNoSuperblock, says: "superblock"},
+		{name: "all zeros", damage: zero(0, blocks), err: ErrNoStore, ro: ErrNoStore, says: "neither a label nor a superblock"},
+		{name: "unknown incompat feature", damage: edit(func(sb *layout.Superblock) { sb.Features.Incompat |= 1 << 40 }), err: layout.ErrFeature, ro: layout.ErrFeature, says: "incompat"},
+		{name: "unknown ro_compat feature", damage: edit(func(sb *layout.Superblock) { sb.Features.ROCompat |= 1 << 40 }), err: layout.ErrFeature, says: "ro_compat"},
+		{name: "unknown compat feature", damage: edit(func(sb *layout.Superblock) { sb.Features.Compat |= 1 << 40 })},
+		{name: "mkfs did not finish", damage: edit(func(sb *layout.Superblock) { sb.Flags |= layout.SuperFormatting }), err: ErrNoStore, ro: ErrNoStore, says: "mkfs"},
+		{name: "another store's slots", damage: func(t *testing.T, dev *devices.Mem) {
+			other := newMem(64)
+			format(t, other, FormatOptions{})
+			for _, b := range slots[:2] {
+				damage(t, other, b, 1, func(q []byte) { damage(t, dev, b, 1, func(p []byte) { copy(p, q) }) })
+			}
+		}, err: layout.ErrDisagree, ro: layout.ErrDisagree},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dev := base.Snapshot()
+			c.damage(t, dev)
+			before := dev.Hash()
+			for _, ro := range []bool{true, false} {
+				want := c.err
+				if ro {
+					want = c.ro
+				}
+				s, err := Open(bg, dev, Options{ReadOnly: ro, Inline: true})
+				if want != nil {
+					if !errors.Is(err, want) || !strings.Contains(err.Error(), c.says) {
+						t.Errorf("read-only %v: %v, want %v saying %q", ro, err, want, c.says)
+					}
+					if dev.Hash() != before {
+						t.Errorf("a refused mount has written")
+					}
+					continue
+				}
+				if err != nil {
+					t.Errorf("read-only %v: %v", ro, err)
+					continue
+				}
+				mustCompare(t, s, m)
+				closeStore(t, s)
+				if ro && dev.Hash() != before {
+					t.Errorf("a read-only mount has written")
+				}
+			}
+		})
+	}
+}
+
+// TestNewerFormat: a version of the superblock that says we must not read it.
+func TestNewerFormat(t *testing.T) {
+	dev := newMem(32)
+	format(t, dev, FormatOptions{})
+	for _, b := range layout.SlotBlocks(dev.Geometry().Blocks) {
+		damage(t, dev, b, 1, func(p []byte) {
+			// type, version, min reader at 12..14, as in every block; CRC over [12:4096)
+			p[13], p[14] = 200, 200
+			sealBlock(p)
+		})
+	}
+	_, err := Open(bg, dev, Options{})
+	if !errors.Is(err, layout.ErrNewer) || errors.Is(err, ErrCorrupt) {
+		t.Errorf("%v, want %v", err, layout.ErrNewer)
+	}
+}
+
+// sealBlock renews the checksum of a label or superblock, which lies at 8.
+func sealBlock(p []byte) {
+	crc := layout.CRC(p[12:])
+	p[8], p[9], p[10], p[11] = byte(crc), byte(crc>>8), byte(crc>>16), byte(crc>>24)
+}
+
+// TestDeviceSizes: too small for a store, and smaller than the store on it.
+func TestDeviceSizes(t *testing.T) {
+	for _, mib := range []uint64{1, 15, 31} {
+		dev := newMem(mib)
+		before := dev.Hash()
+		if _, err := Format(bg, dev, FormatOptions{}); !errors.Is(err, layout.ErrTooSmall) {
+			t.Errorf("format of %d MiB: %v", mib, err)
+		}
+		if _, err := Open(bg, dev, Options{}); !errors.Is(err, ErrNoStore) {
+			t.Errorf("mount of %d MiB: %v", mib, err)
+		}
+		if dev.Hash() != before {
+			t.Error("refused and written")
+		}
+	}
+	if _, err := Format(bg, newMem(32), FormatOptions{SizeBytes: 64 << 20}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("store larger than its device: %v", err)
+	}
+	big := newMem(64)
+	s := newStore(t, big, FormatOptions{}, Options{Inline: true})
+	closeStore(t, s)
+	for _, mib := range []uint64{63, 40, 20} {
+		cut := newMem(mib)
+		copyBlocks(t, cut, big)
+		for _, ro := range []bool{true, false} {
+			_, err := Open(bg, cut, Options{ReadOnly: ro})
+			if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "truncated") {
+				t.Errorf("image cut to %d MiB: %v", mib, err)
+			}
+		}
+	}
+	grown := newMem(96) // dd to a larger disk
+	copyBlocks(t, grown, big)
+	s = open(t, grown, Options{Inline: true})
+	closeStore(t, s)
+	if err := grown.Zero(bg, 0, 512); err != nil { // and the label is lost
+		t.Fatal(err)
+	}
+	s = open(t, grown, Options{Inline: true})
+	closeStore(t, s)
+}
+
+// copyBlocks copies as much of src as fits.
+func copyBlocks(t testing.TB, dst, src *devices.Mem) {
+	t.Helper()
+	n := min(dst.Geometry().Blocks, src.Geometry().Blocks)
+	pool := devices.NewPool(devices.PoolOptions{})
+	defer pool.Close()
+	f := pool.Get(256 * blockSize)
+	defer f.Release()
+	for b := uint64(0); b < n; b += 256 {
+		p := f.Bytes()[:min(256, n-b)*blockSize]
+		if err := src.Read(bg, devices.Block(b), devices.Vec{p}); err != nil {
+			t.Fatal(err)
+		}
+		if err := dst.Write(bg, devices.Block(b), devices.Vec{p}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestLogDevice: a store whose log lies elsewhere wants that very device.
+func TestLogDevice(t *testing.T) {
+	dev, log := newMem(64), newMem(32)
+	s := newStore(t, dev, FormatOptions{LogDevice: log}, Options{Inline: true, LogDevice: log})
+	m := model{}
+	ops := []modelOp{{code: opWrite, name: "a", data: bytes.Repeat([]byte("x"), 3000)}, {code: opWrite, name: "b", data: bytes.Repeat([]byte("y"), 300000)}}
+	apply(t, s, func(x *Txn) { *x = *txnOf(mainColl, ops) })
+	m.apply(ops)
+	image, logImage := dev.Snapshot(), log.Snapshot() // crashed: the log is needed
+	closeStore(t, s)
+
+	other, otherLog := newMem(64), newMem(32)
+	format(t, other, FormatOptions{LogDevice: otherLog})
+	for _, c := range []struct {
+		name     string
+		dev, log devices.Device
+		err      error
+		says     string
+	}{
+		{"missing", image, nil, ErrLogMissing, "log"},
+		{"another store's", image, otherLog, ErrLogMissing, "wanted"},
+		{"blank", image, newMem(32), ErrNoStore, "log device"},
+		{"the main device itself", image, image, ErrLogMissing, "wanted"},
+		{"swapped", logImage, image, ErrInvalid, "main device"},
+	} {
+		for _, ro := range []bool{true, false} {
+			_, err := Open(bg, c.dev, Options{ReadOnly: ro, LogDevice: c.log})
+			if !errors.Is(err, c.err) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s, read-only %v: %v, want %v saying %q", c.name, ro, err, c.err, c.says)
+			}
+		}
+	}
+	s = open(t, image, Options{Inline: true, LogDevice: logImage})
+	mustCompare(t, s, m)
+	closeStore(t, s)
+	s = open(t, image, Options{ReadOnly: true, LogDevice: logImage})
+	mustCompare(t, s, m)
+	closeStore(t, s)
+}
