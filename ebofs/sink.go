@@ -2,6 +2,7 @@ package ebofs
 
 import (
 	"errors"
+	"fmt"
 
 	"ebofs/allocator"
 	"ebofs/btree"
@@ -25,6 +26,9 @@ func (m *metaSink) Epoch() uint64 { return m.ck.epoch }
 // Alloc returns a run of metadata blocks.
 func (m *metaSink) Alloc(blocks int) (uint64, error) {
 	e, err := m.ck.s.space.allocHard(m.ck.ctx, allocator.Meta, blocks, blocks, m.hint)
+	if errors.Is(err, ErrNoSpace) {
+		return 0, fmt.Errorf("%w: %w", err, btree.ErrNoRun) // shorter ones may do
+	}
 	if err != nil {
 		return 0, err
 	}
