@@ -13,13 +13,9 @@ import (
 // also reads all data. After a crash a superblock slot may be torn, which is no
 // fault of a store that keeps four of them; anything else is.
 func Check(ctx context.Context, dev devices.Device, deep, crashed bool) error {
-	o := check.Options{Level: check.Full, MemoryBytes: 1 << 20, Workers: 1}
-	if deep {
-		o.Level = check.Deep
-	}
-	r, err := check.Run(ctx, dev, o)
+	r, err := Report(ctx, dev, deep)
 	if err != nil {
-		return fmt.Errorf("fsck: %w", err)
+		return err
 	}
 	var lines []string
 	for i := range r.Problems {
@@ -37,4 +33,17 @@ func Check(ctx context.Context, dev devices.Device, deep, crashed bool) error {
 		return fmt.Errorf("fsck: a closed store is not marked clean")
 	}
 	return nil
+}
+
+// Report is what fsck says of a device, in full.
+func Report(ctx context.Context, dev devices.Device, deep bool) (*check.Report, error) {
+	o := check.Options{Level: check.Full, MemoryBytes: 1 << 20, Workers: 1}
+	if deep {
+		o.Level = check.Deep
+	}
+	r, err := check.Run(ctx, dev, o)
+	if err != nil {
+		return nil, fmt.Errorf("fsck: %w", err)
+	}
+	return r, nil
 }

@@ -74,7 +74,7 @@ func (h *History) redraw(ctx context.Context, t *osd.Transaction) (Picture, erro
 			pic[c] = &Collection{pic[c].Spec, maps.Clone(pic[c].Objects)}
 			fresh[c] = true
 		}
-		obj, err := drawObject(ctx, h.ref, c, id, o)
+		obj, err := DrawObject(ctx, h.ref, c, id, o)
 		switch {
 		case errors.Is(err, osd.ErrNotFound):
 			delete(pic[c].Objects, id)

@@ -97,7 +97,7 @@ func Draw(ctx context.Context, s Reader, o Options) (Picture, error) {
 				if _, twice := c.Objects[obj]; twice {
 					return nil, fmt.Errorf("collection %q: object %v is listed twice", id, obj)
 				}
-				if c.Objects[obj], err = drawObject(ctx, s, id, obj, o); err != nil {
+				if c.Objects[obj], err = DrawObject(ctx, s, id, obj, o); err != nil {
 					return nil, fmt.Errorf("collection %q: object %v: %w", id, obj, err)
 				}
 			}
@@ -117,8 +117,9 @@ func Draw(ctx context.Context, s Reader, o Options) (Picture, error) {
 // seed of all checksums of this process.
 var seed = maphash.MakeSeed()
 
-// drawObject reads one object.
-func drawObject(ctx context.Context, s Reader, c osd.CollectionID, id osd.ObjectID, o Options) (Object, error) {
+// DrawObject returns one object as Draw does. An error may also mean that it is
+// not there.
+func DrawObject(ctx context.Context, s Reader, c osd.CollectionID, id osd.ObjectID, o Options) (Object, error) {
 	st, err := s.Stat(ctx, c, id)
 	if err != nil {
 		return Object{}, fmt.Errorf("stat: %w", err)
