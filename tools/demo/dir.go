@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"ebofs/tools/verb"
@@ -81,11 +80,11 @@ func (d *demo) removeAll() error {
 // findTree decides what to import and counts it.
 func (d *demo) findTree(ctx context.Context) error {
 	if d.tree == "" {
-		root := os.Getenv("GOROOT")
-		if out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output(); root == "" && err == nil {
+		root := ""
+		if out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output(); err == nil {
 			root = strings.TrimSpace(string(out))
 		}
-		for _, dir := range []string{filepath.Join(root, "src"), filepath.Join(runtime.GOROOT(), "src"), "/usr/local/go/src", "/usr/share", "/usr"} {
+		for _, dir := range []string{filepath.Join(root, "src"), "/usr/local/go/src", "/usr/share", "/usr"} {
 			if st, err := os.Stat(dir); err == nil && st.IsDir() && filepath.IsAbs(dir) {
 				d.tree = dir
 				break
