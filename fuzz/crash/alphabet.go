@@ -1,7 +1,6 @@
 package crash
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -76,14 +75,14 @@ var Alphabet = []Op{
 	one("big-remove", func(t *osd.Transaction, v uint64) { t.Remove(collMain, objBig) }),
 	one("meta-remove", func(t *osd.Transaction, v uint64) { t.Remove(collMain, objMeta) }),
 	one("setattr", func(t *osd.Transaction, v uint64) { t.SetAttr(collMain, objTiny, "one", bytes20(v)) }),
-	one("setattrs", func(t *osd.Transaction, v uint64) { t.SetAttrs(collMain, objMeta, values("attr", 20, 300, v)) }),
+	one("setattrs", func(t *osd.Transaction, v uint64) { t.SetAttrs(collMain, objMeta, history.Values("attr", 20, 300, v)) }),
 	one("setattr-large", func(t *osd.Transaction, v uint64) {
 		t.SetAttr(collMain, objData, "large", history.Tagged(objData, 0, v, 20_000))
 	}),
 	one("rmattr", func(t *osd.Transaction, v uint64) { t.RmAttr(collMain, objMeta, "attr0003") }),
 	one("rmattrs", func(t *osd.Transaction, v uint64) { t.RmAttrs(collMain, objMeta) }),
-	one("omap-few", func(t *osd.Transaction, v uint64) { t.OmapSet(collMain, objTiny, values("key", 3, 30, v)) }),
-	one("omap-many", func(t *osd.Transaction, v uint64) { t.OmapSet(collMain, objMeta, values("key", 100, 100, v)) }),
+	one("omap-few", func(t *osd.Transaction, v uint64) { t.OmapSet(collMain, objTiny, history.Values("key", 3, 30, v)) }),
+	one("omap-many", func(t *osd.Transaction, v uint64) { t.OmapSet(collMain, objMeta, history.Values("key", 100, 100, v)) }),
 	one("omap-large", func(t *osd.Transaction, v uint64) {
 		t.OmapSet(collMain, objMeta, map[string][]byte{"large": history.Tagged(objMeta, 0, v, 10_000)})
 	}),
@@ -107,8 +106,8 @@ var Alphabet = []Op{
 	one("renamecoll", func(t *osd.Transaction, v uint64) { t.RenameColl(collSide, collFresh) }),
 	one("osd-write", func(t *osd.Transaction, v uint64) {
 		t.Write(collMain, objBig, 12_288, history.Tagged(objBig, 12_288, v, 8192))
-		t.SetAttrs(collMain, objBig, values("_", 2, 250, v))
-		t.OmapSet(collMain, objMeta, values(fmt.Sprintf("log%04d.", v), 2, 180, v))
+		t.SetAttrs(collMain, objBig, history.Values("_", 2, 250, v))
+		t.OmapSet(collMain, objMeta, history.Values(fmt.Sprintf("log%04d.", v), 2, 180, v))
 	}),
 	one("two-collections", func(t *osd.Transaction, v uint64) {
 		t.Write(collMain, objNew, 0, history.Tagged(objNew, 0, v, 20_000))
@@ -141,13 +140,3 @@ func write(name string, id osd.ObjectID, off uint64, n int) Op {
 
 // bytes20 returns a short value that names its version.
 func bytes20(version uint64) []byte { return fmt.Appendf(nil, "version %12d", version) }
-
-// values returns n names with values of the given length.
-func values(prefix string, n, length int, version uint64) map[string][]byte {
-	m := make(map[string][]byte, n)
-	for i := range n {
-		v := fmt.Appendf(nil, "%d.%d.", version, i)
-		m[fmt.Sprintf("%s%04d", prefix, i)] = append(v, bytes.Repeat([]byte{byte('a' + i%26)}, length-len(v))...)
-	}
-	return m
-}

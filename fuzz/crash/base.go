@@ -50,8 +50,8 @@ func setup() []*osd.Transaction {
 	put(collSide, objSide, 5000)
 	put(collLeft, objLeft, 300)
 	put(collRight, objRight, 40_000)
-	u.SetAttrs(collMain, objMeta, values("attr", 8, 100, 0))
-	u.OmapSet(collMain, objMeta, values("key", 40, 60, 0))
+	u.SetAttrs(collMain, objMeta, history.Values("attr", 8, 100, 0))
+	u.OmapSet(collMain, objMeta, history.Values("key", 40, 60, 0))
 	u.OmapSetHeader(collMain, objMeta, bytes20(0))
 	return []*osd.Transaction{t, u}
 }

@@ -81,33 +81,9 @@ func RandomWorkload(seed uint64) Workload {
 
 // randomOp returns an operation drawn from its seed.
 func randomOp(seed uint64) Op {
-	return one(fmt.Sprintf("random(%#x)", seed), func(t *osd.Transaction, v uint64) {
-		r := rand.New(rand.NewPCG(seed, v))
-		for range 1 + r.IntN(3) {
-			c, id := randomObject(r)
-			off, n := edge(r), 1+edge(r)
-			switch r.IntN(10) {
-			case 0, 1, 2, 3:
-				t.Write(c, id, off, history.Tagged(id, off, v, int(n)))
-			case 4:
-				t.Zero(c, id, off, n)
-			case 5:
-				t.Touch(c, id)
-				t.Truncate(c, id, off)
-			case 6:
-				t.Touch(c, id)
-				t.Remove(c, id)
-			case 7:
-				t.SetAttrs(c, id, values("attr", 1+r.IntN(12), 20+r.IntN(400), v))
-			case 8:
-				t.OmapSet(c, id, values("key", 1+r.IntN(60), 20+r.IntN(200), v))
-			default:
-				t.Touch(c, id)
-				first := fmt.Sprintf("key%04d", r.IntN(60))
-				t.OmapRmRange(c, id, first, first+"~"[:r.IntN(2)])
-			}
-		}
-	})
+	return Op{Name: fmt.Sprintf("random(%#x)", seed), Build: func(v uint64) *osd.Transaction {
+		return history.Random(rand.New(rand.NewPCG(seed, v)), v, randomObject)
+	}}
 }
 
 // randomObject returns one of the objects that exist in the base or are like
@@ -124,22 +100,6 @@ func randomObject(r *rand.Rand) (osd.CollectionID, osd.ObjectID) {
 	default:
 		return collLeft, objLeft
 	}
-}
-
-// edge returns a number of bytes at or next to a boundary that the engine may
-// care about: of a sector, a block, a stripe, inline data, a chunk.
-func edge(r *rand.Rand) uint64 {
-	units := []uint64{512, 2048, 4096, 64 << 10, 256 << 10}
-	u := units[r.IntN(len(units))]
-	n := u * uint64(r.IntN(4))
-	if r.IntN(3) == 0 {
-		n += uint64(r.IntN(3))
-		n -= min(n, 1)
-	}
-	if r.IntN(5) == 0 {
-		n += r.Uint64N(u)
-	}
-	return min(n, 600<<10)
 }
 
 // Find returns the job of a workload by what Name printed, for repeating it.

@@ -99,8 +99,8 @@ func after() []*osd.Transaction {
 	t.Write(collAfter, a, 0, history.Tagged(a, 0, 1, 256<<10))
 	u.Write(collAfter, a, 3000, history.Tagged(a, 3000, 2, 9000))
 	u.Write(collAfter, b, 100, history.Tagged(b, 100, 2, 30_000))
-	u.SetAttrs(collAfter, b, values("attr", 3, 50, 2))
-	u.OmapSet(collAfter, a, values("key", 20, 50, 2))
+	u.SetAttrs(collAfter, b, history.Values("attr", 3, 50, 2))
+	u.OmapSet(collAfter, a, history.Values("key", 20, 50, 2))
 	w.Truncate(collAfter, b, 10_000)
 	w.OmapRmRange(collAfter, a, "key0005", "key0010")
 	return []*osd.Transaction{t, u, w}
