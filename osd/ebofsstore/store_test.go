@@ -39,7 +39,7 @@ var (
 
 const (
 	largeBytes = 2 << 30 // sparse: only what is written costs memory
-	smallBytes = 160 << 20
+	smallBytes = 128 << 20
 	logBytes   = 128 << 20
 )
 
@@ -128,6 +128,12 @@ func TestSuite(t *testing.T) {
 func TestScripts(t *testing.T) {
 	for _, o := range sets {
 		t.Run(o.name, func(t *testing.T) { storetest.RunScripts(t, o.factory()) })
+	}
+}
+
+func TestModelFull(t *testing.T) {
+	for _, o := range sets {
+		t.Run(o.name, func(t *testing.T) { storetest.RunModelFull(t, o.factory(), 1, 1500) })
 	}
 }
 

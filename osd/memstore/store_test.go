@@ -30,4 +30,6 @@ func factory() storetest.Factory {
 func TestSuite(t *testing.T)   { storetest.Run(t, factory()) }
 func TestScripts(t *testing.T) { storetest.RunScripts(t, factory()) }
 
+func TestModelFull(t *testing.T) { storetest.RunModelFull(t, factory(), 1, 3000) }
+
 func TestModel(t *testing.T) { storetest.RunModel(t, factory(), 4, 5000) }

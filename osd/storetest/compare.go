@@ -17,6 +17,9 @@ type pair struct {
 	h   *Handle
 	m   *model
 	buf []byte // of reads, reused
+
+	full    bool // there may be no space
+	refused int  // times there was none
 }
 
 func newPair(h *Handle, clone bool) *pair {
@@ -25,19 +28,29 @@ func newPair(h *Handle, clone bool) *pair {
 
 // queue hands t to both and compares the outcome, not the state.
 func (p *pair) queue(t *osd.Transaction, onApplied func(), onCommit func(error)) error {
+	_, err := p.offer(t, onApplied, onCommit)
+	return err
+}
+
+// offer is queue and says whether t was applied.
+func (p *pair) offer(t *osd.Transaction, onApplied func(), onCommit func(error)) (applied bool, err error) {
 	pl, want := p.m.check(t)
 	got := p.h.Store.Queue(p.ctx, t, onApplied, onCommit)
+	if p.full && errors.Is(got, osd.ErrNoSpace) && !p.m.frees(t) {
+		p.refused++
+		return false, nil
+	}
 	if want != nil {
 		if !errors.Is(got, want) && !isAny(got, p.m.refusals(t)...) {
-			return fmt.Errorf("transaction answered %q, want %q", fmt.Sprint(got), want)
+			return false, fmt.Errorf("transaction answered %q, want %q", fmt.Sprint(got), want)
 		}
-		return nil
+		return false, nil
 	}
 	if got != nil {
-		return fmt.Errorf("transaction answered %q, want no error", got)
+		return false, fmt.Errorf("transaction answered %q, want no error", got)
 	}
 	p.m.apply(t, pl)
-	return nil
+	return true, nil
 }
 
 // do hands t to both and compares what it touched.

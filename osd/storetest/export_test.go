@@ -7,7 +7,7 @@ import (
 
 // Try runs one random script without shrinking it and returns what it found.
 func Try(t testing.TB, f Factory, seed uint64, ops int) error {
-	r := newRunner(f.New(t), f.Clone)
+	r := newRunner(t, f, false)
 	defer func() { _ = r.h.Store.Close(context.Background()) }()
 	g := newGenerator(seed, r.m)
 	for r.ops < ops {

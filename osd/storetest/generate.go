@@ -18,6 +18,7 @@ type generator struct {
 	objects    []int // numbers of those it names
 	fixedColls bool  // no operations on collections
 	seeds      uint64
+	large      int // percent of lengths that are large
 }
 
 func newGenerator(seed uint64, m *model) *generator {
@@ -252,6 +253,9 @@ func (g *generator) offset(o int) uint64 {
 }
 
 func (g *generator) length() uint64 {
+	if g.large > 0 && g.r.IntN(100) < g.large {
+		return g.near(g.r.Uint64N(2 << 20))
+	}
 	switch n := g.r.IntN(100); {
 	case n < 2:
 		return g.near(g.r.Uint64N(512 << 10))

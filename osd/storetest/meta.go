@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ebofs/osd"
 )
@@ -20,6 +21,10 @@ var (
 	seedsFlag = flag.Int("storetest.seeds", 0, "run RunModel with so many seeds instead of its caller's choice")
 )
 
+// shrinkTime bounds how long a failure is made smaller: many runs of a short
+// script, a handful of one that fills a store.
+const shrinkTime = time.Minute
+
 // runner runs the lines of a script on a store and a model.
 type runner struct {
 	*pair
@@ -28,8 +33,15 @@ type runner struct {
 	ops  int // operations and other steps
 }
 
-func newRunner(h *Handle, clone bool) *runner {
-	return &runner{pair: newPair(h, clone), w: newNotices()}
+// newRunner opens a store; with full one that can be filled.
+func newRunner(t testing.TB, f Factory, full bool) *runner {
+	h := f.New
+	if full {
+		h = f.NewSmall
+	}
+	r := &runner{pair: newPair(h(t), f.Clone), w: newNotices()}
+	r.full = full
+	return r
 }
 
 // step runs one line and returns what differs from the model. A panic of the
@@ -114,11 +126,11 @@ func (r *runner) transaction(ops string) error {
 		}
 	}
 	onApplied, onCommit := r.w.watch(r.txns, named...)
-	_, refused := r.m.check(x)
-	if err := r.queue(x, onApplied, onCommit); err != nil {
+	applied, err := r.offer(x, onApplied, onCommit)
+	if err != nil {
 		return err
 	}
-	if refused != nil {
+	if !applied {
 		r.w.drop()
 		// Without a trace: that is compared below, of what it named, and by the
 		// next compare.
@@ -141,8 +153,8 @@ func (r *runner) finish() error {
 
 // replay runs lines on a new store and returns the first difference and the
 // number of the line it was found in.
-func replay(t testing.TB, f Factory, lines []string) (int, error) {
-	r := newRunner(f.New(t), f.Clone)
+func replay(t testing.TB, f Factory, full bool, lines []string) (int, error) {
+	r := newRunner(t, f, full)
 	for i, line := range lines {
 		if err := r.step(line); err != nil {
 			_ = r.h.Store.Close(context.Background())
@@ -162,6 +174,19 @@ func replay(t testing.TB, f Factory, lines []string) (int, error) {
 // repeat it with. -storetest.seed runs that one alone, -storetest.seeds more.
 func RunModel(t *testing.T, f Factory, seeds, opsPerSeed int) (ops int) {
 	t.Helper()
+	return runSeeds(t, f, false, seeds, opsPerSeed)
+}
+
+// RunModelFull is RunModel on the factory's small store, filled beforehand up to
+// a few MiB: transactions may be refused for that, without a trace, but those
+// that only free must work.
+func RunModelFull(t *testing.T, f Factory, seeds, opsPerSeed int) (ops int) {
+	t.Helper()
+	return runSeeds(t, f, true, seeds, opsPerSeed)
+}
+
+func runSeeds(t *testing.T, f Factory, full bool, seeds, opsPerSeed int) (ops int) {
+	t.Helper()
 	if *seedsFlag > 0 {
 		seeds = *seedsFlag
 	}
@@ -173,33 +198,49 @@ func RunModel(t *testing.T, f Factory, seeds, opsPerSeed int) (ops int) {
 		list = []uint64{*seedFlag}
 	}
 	for _, seed := range list {
-		t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) { ops += runSeed(t, f, seed, opsPerSeed) })
+		t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) { ops += runSeed(t, f, full, seed, opsPerSeed) })
 	}
 	fmt.Printf("model operations: %d\n", ops)
 	return ops
 }
 
-func runSeed(t *testing.T, f Factory, seed uint64, opsPerSeed int) int {
-	r := newRunner(f.New(t), f.Clone)
+func runSeed(t *testing.T, f Factory, full bool, seed uint64, opsPerSeed int) int {
+	r := newRunner(t, f, full)
 	g := newGenerator(seed, r.m)
+	if full {
+		g.large = 10
+	}
 	var lines []string
 	var err error
+	step := func(line string) {
+		lines = append(lines, line)
+		err = r.step(line)
+	}
+	if full {
+		fillUp(r, step, &err)
+	}
 	for err == nil && r.ops < opsPerSeed {
-		lines = append(lines, g.line())
-		err = r.step(lines[len(lines)-1])
+		step(g.line())
 	}
 	if err == nil {
 		err = r.finish()
 	}
 	if err == nil {
+		if full {
+			t.Logf("%d of %d transactions refused for lack of space", r.refused, r.txns)
+		}
 		return r.ops
 	}
 	_ = r.h.Store.Close(context.Background())
 	t.Errorf("line %d of seed %d: %v\nrepeat with: go test -run '^%s$' -storetest.seed=%d",
 		len(lines), seed, err, strings.ReplaceAll(path.Dir(t.Name()), "/", "$/^"), seed)
 	const tries = 1500
+	end := time.Now().Add(shrinkTime)
 	small, why := shrink(lines, tries, func(lines []string) error {
-		if _, other := replay(t, f, lines); other != nil && kind(other) == kind(err) {
+		if time.Now().After(end) {
+			return nil
+		}
+		if _, other := replay(t, f, full, lines); other != nil && kind(other) == kind(err) {
 			return other
 		}
 		return nil // or another failure: one at a time
@@ -210,6 +251,22 @@ func runSeed(t *testing.T, f Factory, seed uint64, opsPerSeed int) int {
 		t.Errorf("shrunk to %d lines, keep them in storetest/testdata: %v\n%s", len(small), why, strings.Join(small, "\n"))
 	}
 	return r.ops
+}
+
+// fillUp writes objects that no generator names until there is no space, and
+// removes two again.
+func fillUp(r *runner, step func(string), err *error) {
+	const first, leave = 1000, 2
+	step("txn mkcoll c0 -1 1 0 0")
+	n := first
+	for ; *err == nil && r.refused == 0 && n < first+1024; n++ {
+		step(fmt.Sprintf("txn write c0 o%d 0 1048576#%d", n, n))
+	}
+	for i := range leave {
+		if *err == nil {
+			step(fmt.Sprintf("txn remove c0 o%d", n-2-i))
+		}
+	}
 }
 
 // kind is the first word of what differs: a transaction's answer, an object, …
@@ -248,7 +305,7 @@ func RunScripts(t *testing.T, f Factory) {
 				}
 				lines = append(lines, line)
 			}
-			if i, err := replay(t, f, lines); err != nil {
+			if i, err := replay(t, f, false, lines); err != nil {
 				t.Errorf("step %d of %d: %v", i+1, len(lines), err)
 			}
 		})

@@ -70,6 +70,22 @@ func (m *model) ids(c osd.CollectionID) []osd.ObjectID {
 	return ids
 }
 
+// frees says that no step of t can need space for data or values.
+func (m *model) frees(t *osd.Transaction) bool {
+	for _, op := range t.Ops() {
+		switch op.Kind {
+		case osd.OpRemove, osd.OpRmAttr, osd.OpRmAttrs, osd.OpOmapRm, osd.OpOmapRmRange, osd.OpOmapClear, osd.OpRmColl:
+		case osd.OpTruncate:
+			if o := m.objs[op.Obj]; o == nil || op.Off > uint64(len(o.data)) {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // plan is a transaction tried on sizes alone.
 type plan struct {
 	m     *model
