@@ -20,8 +20,7 @@ type rule struct {
 var rules = []rule{
 	{packages: "internal/..."},
 
-	{packages: "devices", others: []string{"golang.org/x/sys/", "github.com/ncw/directio"}},
-	{packages: "devices/...", module: []string{"devices/..."}},
+	{packages: "devices/...", module: []string{"devices/..."}, others: []string{"golang.org/x/sys/", "github.com/ncw/directio"}},
 
 	{packages: "allocator", module: []string{"devices"}, pure: true},
 	{packages: "btree", module: []string{"devices"}},
