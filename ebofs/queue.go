@@ -288,6 +288,10 @@ func (s *Store) writeDirect(ctx context.Context, p *pass) error {
 			n := int(r.Blocks) * blockSize
 			crcs, err := s.writeSummed(ctx, r.Start, data[:n])
 			if err != nil {
+				if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+					s.fail(fmt.Errorf("write %d blocks at %d: %w", r.Blocks, r.Start, err))
+					return s.failure()
+				}
 				return err
 			}
 			c.place = append(c.place, placed{layout.MakeAddr(0, r.Start), crcs})
