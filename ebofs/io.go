@@ -16,13 +16,28 @@ const readTries = 3
 
 // readRetry reads p, whole blocks in aligned memory, from block b on.
 func readRetry(ctx context.Context, dev devices.Device, b devices.Block, p []byte) error {
+	return readChecked(ctx, dev, b, p, nil)
+}
+
+// readChecked is readRetry of something check can tell from damage.
+func readChecked(ctx context.Context, dev devices.Device, b devices.Block, p []byte, check func() error) error {
 	var err error
 	for range readTries {
-		if err = dev.Read(ctx, b, devices.Vec{p}); err == nil || ctx.Err() != nil || errors.Is(err, devices.ErrRange) {
+		if err = dev.Read(ctx, b, devices.Vec{p}); err == nil {
+			if check == nil {
+				return nil
+			}
+			if err = check(); err == nil || !errors.Is(err, ErrCorrupt) {
+				return err
+			}
+			continue
+		}
+		if ctx.Err() != nil || errors.Is(err, devices.ErrRange) {
 			return err
 		}
+		err = fmt.Errorf("read %d blocks at %d: %w", len(p)/blockSize, b, err)
 	}
-	return fmt.Errorf("read %d blocks at %d: %w", len(p)/blockSize, b, err)
+	return err
 }
 
 // runBytes is the largest write the gatherer issues: from there on a larger one

@@ -123,10 +123,11 @@ func (s *space) ensure(ctx context.Context, z int) error {
 	if ref := zs.entry.Bitmap; !ref.IsNone() {
 		f := s.pool.Get(int(ref.Blocks) * blockSize)
 		defer f.Release()
-		if err := readRetry(ctx, s.dev, devices.Block(ref.Addr.Block()), f.Bytes()); err != nil {
-			return fmt.Errorf("bitmap of zone %d: %w", z, err)
-		}
-		bm, err := layout.DecodeZoneBitmap(f.Bytes(), s.fsid, ref)
+		var bm *layout.ZoneBitmap
+		err := readChecked(ctx, s.dev, devices.Block(ref.Addr.Block()), f.Bytes(), func() (err error) {
+			bm, err = layout.DecodeZoneBitmap(f.Bytes(), s.fsid, ref)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("bitmap of zone %d: %w", z, err)
 		}

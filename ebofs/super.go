@@ -113,27 +113,29 @@ func ReadRoots(ctx context.Context, dev devices.Device, sb *layout.Superblock) (
 	var r Roots
 	pool := devices.NewPool(devices.PoolOptions{})
 	defer pool.Close()
-	read := func(ref layout.Ref, what string) ([]byte, error) {
+	read := func(ref layout.Ref, what string, decode func(p []byte) error) error {
 		end := ref.Addr.Block() + uint64(ref.Blocks)
 		if ref.Addr.Device() != 0 || ref.Addr.Block() < sb.ZoneStart || end > sb.ZoneEnd {
-			return nil, fmt.Errorf("%s at %v lies outside the zones: %w", what, ref, ErrCorrupt)
+			return fmt.Errorf("%s at %v lies outside the zones: %w", what, ref, ErrCorrupt)
 		}
 		f := pool.Get(int(ref.Blocks) * blockSize)
 		defer f.Release()
-		if err := readRetry(ctx, dev, devices.Block(ref.Addr.Block()), f.Bytes()[:int(ref.Blocks)*blockSize]); err != nil {
-			return nil, fmt.Errorf("%s: %w", what, err)
+		p := f.Bytes()[:int(ref.Blocks)*blockSize]
+		err := readChecked(ctx, dev, devices.Block(ref.Addr.Block()), p, func() error { return decode(append([]byte(nil), p...)) })
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
 		}
 		r.Own = append(r.Own, ref.Extent())
-		return append([]byte(nil), f.Bytes()[:int(ref.Blocks)*blockSize]...), nil
+		return nil
 	}
 	if sb.Root.Blocks == 0 || sb.Root.Blocks > layout.MaxRootBlocks {
 		return r, fmt.Errorf("root record of %d blocks: %w", sb.Root.Blocks, ErrCorrupt)
 	}
-	p, err := read(sb.Root, "root record")
-	if err != nil {
-		return r, err
-	}
-	rec, err := layout.DecodeRootRecord(p, sb.FSID, sb.Root)
+	var rec *layout.RootRecord
+	err := read(sb.Root, "root record", func(p []byte) (err error) {
+		rec, err = layout.DecodeRootRecord(p, sb.FSID, sb.Root)
+		return err
+	})
 	if err != nil {
 		return r, err
 	}
@@ -142,13 +144,13 @@ func ReadRoots(ctx context.Context, dev devices.Device, sb *layout.Superblock) (
 		return r, fmt.Errorf("store has a space log of %d segments: %w", len(rec.SpaceLog), ErrUnsupported)
 	}
 	for i, ref := range rec.ZoneTables {
-		p, err := read(ref, fmt.Sprintf("zone table %d", i))
+		var t *layout.ZoneTable
+		err := read(ref, fmt.Sprintf("zone table %d", i), func(p []byte) (err error) {
+			t, err = layout.DecodeZoneTable(p, sb.FSID, ref)
+			return err
+		})
 		if err != nil {
 			return r, err
-		}
-		t, err := layout.DecodeZoneTable(p, sb.FSID, ref)
-		if err != nil {
-			return r, fmt.Errorf("zone table %d: %w", i, err)
 		}
 		if int(t.First) != len(r.Zones) {
 			return r, fmt.Errorf("zone table %d begins with zone %d, expected %d: %w", i, t.First, len(r.Zones), ErrCorrupt)
