@@ -20,9 +20,12 @@ func (s *Store) apply(c *change, epoch uint64) {
 	default:
 		o := c.o
 		o.mu.Lock()
-		if o.loading {
+		switch {
+		case o.loading:
 			s.deferLocked(o, c, epoch)
-		} else {
+		case o.loadErr != nil: // it was a stub when the transaction found it
+			s.lost(o, 1)
+		default:
 			s.applyLocked(o, c, epoch)
 		}
 		o.mu.Unlock()

@@ -2,6 +2,7 @@ package ebofs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -70,7 +71,10 @@ func (s *Store) loadedOnode(o *onode, val []byte, ok bool, err error) {
 	if err != nil {
 		o.loadErr = fmt.Errorf("object %s: %w", objectName(o.key), err)
 		if len(o.stub) > 0 {
-			s.log.Error("changes of a damaged object are lost", "oid", objectName(o.key), "changes", len(o.stub), "err", err)
+			o.refs.Add(1) // never read again as if nothing had happened
+			s.lost(o, len(o.stub))
+		} else {
+			s.onodes.discard(o) // the next user tries again
 		}
 		o.stub, o.stubAt = nil, nil
 	}
@@ -83,6 +87,17 @@ func (s *Store) loadedOnode(o *onode, val []byte, ok bool, err error) {
 	o.mu.Unlock()
 	s.gate.RUnlock()
 	close(o.loaded)
+}
+
+// lost is called for changes that were taken for a stub whose load then failed.
+// Damage stays damage: reads of the object go on failing. But what could not be
+// read today may be readable tomorrow and would show its old state, so the
+// changes must stay in the log: the store stops.
+func (s *Store) lost(o *onode, changes int) {
+	s.log.Error("changes of a damaged object are lost", "oid", objectName(o.key), "changes", changes, "err", o.loadErr)
+	if !errors.Is(o.loadErr, ErrCorrupt) {
+		s.fail(o.loadErr)
+	}
 }
 
 // decodeBody makes the body of an onode as stored.

@@ -123,6 +123,9 @@ func (s *Store) replayOn(ctx context.Context, c *change) error {
 			return err
 		}
 		defer o.refs.Add(-1)
+		if o.loadErr != nil && !errors.Is(o.loadErr, ErrCorrupt) {
+			return o.loadErr // may be readable another time: keep the log
+		}
 		if o.loadErr != nil {
 			// Its changes are lost with it; every read of it says so.
 			s.log.Error("log names a damaged object", "err", o.loadErr)

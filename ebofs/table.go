@@ -59,6 +59,17 @@ func (t *onodeTable) get(key []byte) (o *onode, fresh bool) {
 	return o, true
 }
 
+// discard takes an onode out whose load failed, so that the key can be loaded
+// again; who holds it keeps it.
+func (t *onodeTable) discard(o *onode) {
+	sh := t.shard([]byte(o.key))
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.m[o.key] == o {
+		sh.drop(o)
+	}
+}
+
 // each calls fn for every onode, a shard at a time.
 func (t *onodeTable) each(fn func(*onode)) {
 	for i := range t.shards {
