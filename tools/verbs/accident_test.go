@@ -82,7 +82,7 @@ func TestKilledMkfs(t *testing.T) {
 	img := filepath.Join(t.TempDir(), "disk.img")
 	const old, fresh = "50000000-0000-4000-8000-000000000000", "51111111-0000-4000-8000-000000000000"
 	killed := 0
-	for i := range 24 {
+	for i := range 12 {
 		os.Remove(img)
 		if _, errs, code := program("mkfs.ebofs", "-q", "--size", "128MiB", "--uuid", old, img); code != 0 {
 			t.Fatal(errs)
@@ -93,7 +93,7 @@ func TestKilledMkfs(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		stop := time.AfterFunc(time.Duration(i)*time.Millisecond, func() { cmd.Process.Kill() })
+		stop := time.AfterFunc(time.Duration(2*i)*time.Millisecond, func() { cmd.Process.Kill() })
 		if cmd.Wait() != nil {
 			killed++
 		}
@@ -105,14 +105,14 @@ func TestKilledMkfs(t *testing.T) {
 		switch {
 		case d.Store == nil:
 			if _, errs, code := program("ebofs", "object", img, "ls", "--collections"); code != 1 || !strings.Contains(errs, "no ebofs store") {
-				t.Errorf("after %d ms there is no store, but: exit %d, %s", i, code, errs)
+				t.Errorf("in run %d there is no store, but: exit %d, %s", i, code, errs)
 			}
 		case d.Store.ID == fresh:
 			if out, errs, code := program("fsck.ebofs", img); code != 0 && code != 4 || strings.Contains(out, " E-") {
-				t.Errorf("after %d ms the new store: exit %d: %s%s", i, code, out, errs)
+				t.Errorf("in run %d the new store: exit %d: %s%s", i, code, out, errs)
 			}
 		case d.Store.ID != old:
-			t.Errorf("after %d ms it holds store %s", i, d.Store.ID)
+			t.Errorf("in run %d it holds store %s", i, d.Store.ID)
 		}
 		// Whatever is there, mkfs can be run again.
 		argv := []string{"mkfs.ebofs", "-q", img}
@@ -120,7 +120,7 @@ func TestKilledMkfs(t *testing.T) {
 			argv = []string{"mkfs.ebofs", "-q", "--destroy", d.Store.Short(), img}
 		}
 		if _, errs, code := program(argv...); code != 0 {
-			t.Errorf("after %d ms mkfs again: %s", i, errs)
+			t.Errorf("in run %d mkfs again: %s", i, errs)
 		}
 	}
 	if killed == 0 {
