@@ -150,6 +150,8 @@ func BenchmarkGetPages(b *testing.B) {
 	t, _ := benchTree(b)
 	b.ReportAllocs()
 	b.ResetTimer()
+	cpu := cpuTime()
+	defer func() { b.ReportMetric((cpuTime()-cpu)/float64(b.N), "cpu-ns/op") }()
 	b.RunParallel(func(pb *testing.PB) {
 		key, buf := make([]byte, 0, 64), make([]byte, 0, 64)
 		n := rand.Uint64()
@@ -169,6 +171,8 @@ func BenchmarkIter(b *testing.B) {
 	for _, name := range []string{"pages", "delta"} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
+			cpu := cpuTime()
+			defer func() { b.ReportMetric((cpuTime()-cpu)/float64(b.N), "cpu-ns/op") }()
 			for n := 0; n < b.N; {
 				if err := t.Iter(bg, nil, nil, func(k, v []byte) bool { n++; return n < b.N }); err != nil {
 					b.Fatal(err)
@@ -188,6 +192,7 @@ func BenchmarkBulk(b *testing.B) {
 	key, val := make([]byte, 0, 64), make([]byte, 32)
 	b.ReportAllocs()
 	b.ResetTimer()
+	cpu := cpuTime()
 	for i := range b.N {
 		if err := bl.Add(benchKey(key, uint64(i)), val); err != nil {
 			b.Fatal(err)
@@ -196,6 +201,7 @@ func BenchmarkBulk(b *testing.B) {
 	if _, err := bl.Finish(); err != nil {
 		b.Fatal(err)
 	}
+	b.ReportMetric((cpuTime()-cpu)/float64(b.N), "cpu-ns/op")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds()/1e6, "Mkeys/s")
 }
 
@@ -210,7 +216,7 @@ func (nullSink) Free(uint64, int)            {}
 func BenchmarkReconcile(b *testing.B) {
 	t, s := benchTree(b)
 	val := make([]byte, 32)
-	n := uint64(0)
+	n, cpu := uint64(0), 0.0
 	const batch = 50000
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -223,10 +229,12 @@ func BenchmarkReconcile(b *testing.B) {
 		t.Freeze()
 		s.NextEpoch()
 		b.StartTimer()
+		start := cpuTime()
 		root, err := t.Reconcile(bg, s)
 		if err != nil {
 			b.Fatal(err)
 		}
+		cpu += cpuTime() - start
 		b.StopTimer()
 		t.Publish(root)
 		s.Settle()
@@ -234,6 +242,46 @@ func BenchmarkReconcile(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
+	}
+	b.ReportMetric(cpu/float64((b.N+batch-1)/batch*batch), "cpu-ns/op")
+}
+
+// BenchmarkDeltaRangeDelete clears all but twenty of a million entries.
+func BenchmarkDeltaRangeDelete(b *testing.B) {
+	tree := New(&Config{Name: "million"}, NewMemStore(), Owner{}, Root{Kind: RootInline, Count: 1})
+	const n = 1000000
+	for i := range uint64(n) {
+		tree.Put(benchKey(nil, i), []byte("0123456789"))
+	}
+	keep := tree.active
+	lo, hi := benchKey(nil, 10), benchKey(nil, n-10)
+	b.ResetTimer()
+	for b.Loop() {
+		tree.active = keep.clone()
+		tree.DeleteRange(lo, hi)
+	}
+}
+
+// BenchmarkPutMillion puts a million keys into one tree, in order and at random.
+func BenchmarkPutMillion(b *testing.B) {
+	val := make([]byte, 32)
+	for _, name := range []string{"ordered", "random"} {
+		b.Run(name, func(b *testing.B) {
+			key := make([]byte, 0, 64)
+			cpu := cpuTime()
+			var t *Tree
+			for i := range b.N {
+				if i%1000000 == 0 {
+					t = New(&Config{Name: "million"}, NewMemStore(), Owner{}, Root{})
+				}
+				n := uint64(i)
+				if name == "random" {
+					n = mix(n)
+				}
+				t.Put(benchKey(key, n), val)
+			}
+			b.ReportMetric((cpuTime()-cpu)/float64(b.N), "cpu-ns/op")
+		})
 	}
 }
 

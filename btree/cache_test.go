@@ -17,6 +17,7 @@ type memReader struct {
 	s     *MemStore
 	reads atomic.Int64
 	gate  chan struct{} // if not nil: every read waits for a token
+	wrong int           // so many reads yet return a flipped bit
 }
 
 func (r *memReader) ReadPage(ctx context.Context, addr uint64, blocks int, dst []byte) error {
@@ -31,6 +32,10 @@ func (r *memReader) ReadPage(ctx context.Context, addr uint64, blocks int, dst [
 	r.s.mu.RLock()
 	defer r.s.mu.RUnlock()
 	clear(dst)
+	if r.wrong > 0 {
+		r.wrong--
+		defer func() { dst[100] ^= 4 }()
+	}
 	for _, m := range []map[uint64][]byte{r.s.nodes, r.s.limbo.nodes, r.s.blobs, r.s.limbo.blobs} {
 		if b := m[addr]; b != nil {
 			copy(dst, b)
@@ -195,5 +200,23 @@ func TestCacheStale(t *testing.T) {
 		t.Fatal("an inserted page is not resident")
 	} else {
 		p.Release()
+	}
+}
+
+// TestCacheReadsAgain has a device answer wrongly once, and always.
+func TestCacheReadsAgain(t *testing.T) {
+	tree, c, r, _ := newCached(t, 10, 1<<20)
+	r.wrong = 1
+	if _, ok, err := tree.Get(bg, []byte("key/000002"), nil); !ok || err != nil {
+		t.Fatalf("one wrong answer: %v, %v", ok, err)
+	}
+	c.Clear()
+	r.wrong = 1 << 20
+	if _, _, err := tree.Get(bg, []byte("key/000002"), nil); !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("wrong answers only: %v", err)
+	}
+	r.wrong = 0
+	if st := c.Stats(); st.Pages != 0 {
+		t.Fatalf("a bad page was kept: %+v", st)
 	}
 }

@@ -140,7 +140,7 @@ func TestFill(t *testing.T) {
 	}
 	check("bulk", 0.95)
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for round := range 40 {
+	for round := range 15 {
 		for range 700 {
 			k := fmt.Appendf(nil, "key/%07d%d", rnd.IntN(20000), rnd.IntN(3))
 			if rnd.IntN(2) == 0 {
@@ -204,7 +204,7 @@ func TestReconcileFails(t *testing.T) {
 
 // TestDeltaRangeDelete clears a delta of a million entries.
 func TestDeltaRangeDelete(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("a million entries")
 	}
 	tree := New(&Config{Name: "million"}, NewMemStore(), Owner{}, Root{Kind: RootInline, Count: 1})
