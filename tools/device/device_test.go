@@ -22,7 +22,7 @@ func TestDescribe(t *testing.T) {
 	bad := good
 	bad.ReadOnly, bad.InUse, bad.Bytes = true, true, 1<<20
 	bad.Users = []probe.User{{What: "mounted on /x (sdb)"}, {What: "swap (sdb2)"}}
-	bad.Store = &probe.Store{ID: "7d1f02aa-4c0e-4b6e-9d5f-0f4f8e2a9b11", OSD: -1, Written: now.Add(-72 * time.Hour)}
+	bad.Store = &probe.Store{ID: "7d1f02aa-4c0e-4b6e-9d5f-0f4f8e2a9b11", OSD: -1, Objects: 1, Written: now.Add(-72 * time.Hour)}
 	bad.Findings = []probe.Finding{{Noun: "an ext4 file system", Label: "x"}}
 	bad.Err = errors.New("read 4096 bytes at 0: input/output error")
 	busy := good
@@ -34,7 +34,7 @@ func TestDescribe(t *testing.T) {
 		{probe.Listed{Path: "/dev/sdb", Disk: &good}, ""},
 		{probe.Listed{Path: "/dev/sdb", Disk: &busy}, "in use"},
 		{probe.Listed{Path: "/dev/sdb", Err: errors.New("/dev/sdb: permission denied")}, "permission denied"},
-		{probe.Listed{Path: "/dev/sdb", Disk: &bad}, `read-only; smaller than 32 MiB; mounted on /x (sdb); swap (sdb2); read 4096 bytes at 0: input/output error; holds store 7d1f02aa (used 3 days ago); holds an ext4 file system "x"`},
+		{probe.Listed{Path: "/dev/sdb", Disk: &bad}, `read-only; smaller than 32 MiB; mounted on /x (sdb); swap (sdb2); read 4096 bytes at 0: input/output error; holds store 7d1f02aa (1 object, used 3 days ago); holds an ext4 file system "x"`},
 	} {
 		r := describe(x.l, c)
 		if got := strings.Join(r.Reasons, "; "); got != x.want || r.Usable != (x.want == "") {

@@ -108,7 +108,7 @@ func (j *importer) run(ctx context.Context, c *verb.Call, s *session) (err error
 	defer stop(nil)
 	j.stop = stop
 	var workers, measuring sync.WaitGroup
-	if c.ErrTerminal || c.Status != nil {
+	if c.ErrTerminal {
 		measuring.Go(func() { j.measure(work, root) })
 	}
 	queue := make(chan entry, j.jobs)

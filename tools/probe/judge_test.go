@@ -19,7 +19,7 @@ import (
 
 func TestJudge(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	store := &Store{ID: "7d1f02aa-4c0e-4b6e-9d5f-0f4f8e2a9b11", OSD: 3, Cluster: "3f0c9a1e-0000-4000-8000-000000000000", Role: "main", Written: now.Add(-2 * time.Hour)}
+	store := &Store{ID: "7d1f02aa-4c0e-4b6e-9d5f-0f4f8e2a9b11", OSD: 3, Objects: 1204331, Cluster: "3f0c9a1e-0000-4000-8000-000000000000", Role: "main", Written: now.Add(-2 * time.Hour)}
 	plain := func() *Disk { return &Disk{Path: "/dev/sdb", Name: "sdb", Report: Report{Bytes: 1 << 40}} }
 	ext4 := Finding{Kind: "ext4", Noun: "an ext4 file system", Label: "backup"}
 	gpt := Finding{Kind: "gpt", Noun: "a GPT partition table", Partitions: []Partition{{Name: "sdb1", Findings: []Finding{ext4}}, {Name: "sdb2", Findings: []Finding{{Kind: "swap"}}}}}
@@ -41,21 +41,21 @@ func TestJudge(t *testing.T) {
 		{"unreadable", func(d *Disk) { d.Err = fmt.Errorf("read 65536 bytes at 0: %w", unix.EIO) }, Ask{Force: true},
 			"E-IO /dev/sdb: read 65536 bytes at 0: input/output error|Nothing was written. What cannot be read is not taken for empty."},
 		{"store", func(d *Disk) { d.Store = store }, Ask{Force: true},
-			"E-STORE /dev/sdb: holds store 7d1f02aa (osd.3, cluster 3f0c9a1e, used 2 h ago)|Nothing was written. To destroy exactly this store: mkfs.ebofs --destroy 7d1f02aa /dev/sdb"},
+			"E-STORE /dev/sdb: holds store 7d1f02aa (osd.3, cluster 3f0c9a1e, 1204331 objects, used 2 h ago)|Nothing was written. To destroy exactly this store: mkfs.ebofs --destroy 7d1f02aa /dev/sdb"},
 		{"store, named", func(d *Disk) { d.Store = store }, Ask{Destroy: []string{"7d1f02aa"}}, ""},
 		{"store, named in full", func(d *Disk) { d.Store = store }, Ask{Destroy: []string{"7d1f02aa-4c0e-4b6e-9d5f-0f4f8e2a9b11"}}, ""},
 		{"store, named too shortly", func(d *Disk) { d.Store = store }, Ask{Destroy: []string{"7d1f02a"}},
-			"E-NO-STORE /dev/sdb: --destroy 7d1f02a: it holds store 7d1f02aa (osd.3, cluster 3f0c9a1e, used 2 h ago)|Nothing was written."},
+			"E-NO-STORE /dev/sdb: --destroy 7d1f02a: it holds store 7d1f02aa (osd.3, cluster 3f0c9a1e, 1204331 objects, used 2 h ago)|Nothing was written."},
 		{"another store named", func(d *Disk) { d.Store = store }, Ask{Destroy: []string{"deadbeef"}},
-			"E-NO-STORE /dev/sdb: --destroy deadbeef: it holds store 7d1f02aa (osd.3, cluster 3f0c9a1e, used 2 h ago)|Nothing was written."},
+			"E-NO-STORE /dev/sdb: --destroy deadbeef: it holds store 7d1f02aa (osd.3, cluster 3f0c9a1e, 1204331 objects, used 2 h ago)|Nothing was written."},
 		{"store named, none there", func(d *Disk) { d.Findings = []Finding{ext4} }, Ask{Destroy: []string{"7d1f02aa"}, Force: true},
 			"E-NO-STORE /dev/sdb: --destroy 7d1f02aa: it holds no store|Nothing was written."},
 		{"store and partition table", func(d *Disk) { d.Store, d.Findings = store, []Finding{gpt} }, Ask{},
-			"E-STORE /dev/sdb: holds store 7d1f02aa (osd.3, cluster 3f0c9a1e, used 2 h ago)|Nothing was written. To destroy exactly this store: mkfs.ebofs --destroy 7d1f02aa --force /dev/sdb"},
+			"E-STORE /dev/sdb: holds store 7d1f02aa (osd.3, cluster 3f0c9a1e, 1204331 objects, used 2 h ago)|Nothing was written. To destroy exactly this store: mkfs.ebofs --destroy 7d1f02aa --force /dev/sdb"},
 		{"store and partition table, half asked", func(d *Disk) { d.Store, d.Findings = store, []Finding{gpt} }, Ask{Destroy: []string{"7d1f02aa"}},
 			`E-SIGNATURE /dev/sdb: holds a GPT partition table with 2 partitions (sdb1 ext4 "backup", sdb2 swap)|Nothing was written. To erase it: mkfs.ebofs --force --destroy 7d1f02aa /dev/sdb`},
 		{"store in a partition, forced", func(d *Disk) { d.Findings = []Finding{inside} }, Ask{Force: true},
-			"E-STORE /dev/sdb: holds store 7d1f02aa (osd.3, cluster 3f0c9a1e, used 2 h ago)|Nothing was written. To destroy exactly this store: mkfs.ebofs --destroy 7d1f02aa --force /dev/sdb"},
+			"E-STORE /dev/sdb: holds store 7d1f02aa (osd.3, cluster 3f0c9a1e, 1204331 objects, used 2 h ago)|Nothing was written. To destroy exactly this store: mkfs.ebofs --destroy 7d1f02aa --force /dev/sdb"},
 		{"partition table", func(d *Disk) { d.Findings = []Finding{gpt} }, Ask{},
 			`E-SIGNATURE /dev/sdb: holds a GPT partition table with 2 partitions (sdb1 ext4 "backup", sdb2 swap)|Nothing was written. To erase it: mkfs.ebofs --force /dev/sdb`},
 		{"partition table, forced", func(d *Disk) { d.Findings = []Finding{gpt} }, Ask{Force: true}, ""},

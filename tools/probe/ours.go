@@ -20,6 +20,7 @@ type Store struct {
 	OSD        int64     `json:"osd"` // -1: none
 	Bytes      uint64    `json:"bytes"`
 	Epoch      uint64    `json:"epoch"`
+	Objects    int64     `json:"objects"` // as of the last checkpoint; -1: unknown
 	Clean      bool      `json:"clean"`   // closed after a checkpoint
 	Created    time.Time `json:"created"` // zero: unknown
 	Written    time.Time `json:"written"` // of the newest superblock; zero: unknown
@@ -40,7 +41,7 @@ func (st *Store) Short() string { return st.ID[:min(8, len(st.ID))] }
 // store that fills the device, and those of a store of the size a mark names.
 func ours(s *source) *Store {
 	blocks := uint64(s.size / layout.BlockSize)
-	st := &Store{OSD: -1}
+	st := &Store{OSD: -1, Objects: -1}
 	var best layout.Superblock
 	seen := map[uint64]bool{}
 	scan := func(blocks uint64) {
@@ -84,6 +85,7 @@ func ours(s *source) *Store {
 		if !best.Cluster.IsZero() {
 			st.Cluster = best.Cluster.String()
 		}
+		st.Objects = objects(s, &best)
 	}
 	if st.Note == "" {
 		switch {
@@ -94,6 +96,23 @@ func ours(s *source) *Store {
 		}
 	}
 	return st
+}
+
+// objects reads how many objects the newest checkpoint holds; -1 if its root
+// record cannot be had.
+func objects(s *source, sb *layout.Superblock) int64 {
+	if sb.Root.IsNone() || sb.Root.Addr.Device() != sb.Index {
+		return -1
+	}
+	p := s.at(int64(sb.Root.Addr.Block()*layout.BlockSize), int(sb.Root.Blocks)*layout.BlockSize)
+	if p == nil {
+		return -1
+	}
+	rec, err := layout.DecodeRootRecord(p, sb.FSID, sb.Root)
+	if err != nil {
+		return -1
+	}
+	return int64(rec.Counters.Objects)
 }
 
 // label takes what the block says into st. A block with our magic whose rest
@@ -162,7 +181,7 @@ func (st *Store) unsound(p []byte, err error) {
 }
 
 // String describes the store for a refusal: "store 7d1f02aa (osd.3, cluster
-// 3f0c9a1e, used 2 h ago)".
+// 3f0c9a1e, 1204331 objects, used 2 h ago)".
 func (st *Store) String() string { return st.Describe(time.Time{}) }
 
 // Describe is String with the time since the last use as of now.
@@ -179,6 +198,11 @@ func (st *Store) Describe(now time.Time) string {
 	}
 	if st.Role == "log" {
 		facts = append(facts, "its log device")
+	}
+	if st.Objects == 1 {
+		facts = append(facts, "1 object")
+	} else if st.Objects >= 0 {
+		facts = append(facts, fmt.Sprintf("%d objects", st.Objects))
 	}
 	if !st.Written.IsZero() && !now.IsZero() {
 		facts = append(facts, "used "+ago(now.Sub(st.Written)))
