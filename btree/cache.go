@@ -34,6 +34,15 @@ type Cache struct {
 	shift  uint
 }
 
+// loadKey is what is being read. Not the address alone: a reader whose pointer
+// is stale must not hand its error to one who expects what is there now.
+type loadKey struct {
+	addr, epoch uint64
+	crc         uint32
+}
+
+func keyOf(p Ptr) loadKey { return loadKey{p.Addr, p.Epoch, p.CRC} }
+
 // load is a page being read. Its fields are guarded by the shard's lock until
 // done is closed, then constant.
 type load struct {
@@ -56,7 +65,7 @@ func NewCache(r PageReader, pool *devices.Pool, budget int64) *Cache {
 	c := &Cache{r: r, pool: pool, shards: make([]cacheShard, n), shift: uint(64 - bits.Len(uint(n-1)))}
 	for i := range c.shards {
 		s := &c.shards[i]
-		s.pages, s.loading, s.budget = map[uint64]*frame{}, map[uint64]*load{}, budget/int64(n)
+		s.pages, s.loading, s.budget = map[uint64]*frame{}, map[loadKey]*load{}, budget/int64(n)
 	}
 	return c
 }
@@ -90,7 +99,7 @@ func (c *Cache) Load(ctx context.Context, cfg *Config, own *Owner, p Ptr) (*Page
 		f, mine, err := c.join(ctx, p)
 		if mine != nil {
 			f, err = c.read(ctx, cfg, own, p)
-			c.finish(p.Addr, mine, f, err)
+			c.finish(p, mine, f, err)
 		}
 		if err != nil {
 			if mine == nil && ctx.Err() == nil && isContextError(err) {
@@ -128,10 +137,10 @@ func (c *Cache) join(ctx context.Context, p Ptr) (f *frame, mine *load, err erro
 		f.touch()
 		return f, nil, nil
 	}
-	l := s.loading[p.Addr]
+	l := s.loading[keyOf(p)]
 	if l == nil {
 		l = &load{done: make(chan struct{})}
-		s.loading[p.Addr] = l
+		s.loading[keyOf(p)] = l
 		s.mu.Unlock()
 		s.misses.Add(1)
 		return nil, l, nil
@@ -184,15 +193,15 @@ func (c *Cache) read(ctx context.Context, cfg *Config, own *Owner, p Ptr) (*fram
 }
 
 // finish ends a load: f, which has the caller's pin, enters the cache.
-func (c *Cache) finish(addr uint64, l *load, f *frame, err error) {
-	s := c.shard(addr)
+func (c *Cache) finish(p Ptr, l *load, f *frame, err error) {
+	s := c.shard(p.Addr)
 	s.mu.Lock()
-	delete(s.loading, addr)
+	delete(s.loading, keyOf(p))
 	l.f, l.err = f, err
 	if f != nil {
 		f.refs.Add(int32(l.waiters) + 1)
 		f.touch()
-		s.insertLocked(addr, f)
+		s.insertLocked(p.Addr, f)
 	}
 	close(l.done)
 	s.mu.Unlock()

@@ -220,3 +220,43 @@ func TestCacheReadsAgain(t *testing.T) {
 		t.Fatalf("a bad page was kept: %+v", st)
 	}
 }
+
+// TestCacheStaleReader has a reader with a stale pointer and one with the right
+// one wait for the same blocks: the error of the first is not the second's.
+func TestCacheStaleReader(t *testing.T) {
+	tree, c, r, s := newCached(t, 10, 1<<20)
+	stale := tree.Root().Ptr
+	buf := append([]byte(nil), s.Node(stale.Addr)...)
+	buf[32]++ // epoch
+	fixCRC(buf)
+	s.Corrupt(stale.Addr, func([]byte) []byte { return buf })
+	newer := stale
+	newer.Epoch++
+	newer.CRC = pageCRC(buf)
+	r.gate = make(chan struct{})
+	var wg sync.WaitGroup
+	var errs [2]error
+	for i, p := range []Ptr{stale, newer} {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			page, err := c.Load(bg, tree.cfg, &tree.own, p)
+			if errs[i] = err; err == nil {
+				page.Release()
+			}
+		}()
+		for r.reads.Load() < int64(i+1) && i == 0 {
+			runtime.Gosched()
+		}
+	}
+	close(r.gate)
+	wg.Wait()
+	if !errors.Is(errs[0], ErrCorrupt) || errs[1] != nil {
+		t.Fatalf("stale pointer: %v; right pointer: %v", errs[0], errs[1])
+	}
+	if p := c.Resident(newer); p == nil {
+		t.Fatal("the page is not resident")
+	} else {
+		p.Release()
+	}
+}

@@ -13,7 +13,7 @@ type cacheShard struct {
 	// Held shared to look up and pin, exclusively to insert and remove. A frame
 	// of pages has at least one reference: the cache's own.
 	pages   map[uint64]*frame
-	loading map[uint64]*load
+	loading map[loadKey]*load
 	ring    []*frame // the values of pages; frame.pos is the index
 	hand    int
 	bytes   int64 // of the frames in pages
@@ -57,6 +57,10 @@ func (f *frame) touch() {
 // what is too much.
 func (s *cacheShard) insertLocked(addr uint64, f *frame) {
 	if old := s.pages[addr]; old != nil {
+		if old.page.ptr.Epoch > f.page.ptr.Epoch {
+			f.unpin() // read before the blocks were written again
+			return
+		}
 		s.removeLocked(addr, old)
 	}
 	s.pages[addr] = f
