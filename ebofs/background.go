@@ -7,9 +7,9 @@ import (
 )
 
 // start runs the background work of a writable store: the checkpointer and the
-// finisher. An inline store has none.
+// finisher. An inline store has none, nor has a read-only one.
 func (s *Store) start() {
-	if s.opt.Inline {
+	if s.opt.Inline || s.opt.ReadOnly {
 		return
 	}
 	s.bg.Go(s.checkpointer)

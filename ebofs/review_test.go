@@ -1,0 +1,52 @@
+package ebofs
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"ebofs/devices"
+)
+
+// hooked is a memory device that calls a function before each I/O.
+type hooked struct {
+	*devices.Mem
+	read, write func()
+}
+
+func (h *hooked) Read(ctx context.Context, b devices.Block, v devices.Vec) error {
+	if h.read != nil {
+		h.read()
+	}
+	return h.Mem.Read(ctx, b, v)
+}
+
+func (h *hooked) Write(ctx context.Context, b devices.Block, v devices.Vec) error {
+	if h.write != nil {
+		h.write()
+	}
+	return h.Mem.Write(ctx, b, v)
+}
+
+// TestReadOnlyRunsNothing opens a store that was not closed read-only: what was
+// replayed must never be checkpointed, however long the store stays open, and
+// closing leaves no goroutine.
+func TestReadOnlyRunsNothing(t *testing.T) {
+	mem := newMem(64)
+	s := newStore(t, mem, FormatOptions{}, quiet())
+	apply(t, s, func(x *Txn) { x.Touch(mainColl, oid("a")) })
+	s.Abandon()
+	dev := &hooked{Mem: mem, write: func() { t.Error("write to a store opened read-only") }}
+	s = open(t, dev, Options{ReadOnly: true, CheckpointInterval: time.Microsecond})
+	if n, _ := s.dirty.pressure(); n == 0 {
+		t.Fatal("nothing was replayed")
+	}
+	ran := make(chan struct{})
+	go func() { s.bg.Wait(); close(ran) }()
+	select {
+	case <-ran:
+	case <-time.After(5 * time.Second):
+		t.Error("a read-only store runs a checkpointer")
+	}
+	closeStore(t, s)
+}
