@@ -1,6 +1,9 @@
 package ebofs
 
 import (
+	"bytes"
+	"slices"
+
 	"ebofs/btree"
 	"ebofs/ebofs/layout"
 )
@@ -37,8 +40,22 @@ func (s *Store) deferLocked(o *onode, c *change, epoch uint64) {
 	if n := len(o.stubAt); n == 0 || o.stubAt[n-1] != epoch {
 		s.dirty.add(o, epoch)
 	}
-	o.stub = append(o.stub, *c)
+	w := *c
+	w.retain()
+	o.stub = append(o.stub, w)
 	o.stubAt = append(o.stubAt, epoch)
+}
+
+// retain makes copies of what c shares with its caller, who may use that memory
+// again as soon as the transaction is applied. Data of opWrite is a copy already.
+func (c *change) retain() {
+	if c.code == opOmapHead {
+		c.data = bytes.Clone(c.data)
+	}
+	c.pairs = slices.Clone(c.pairs)
+	for i := range c.pairs {
+		c.pairs[i].value = bytes.Clone(c.pairs[i].value)
+	}
 }
 
 // resolveLocked ends a load: the waiting changes are applied to what was found.

@@ -50,3 +50,36 @@ func TestReadOnlyRunsNothing(t *testing.T) {
 	}
 	closeStore(t, s)
 }
+
+// TestStubKeepsItsOwn changes memory a transaction was given after it was
+// applied to an object that is still being loaded.
+func TestStubKeepsItsOwn(t *testing.T) {
+	mem := newMem(64)
+	s := newStore(t, mem, FormatOptions{}, quiet())
+	apply(t, s, func(x *Txn) { x.Touch(mainColl, oid("a")) })
+	closeStore(t, s)
+	dev := newGate(mem)
+	s = open(t, dev, quiet())
+	defer closeStore(t, s)
+	hit, release := dev.arm(0)
+	data, val, header := []byte("data"), []byte("value"), []byte("header")
+	x := NewTxn()
+	x.Write(mainColl, oid("a"), 0, data)
+	x.SetAttr(mainColl, oid("a"), "k", val)
+	x.OmapSet(mainColl, oid("a"), map[string][]byte{"k": val})
+	x.OmapSetHeader(mainColl, oid("a"), header)
+	err := s.Queue(bg, x, nil, nil)
+	<-hit
+	clear(data)
+	clear(val)
+	clear(header)
+	close(release)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := model{"a": {
+		data: []byte("data"), header: []byte("header"),
+		attrs: map[string][]byte{"k": []byte("value")}, omap: map[string][]byte{"k": []byte("value")},
+	}}
+	mustCompare(t, s, m)
+}
