@@ -3,6 +3,7 @@ package ebofs
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -90,7 +91,7 @@ func Format(ctx context.Context, dev devices.Device, o FormatOptions) (Info, err
 		sb.GeometryFlags |= layout.GeometryHard
 		sb.Features.Incompat |= layout.FeatHardGeometry
 	}
-	ring := layout.Ring{Start: layout.MakeAddr(0, info.Placement.RingStart), Blocks: info.Placement.RingBlocks, Incarnation: 1, TailSeq: 1}
+	ring := layout.Ring{Start: layout.MakeAddr(0, info.Placement.RingStart), Blocks: info.Placement.RingBlocks, Incarnation: firstIncarnation(&info, now), TailSeq: 1}
 	var logUUID [16]byte
 	if o.LogDevice != nil {
 		rand.Read(logUUID[:])
@@ -127,9 +128,16 @@ func Format(ctx context.Context, dev devices.Device, o FormatOptions) (Info, err
 	return info, nil
 }
 
+// firstIncarnation is where the log's incarnations begin. The ring keeps what an
+// earlier store left in it; one made under the same id must not take its own
+// batches up where that one's go on, so they begin somewhere else each time.
+func firstIncarnation(info *Info, now time.Time) uint64 {
+	return 1 + (binary.LittleEndian.Uint64(info.DeviceUUID[:])^uint64(now.UnixNano()))>>2
+}
+
 // formatMain writes the first checkpoint, of an empty store.
 func formatMain(ctx context.Context, dev devices.Device, sb *layout.Superblock, o *FormatOptions) error {
-	s := &Store{main: dev, logAt: dev, super: *sb, place: sb.Placement(), incarnation: 1}
+	s := &Store{main: dev, logAt: dev, super: *sb, place: sb.Placement(), incarnation: sb.Rings[0].Incarnation}
 	s.opt = Options{Inline: true, Now: o.Now, MemoryBytes: minMemory}
 	if err := s.opt.fill(); err != nil {
 		return err
@@ -159,7 +167,8 @@ type formatDevice struct {
 	index uint8
 }
 
-// wipe zeroes label, slots and the start of the ring, and makes that durable.
+// wipe zeroes labels and slots and makes that durable. What is in the ring is
+// told apart by its incarnation.
 func (d *formatDevice) wipe(ctx context.Context, pool *devices.Pool) error {
 	f := pool.Get(blockSize)
 	defer f.Release()
