@@ -164,6 +164,9 @@ func (s *Store) dataThere(ctx context.Context, cs []change) (bool, error) {
 					if errors.Is(err, devices.ErrRange) {
 						return false, fmt.Errorf("%w: %w", err, ErrCorrupt)
 					}
+					if ctx.Err() != nil {
+						return false, ctx.Err() // says nothing about the block
+					}
 					return false, nil // torn: never committed
 				}
 				if layout.CRC(f.Bytes()) != crc {

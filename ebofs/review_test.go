@@ -2,6 +2,7 @@ package ebofs
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -82,4 +83,62 @@ func TestStubKeepsItsOwn(t *testing.T) {
 		attrs: map[string][]byte{"k": []byte("value")}, omap: map[string][]byte{"k": []byte("value")},
 	}}
 	mustCompare(t, s, m)
+}
+
+// TestFormatAgain formats a device twice under the same id. The second store
+// begins like the first, and its log lies over that of the first.
+func TestFormatAgain(t *testing.T) {
+	for _, log := range []int{2, 300} { // transactions of the second store
+		mem := newMem(64)
+		f := FormatOptions{UUID: [16]byte{1, 2, 3}}
+		work := func(n int) {
+			s := newStore(t, mem, f, quiet())
+			for i := range n {
+				apply(t, s, func(x *Txn) { x.Write(mainColl, oid(fmt.Sprint(i)), 0, make([]byte, 3000)) })
+			}
+			s.Abandon()
+		}
+		work(400)
+		work(log)
+		s := open(t, mem, quiet())
+		ids, _, err := s.List(bg, mainColl, nil, nil, 1000)
+		if err != nil || len(ids) != log {
+			t.Errorf("%d objects of %d: %v", len(ids), log, err)
+		}
+		closeStore(t, s)
+		fsck(t, mem)
+	}
+}
+
+// TestMountCancelled cancels mounts at each of their reads. A block that was
+// not read is no proof that its transaction was never committed.
+func TestMountCancelled(t *testing.T) {
+	mem := newMem(64)
+	s := newStore(t, mem, FormatOptions{}, quiet())
+	apply(t, s, func(x *Txn) { x.Touch(mainColl, oid("b")) })
+	apply(t, s, func(x *Txn) { x.Write(mainColl, oid("a"), 0, make([]byte, 64<<10)) })
+	s.Abandon()
+	for n := 0; ; n++ {
+		dev := &hooked{Mem: mem.Snapshot()}
+		ctx, cancel := context.WithCancel(bg)
+		left := n
+		dev.read = func() {
+			if left--; left == -1 {
+				cancel()
+			}
+		}
+		s, err := Open(ctx, dev, quiet())
+		cancel()
+		if err == nil {
+			s.Abandon()
+		}
+		s = open(t, dev, quiet())
+		if _, err := s.Stat(bg, mainColl, oid("a")); err != nil {
+			t.Errorf("after a mount cancelled at read %d: %v", n, err)
+		}
+		s.Abandon()
+		if left >= 0 {
+			return
+		}
+	}
 }
