@@ -6,6 +6,9 @@
 // queues a transaction and when that is committed. The parent reads the lines,
 // kills the child, mounts the image and compares.
 //
+// A second test does the same to the program: `ebofs object import` is killed, its
+// journal of acknowledged objects is verified, the import is resumed.
+//
 //	child   q 0 17 ── Queue ── commit ── a 0 17      worker 0, transaction 17
 //	parent  reads … reads … SIGKILL, reads what is left in the pipe, mounts
 //

@@ -260,15 +260,22 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// TestSoak kills many.
+// TestSoak kills many, every third of them an import by the program.
 func TestSoak(t *testing.T) {
 	if *soak == 0 {
 		t.Skip("no -soak given")
 	}
 	next, failures := *seed, 0
 	p, acked, mounts := newParent(t), 0, 0
+	m := newImporter(t)
+	tree := m.tree(t)
 	for began := time.Now(); time.Since(began) < *soak && failures < 5; next++ {
-		if err := p.run(context.Background(), next); err != nil {
+		if next%3 == 0 {
+			if err := m.run(tree, next); err != nil {
+				failures++
+				t.Errorf("import %d: %v", next, err)
+			}
+		} else if err := p.run(context.Background(), next); err != nil {
 			failures++
 			kept := fmt.Sprintf("%s/ebofs-kill-%d.image", os.TempDir(), next)
 			t.Errorf("run %d: %v\n  image: %s", next, err, kept)
@@ -280,5 +287,5 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	fmt.Printf("soak: seeds %d-%d counts runs %d mounts killed %d acknowledged %d failures %d\n",
-		*seed, next-1, next-*seed, mounts+p.mounts, acked+p.acked, failures)
+		*seed, next-1, next-*seed, mounts+p.mounts, acked+p.acked+m.acked, failures)
 }
