@@ -142,20 +142,11 @@ func (s *Store) checkColl(ctx context.Context, op *txnOp, view collectionMap, p 
 
 // othersEmpty refuses a split by several bits that would orphan objects.
 func (s *Store) othersEmpty(ctx context.Context, whole, a, b CollSpec, p *pass) error {
-	for seed := uint64(whole.Seed); seed < 1<<a.Bits; seed += 1 << whole.Bits {
-		part := CollSpec{Shard: whole.Shard, Pool: whole.Pool, Bits: a.Bits, Seed: uint32(seed)}
-		if part == a || part == b {
-			continue
-		}
-		empty, err := s.emptyRange(ctx, part, p)
-		if err != nil {
-			return err
-		}
-		if !empty {
-			return fmt.Errorf("split of %v: objects in %v would belong to neither part: %w", whole, part, ErrNotEmpty)
-		}
+	empty, err := s.emptyRange(ctx, whole, p, a, b)
+	if err == nil && !empty {
+		err = fmt.Errorf("split of %v: objects in neither %v nor %v: %w", whole, a, b, ErrNotEmpty)
 	}
-	return nil
+	return err
 }
 
 // applyColl carries a checked collection operation out: in the map, and in the

@@ -2,6 +2,7 @@ package ebofs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -141,4 +142,44 @@ func TestMountCancelled(t *testing.T) {
 			return
 		}
 	}
+}
+
+// TestSplitByManyBits splits a collection by as many bits as there are. It is
+// refused if that left objects with nobody, in a time that the objects decide,
+// not the number of parts.
+func TestSplitByManyBits(t *testing.T) {
+	s := newStore(t, newMem(64), FormatOptions{}, Options{Inline: true})
+	defer closeStore(t, s)
+	stays, goes, lost := oid("a"), oid("b"), oid("c")
+	stays.Hash, goes.Hash, lost.Hash = 0, 1, 2
+	split := func(fn func(x *Txn)) error {
+		x := NewTxn()
+		fn(x)
+		x.SplitColl(mainColl, 32, 1, "d")
+		return s.Apply(bg, x)
+	}
+	apply(t, s, func(x *Txn) {
+		x.Touch(mainColl, stays)
+		x.Touch(mainColl, goes)
+		x.Touch(mainColl, lost)
+	})
+	if err := split(func(x *Txn) {}); !errors.Is(err, ErrNotEmpty) {
+		t.Errorf("split that orphans an object: %v", err)
+	}
+	if err := split(func(x *Txn) { x.Rename(mainColl, lost, renamed(lost, 3)) }); !errors.Is(err, ErrNotEmpty) {
+		t.Errorf("split that orphans an object just renamed: %v", err)
+	}
+	if err := split(func(x *Txn) { x.Remove(mainColl, lost) }); err != nil {
+		t.Error(err)
+	}
+	for c, id := range map[CollectionID]ObjectID{mainColl: stays, "d": goes} {
+		if ids, _, err := s.List(bg, c, nil, nil, 10); err != nil || len(ids) != 1 || ids[0] != id {
+			t.Errorf("collection %s: %v %v", c, ids, err)
+		}
+	}
+}
+
+func renamed(id ObjectID, hash uint32) ObjectID {
+	id.Hash = hash
+	return id
 }
