@@ -184,7 +184,10 @@ func (s *space) recount(ctx context.Context, own []allocator.Extent) error {
 	}
 	for z := range s.zones {
 		list, touched := owned[z]
-		if !touched && !s.zones[z].loaded {
+		s.mu.Lock()
+		touched = touched || s.zones[z].loaded
+		s.mu.Unlock()
+		if !touched {
 			continue
 		}
 		if err := s.ensure(ctx, z); err != nil {
