@@ -104,6 +104,7 @@ func (o set) device(t testing.TB, size uint64) devices.Device {
 
 func (o set) factory() storetest.Factory {
 	return storetest.Factory{
+		Serial:   o.open.Inline,
 		New:      func(t testing.TB) *storetest.Handle { return o.handle(t, largeBytes) },
 		NewSmall: func(t testing.TB) *storetest.Handle { return o.handle(t, smallBytes) },
 	}
@@ -116,9 +117,6 @@ func TestSuite(t *testing.T) {
 		t.Run(o.name, func(t *testing.T) {
 			if i > 0 && !*all {
 				t.Skip("run with -all")
-			}
-			if o.open.Inline {
-				t.Skip("the suite uses goroutines")
 			}
 			storetest.Run(t, o.factory())
 		})

@@ -185,7 +185,13 @@ func (g *generator) collOp() string {
 	case 1, 2:
 		return fmt.Sprintf("renamecoll %s %s", c, free)
 	case 3:
-		return fmt.Sprintf("mkcoll %s -1 %d 1 %d", free, 2+g.r.IntN(3), g.r.IntN(2))
+		spec := osd.CollectionSpec{Shard: -1, Pool: int64(2 + g.r.IntN(3)), Bits: 1, Seed: uint32(g.r.IntN(2))}
+		for _, d := range g.m.colls {
+			if d.Bits == 0 && d.Overlaps(spec) {
+				return "rmcoll " + string(c) // whether inside another is a store's choice
+			}
+		}
+		return fmt.Sprintf("mkcoll %s %d %d %d %d", free, spec.Shard, spec.Pool, spec.Bits, spec.Seed)
 	case 4, 5, 6:
 		if s.Bits < 4 {
 			return fmt.Sprintf("split %s %d %#x %s", c, s.Bits+1, s.Seed|1<<s.Bits, free)

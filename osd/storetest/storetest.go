@@ -18,6 +18,8 @@ type Factory struct {
 	NewSmall func(t testing.TB) *Handle
 	// Clone says that the store has Clone and CloneRange.
 	Clone bool
+	// Serial says that one goroutine at a time may use the store.
+	Serial bool
 }
 
 // Handle is a store under test.
@@ -35,39 +37,45 @@ type Handle struct {
 // Run is the suite. It opens a store for each part.
 func Run(t *testing.T, f Factory) {
 	for _, part := range []struct {
-		name string
-		run  func(*testing.T, Factory)
+		name     string
+		run      func(*testing.T, Factory)
+		parallel bool // uses goroutines
 	}{
-		{"Collections", testCollections},
-		{"SplitMerge", testSplitMerge},
-		{"Missing", testMissing},
-		{"Write", testWrite},
-		{"Overwrite", testOverwrite},
-		{"Zero", testZero},
-		{"Truncate", testTruncate},
-		{"Patterns", testPatterns},
-		{"Inline", testInline},
-		{"Far", testFar},
-		{"Reads", testReads},
-		{"Attrs", testAttrs},
-		{"Omap", testOmap},
-		{"OmapMany", testOmapMany},
-		{"OmapIterWhileWriting", testOmapIterWhileWriting},
-		{"List", testList},
-		{"ListWhileWriting", testListWhileWriting},
-		{"Rename", testRename},
-		{"Clone", testClone},
-		{"Atomic", testAtomic},
-		{"Transactions", testTransactions},
-		{"Order", testOrder},
-		{"Chain", testChain},
-		{"Concurrent", testConcurrent},
-		{"ReadersAndWriter", testReadersAndWriter},
-		{"Reopen", testReopen},
-		{"Closed", testClosed},
-		{"Full", testFull},
-		{"FullMetadata", testFullMetadata},
+		{"Collections", testCollections, false},
+		{"SplitMerge", testSplitMerge, false},
+		{"Missing", testMissing, false},
+		{"Write", testWrite, false},
+		{"Overwrite", testOverwrite, false},
+		{"Zero", testZero, false},
+		{"Truncate", testTruncate, false},
+		{"Patterns", testPatterns, false},
+		{"Inline", testInline, false},
+		{"Far", testFar, false},
+		{"Reads", testReads, false},
+		{"Attrs", testAttrs, false},
+		{"Omap", testOmap, false},
+		{"OmapMany", testOmapMany, false},
+		{"OmapIterWhileWriting", testOmapIterWhileWriting, true},
+		{"List", testList, false},
+		{"ListWhileWriting", testListWhileWriting, true},
+		{"Rename", testRename, false},
+		{"Clone", testClone, false},
+		{"Atomic", testAtomic, false},
+		{"Transactions", testTransactions, false},
+		{"Order", testOrder, false},
+		{"Chain", testChain, false},
+		{"Concurrent", testConcurrent, true},
+		{"ReadersAndWriter", testReadersAndWriter, true},
+		{"Reopen", testReopen, false},
+		{"Closed", testClosed, false},
+		{"Full", testFull, false},
+		{"FullMetadata", testFullMetadata, false},
 	} {
-		t.Run(part.name, func(t *testing.T) { part.run(t, f) })
+		t.Run(part.name, func(t *testing.T) {
+			if part.parallel && f.Serial {
+				t.Skip("the store is for one goroutine at a time")
+			}
+			part.run(t, f)
+		})
 	}
 }
