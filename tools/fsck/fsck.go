@@ -55,7 +55,6 @@ Each problem has a code, which "ebofs man CODE" explains, says where it is, what
 			fs.StringVar(&j.logPath, "log", "", "the log is on `DEV`")
 			fs.BoolVarP(&j.verbose, "verbose", "v", false, "also print what was counted")
 			fs.IntVarP(&j.progressFD, "progress-fd", "C", -1, "write \"phase done total device\" lines to descriptor `FD`")
-			j.memory = sizes.Size{}
 			fs.Var(&j.memory, "memory", "`SIZE` of the maps of blocks; default 64MiB")
 			return j.run
 		},

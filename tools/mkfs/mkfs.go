@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 
@@ -73,32 +71,6 @@ type job struct {
 
 	path string
 	made bool // the image file is new
-}
-
-// Result is the JSON of a run; sizes in bytes, places in bytes from the start.
-type Result struct {
-	Store          string        `json:"store"`
-	DeviceUUID     string        `json:"device_uuid"`
-	Device         string        `json:"device"`
-	Model          string        `json:"model"`
-	Label          string        `json:"label"`
-	Bytes          uint64        `json:"bytes"`
-	BlockBytes     uint64        `json:"block_bytes"`
-	StripeBytes    uint64        `json:"stripe_bytes"`
-	Hard           bool          `json:"hard"`
-	StripeFrom     string        `json:"stripe_from"`
-	Zones          uint64        `json:"zones"`
-	ZoneBytes      uint64        `json:"zone_bytes"`
-	LogBytes       uint64        `json:"log_bytes"`
-	LogDevice      string        `json:"log_device"`
-	ReserveBytes   uint64        `json:"reserve_bytes"`
-	Labels         []uint64      `json:"labels"`
-	Superblocks    []uint64      `json:"superblocks"`
-	Wiped          []probe.Wiped `json:"wiped"`
-	DiscardedBytes uint64        `json:"discarded_bytes"`
-	DiscardSeconds float64       `json:"discard_seconds"`
-	Seconds        float64       `json:"seconds"`
-	DryRun         bool          `json:"dry_run"`
 }
 
 func (m *job) run(ctx context.Context, c *verb.Call) (err error) {
@@ -281,128 +253,4 @@ func (m *job) planFailure(err error) error {
 		f.Code = probe.CodeTooSmall
 	}
 	return f
-}
-
-// clean zeros old signatures and discards the device.
-func (m *job) clean(ctx context.Context, c *verb.Call, dev *devices.File, r *Result) error {
-	b := store.NewBytes(ctx, dev)
-	wiped, err := probe.Wipe(b, b.Size(), int64(dev.Geometry().LogicalBytes), dev.Path())
-	if err = errors.Join(err, b.Close()); err != nil {
-		return probeFailure(dev.Path(), err)
-	}
-	for _, w := range wiped {
-		c.Notef("%s: erased %s", dev.Path(), w.What)
-	}
-	if len(wiped) > 0 {
-		if err := dev.Flush(ctx); err != nil {
-			return probeFailure(dev.Path(), err)
-		}
-	}
-	r.Wiped = append(r.Wiped, wiped...)
-	if m.noDiscard || dev.Geometry().DiscardBytes == 0 {
-		return nil
-	}
-	start := c.Now()
-	n, err := discard(ctx, dev)
-	if err != nil && ctx.Err() != nil {
-		return err
-	}
-	if err != nil {
-		c.Notef("%s: discard: %v; going on without", dev.Path(), err)
-		return nil
-	}
-	r.DiscardedBytes += n
-	r.DiscardSeconds += c.Now().Sub(start).Seconds()
-	return nil
-}
-
-// discard gives up the whole device, in steps so that it can be interrupted.
-func discard(ctx context.Context, dev *devices.File) (uint64, error) {
-	const step = 16 << 30 / devices.BlockSize
-	blocks := dev.Geometry().Blocks
-	for b := uint64(0); b < blocks; b += step {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		if err := dev.Discard(ctx, devices.Block(b), min(step, blocks-b)); err != nil {
-			return 0, err
-		}
-	}
-	return blocks * devices.BlockSize, nil
-}
-
-func probeFailure(path string, err error) error {
-	f := probe.Explain(fmt.Errorf("%s: %w", path, err))
-	f.Hint = "What it held before may be gone in part; there is no store on it."
-	return f
-}
-
-// result describes what is, or would be, made.
-func (m *job) result(dev *devices.File, disk *probe.Disk, info *ebofs.Info) *Result {
-	p := &info.Placement
-	g := dev.Geometry()
-	r := &Result{
-		Store: info.UUID.String(), DeviceUUID: info.DeviceUUID.String(), Device: m.path, Model: disk.Model, Label: m.o.Label,
-		Bytes: info.Blocks * layout.BlockSize, BlockBytes: layout.BlockSize,
-		StripeBytes: uint64(p.StripeBlocks) * layout.BlockSize, Hard: g.Hard, StripeFrom: dev.GeometryFrom(),
-		Zones: uint64(p.Zones), ZoneBytes: uint64(p.ZoneBlocks) * layout.BlockSize,
-		LogBytes: info.LogBlocks * layout.BlockSize, LogDevice: m.logPath, ReserveBytes: info.Reserve * layout.BlockSize,
-		Wiped: []probe.Wiped{}, DryRun: m.dry,
-	}
-	if m.o.Hard != nil {
-		r.Hard = *m.o.Hard
-	}
-	if m.o.StripeBytes != 0 {
-		r.StripeFrom = "options"
-	}
-	for _, b := range p.Labels {
-		r.Labels = append(r.Labels, b*layout.BlockSize)
-	}
-	for _, b := range p.Slots {
-		r.Superblocks = append(r.Superblocks, b*layout.BlockSize)
-	}
-	return r
-}
-
-// print says what was made in three lines.
-func (m *job) print(c *verb.Call, r *Result, disk *probe.Disk) {
-	facts := []string{sizes.Human(r.Bytes)}
-	if disk.Block {
-		facts[0] += " / " + sizes.Decimal(r.Bytes)
-	}
-	if r.Model != "" {
-		facts = append([]string{r.Model}, facts...)
-	}
-	if disk.Rotational {
-		facts = append(facts, "rotational")
-	}
-	c.Printf("store %s on %s (%s)\n", r.Store, m.path, strings.Join(facts, ", "))
-	kind := "soft"
-	if r.Hard {
-		kind = "hard"
-	}
-	log := sizes.Short(r.LogBytes)
-	if m.logPath != "" {
-		log += " on " + m.logPath
-	}
-	c.Printf("block %s · stripe %s %s, from %s · zones %d × %s · log %s · reserve %s\n", sizes.Short(r.BlockBytes), sizes.Short(r.StripeBytes), kind, from(r.StripeFrom),
-		r.Zones, sizes.Short(r.ZoneBytes), log, sizes.Short(r.ReserveBytes))
-	line := "label at 0"
-	if n := len(r.Labels); n > 1 {
-		places := []string{"1", "10", "100", "1000"}[:n-1]
-		line = "labels at 0, and 3 MiB behind " + strings.Join(places, ", ") + " GiB"
-	}
-	line += " · superblocks 3 and 4 MiB from both ends"
-	if r.DiscardedBytes > 0 {
-		line += fmt.Sprintf(" · discarded %s in %s", sizes.Human(r.DiscardedBytes), sizes.Duration(time.Duration(r.DiscardSeconds*float64(time.Second))))
-	}
-	c.Printf("%s\n", line)
-}
-
-// from names the source of the stripe size in a sentence.
-func from(source string) string {
-	if source == "default" {
-		return "the default"
-	}
-	return source
 }

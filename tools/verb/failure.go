@@ -78,3 +78,9 @@ func errnoName(err error) string {
 	}
 	return unix.ErrnoName(no)
 }
+
+// IsUsage reports whether err says that the command line was wrong.
+func IsUsage(err error) bool {
+	var f *Failure
+	return errors.As(err, &f) && f.Code == CodeUsage
+}
