@@ -14,42 +14,53 @@ import (
 // admit reserves log and space for a transaction that also writes direct
 // blocks beside the log. It returns ErrNoSpace before anything has changed.
 func (s *Store) admit(ctx context.Context, p *pass, direct uint64) error {
+	cost := s.wal.Cost(int(p.record)) // never less than the log takes
 	for {
 		if err := s.writable(); err != nil {
 			return err
 		}
-		cost := s.wal.Cost(int(p.record))
-		used, full := s.load(cost)
-		if used {
-			if s.opt.Inline {
-				if err := s.checkpoint(ctx, false); err != nil {
-					return err
-				}
-				_, full = s.load(cost)
-				if full {
+		half, full := s.admitLog(p, cost)
+		switch {
+		case half && s.opt.Inline:
+			if err := s.checkpoint(ctx, false); err != nil {
+				return err
+			}
+			if full {
+				if _, full = s.admitLog(p, cost); full {
 					return fmt.Errorf("transaction needs %d bytes of log: %w", p.record, ErrTooLarge)
 				}
-			} else {
-				s.kick()
 			}
+		case half:
+			s.kick()
 		}
 		if !full {
-			break
+			return s.admitSpace(ctx, p, direct)
 		}
-		if err := s.waitRoom(ctx); err != nil {
+		if err := s.waitRoom(ctx, cost); err != nil {
 			return err
 		}
 	}
-	p.admitted = s.wal.Cost(int(p.record)) // never less than the log takes
-	s.inflight.Add(p.admitted)
-	return s.admitSpace(ctx, p, direct)
+}
+
+// admitLog is load, and takes that much of the log for p if nothing is full:
+// two callers never take the same room.
+func (s *Store) admitLog(p *pass, cost int64) (half, full bool) {
+	s.roomMu.Lock()
+	defer s.roomMu.Unlock()
+	if half, full = s.load(cost); !full {
+		p.admitted = cost
+		s.inflight.Add(cost)
+	}
+	return half, full
 }
 
 // load says whether a budget is half used, and whether one is used up, if a
 // transaction took that much more of the log.
 func (s *Store) load(cost int64) (half, full bool) {
 	onodes, bytes := s.dirty.pressure()
-	free := s.wal.Free() - s.inflight.Load() - cost
+	// In this order: a record that is appended in between counts twice, not never.
+	inflight := s.inflight.Load()
+	free := s.wal.Free() - inflight - cost
 	half = bytes > s.maxDirty/2 || onodes > maxDirtyOnodes/2 || free < s.ringSize/2
 	full = bytes > s.maxDirty || onodes > maxDirtyOnodes || free < s.ringSize/8
 	return half, full
@@ -71,7 +82,8 @@ func (s *Store) admitSpace(ctx context.Context, p *pass, direct uint64) error {
 	if take() {
 		return nil
 	}
-	for range 3 {
+	// Removed objects give their space back over several checkpoints.
+	for try := 0; try < 3 || s.trashLeft.Load(); try++ {
 		if ok, err := s.reclaim(ctx, take); ok || err != nil {
 			return err
 		}
@@ -105,21 +117,32 @@ func (s *Store) reclaim(ctx context.Context, take func() bool) (bool, error) {
 	return false, nil
 }
 
-// waitRoom returns when a checkpoint has finished or the store has stopped.
-func (s *Store) waitRoom(ctx context.Context) error {
+// waitRoom returns when a checkpoint has finished, when there is room for that
+// much of the log, or when the store has stopped.
+func (s *Store) waitRoom(ctx context.Context, cost int64) error {
 	s.kick()
-	stop := context.AfterFunc(ctx, s.room.Broadcast)
+	stop := context.AfterFunc(ctx, s.wakeRoom)
 	defer stop()
+	s.waiters.Add(1)
+	defer s.waiters.Add(-1)
 	s.roomMu.Lock()
 	defer s.roomMu.Unlock()
 	before := s.metrics.Checkpoints.Load()
 	for s.metrics.Checkpoints.Load() == before && s.writable() == nil && ctx.Err() == nil {
-		if _, full := s.load(0); !full {
+		if _, full := s.load(cost); !full {
 			return nil
 		}
 		s.room.Wait()
 	}
 	return ctx.Err()
+}
+
+// wakeRoom has everybody in waitRoom look again. What they look at was changed
+// before; with the lock nobody is between looking and waiting.
+func (s *Store) wakeRoom() {
+	s.roomMu.Lock()
+	s.room.Broadcast()
+	s.roomMu.Unlock()
 }
 
 // kick asks for a checkpoint.

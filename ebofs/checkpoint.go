@@ -87,6 +87,7 @@ func (s *Store) checkpoint(ctx context.Context, clean bool) error {
 	}
 	s.metrics.Checkpoints.Add(1)
 	s.metrics.CheckpointNanos.Add(int64(time.Since(begin)))
+	s.wakeRoom()
 	return nil
 }
 
@@ -442,5 +443,4 @@ func (ck *checkpoint) finish(work dirtyEpoch) {
 			s.log.Warn("reserve not filled", "err", err)
 		}
 	}
-	s.room.Broadcast()
 }

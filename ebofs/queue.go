@@ -153,8 +153,8 @@ func (s *Store) prepare(ctx context.Context, t *Txn, p *pass) error {
 		p.changes = append(p.changes, c)
 	}
 	p.cost()
-	if p.record > s.ringSize/4 {
-		return fmt.Errorf("transaction of %d bytes, the log takes %d at a time: %w", p.record, s.ringSize/4, ErrTooLarge)
+	if most := min(s.ringSize/4, int64(s.wal.MaxRecord())); p.record > most {
+		return fmt.Errorf("transaction of %d bytes, the log takes %d at a time: %w", p.record, most, ErrTooLarge)
 	}
 	if err := s.admit(ctx, p, uint64(direct)); err != nil {
 		return err
@@ -216,6 +216,11 @@ func (s *Store) splitWrite(p *pass, op *txnOp, index int) int {
 	return int((end - first) >> blockShift)
 }
 
+// placedBytes is what a block of direct data takes of its record at most: its
+// checksum, and, on a store where every block is a run of its own, an address
+// below 2^56 and a length.
+const placedBytes = 4 + 8 + 1
+
 // cost bounds what the transaction needs: log bytes, blocks of data, and what
 // its checkpoint will write for it.
 func (p *pass) cost() {
@@ -239,7 +244,7 @@ func (p *pass) cost() {
 			p.tokens.path += 6 + 3*(1+c.n>>chunkShift)
 			grow += 24 * (2 + c.n>>blockShift)
 		case opPlace:
-			p.record += int64(c.n>>blockShift)*4 + 256
+			p.record += int64(c.n>>blockShift)*placedBytes + 256
 			p.tokens.path += 6 + 3*(1+c.n>>chunkShift)
 			grow += 24 * (1 + c.n>>blockShift)
 		case opZero, opTruncate:
@@ -543,9 +548,7 @@ func (s *Store) commit(p *pass, onCommit func(error)) (wal.LSN, error) {
 	defer s.gate.RUnlock()
 	epoch := s.epoch
 	parts := p.enc.encode(epoch, p.changes)
-	for i := range p.changes {
-		s.apply(&p.changes[i], epoch)
-	}
+	s.apply(p.changes, epoch)
 	s.dirty.account(epoch, dirty, p.tokens)
 	p.tokens, p.placed = spaceTokens{}, p.placed[:0]
 
@@ -585,7 +588,9 @@ func (s *Store) refuse(p *pass) {
 
 // done ends a pass, whatever became of it.
 func (p *pass) done(s *Store) {
-	s.inflight.Add(-p.admitted)
+	if s.inflight.Add(-p.admitted); s.waiters.Load() > 0 {
+		s.wakeRoom()
+	}
 	for i := range p.view {
 		p.view[i].o.refs.Add(-1)
 	}

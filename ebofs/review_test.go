@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"ebofs/devices"
+	"ebofs/ebofs/layout"
 )
 
 // hooked is a memory device that calls a function before each I/O.
@@ -182,4 +186,102 @@ func TestSplitByManyBits(t *testing.T) {
 func renamed(id ObjectID, hash uint32) ObjectID {
 	id.Hash = hash
 	return id
+}
+
+// TestRecordBound compares the bound admission puts on a transaction's record
+// with what it takes where every block of direct data is a run of its own.
+func TestRecordBound(t *testing.T) {
+	var p pass
+	c := change{code: opPlace, coll: mainColl, key: string(make([]byte, 40)), n: 32 << 20}
+	for i := range c.n >> blockShift {
+		c.place = append(c.place, placed{layout.MakeAddr(0, layout.MaxBlock-2*i), []uint32{1}})
+	}
+	p.changes = []change{c}
+	p.cost()
+	if n := len(joined(p.enc.encode(1<<63, p.changes))); int64(n) > p.record {
+		t.Errorf("record of %d bytes, bound %d", n, p.record)
+	}
+}
+
+// TestRecordTooLarge queues transactions no record can hold: they are refused,
+// and the store goes on.
+func TestRecordTooLarge(t *testing.T) {
+	// The log is so large that a quarter of it is above its longest record.
+	s := newStore(t, newMem(1200), FormatOptions{LogBytes: 576 << 20}, quiet())
+	defer closeStore(t, s)
+	for what, fn := range map[string]func(x *Txn){
+		"attributes": func(x *Txn) {
+			val := make([]byte, 50<<20)
+			for i := range 3 {
+				x.SetAttr(mainColl, oid("a"), fmt.Sprint(i), val)
+			}
+		},
+		"range": func(x *Txn) {
+			x.Touch(mainColl, oid("a"))
+			x.OmapRmRange(mainColl, oid("a"), "", strings.Repeat("x", 129<<20))
+		},
+	} {
+		x := NewTxn()
+		fn(x)
+		if err := s.Apply(bg, x); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s: %v", what, err)
+		}
+		apply(t, s, func(x *Txn) { x.Touch(mainColl, oid("b")) })
+	}
+}
+
+// TestAdmitTogether has many callers ask for room at once: they get what the
+// log has, not each of them.
+func TestAdmitTogether(t *testing.T) {
+	s := newStore(t, newMem(64), FormatOptions{}, quiet())
+	defer closeStore(t, s)
+	for range 200 {
+		passes := make([]pass, 16)
+		var wg sync.WaitGroup
+		start := make(chan struct{})
+		for i := range passes {
+			wg.Go(func() {
+				<-start
+				s.admitLog(&passes[i], s.ringSize/8)
+			})
+		}
+		close(start)
+		wg.Wait()
+		if n, most := s.inflight.Load(), s.wal.Free(); n > most {
+			t.Fatalf("%d bytes admitted into %d", n, most)
+		}
+		for i := range passes {
+			s.inflight.Add(-passes[i].admitted)
+		}
+	}
+}
+
+// TestRoomWithoutCheckpoint gives back what a refused transaction had of the
+// log. Whoever waits for it goes on, though no checkpoint ends.
+func TestRoomWithoutCheckpoint(t *testing.T) {
+	s := newStore(t, newMem(64), FormatOptions{}, quiet())
+	defer closeStore(t, s)
+	s.ckptMu.Lock()
+	refused := new(pass)
+	refused.admitted = s.ringSize
+	s.inflight.Add(refused.admitted)
+	done := make(chan error, 1)
+	go func() {
+		x := NewTxn()
+		x.Touch(mainColl, oid("a"))
+		done <- s.Apply(bg, x)
+	}()
+	for s.waiters.Load() == 0 {
+		runtime.Gosched()
+	}
+	refused.done(s)
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("still waiting")
+	}
+	s.ckptMu.Unlock()
 }

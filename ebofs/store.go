@@ -72,8 +72,9 @@ type Store struct {
 	ringSize int64
 	maxDirty int64
 
-	room    *sync.Cond // signalled when a checkpoint made room
-	roomMu  sync.Mutex
+	room    *sync.Cond // signalled when there may be room: see waitRoom
+	roomMu  sync.Mutex // innermost but for dirtyList and the log's own
+	waiters atomic.Int32
 	guard   guard
 	limbo   limboState
 	metrics counters
@@ -145,7 +146,7 @@ func (s *Store) fail(err error) {
 	if s.failed.CompareAndSwap(nil, &err) {
 		s.log.Error("store is read-only until it is reopened", "err", err)
 	}
-	s.room.Broadcast()
+	s.wakeRoom()
 }
 
 // failure returns the error that stopped the store, or nil.
@@ -196,7 +197,14 @@ func (s *Store) enter() error {
 	return nil
 }
 
-func (s *Store) leave() { s.ops.Add(-1) }
+// Without goroutines of its own the store tells commits here, where nothing is
+// held: a callback may use the store.
+func (s *Store) leave() {
+	s.ops.Add(-1)
+	if s.opt.Inline {
+		s.fin.run()
+	}
+}
 
 // Close refuses new operations, waits for those under way, checkpoints, marks
 // the store clean and releases everything but the devices, which are the
@@ -206,7 +214,7 @@ func (s *Store) Close(ctx context.Context) error {
 		return ErrClosed
 	}
 	for wait := 10 * time.Microsecond; s.ops.Load() != 0; wait = min(2*wait, time.Millisecond) {
-		s.room.Broadcast() // whoever waits for room finds the store closed
+		s.wakeRoom() // whoever waits for room finds the store closed
 		time.Sleep(wait)
 	}
 	s.loading.Wait()

@@ -309,7 +309,7 @@ func (o *txnOp) validate() error {
 		if len(o.data) > layout.MaxOmapHeader {
 			return fmt.Errorf("omap header of %d bytes (at most %d): %w", len(o.data), layout.MaxOmapHeader, ErrTooLarge)
 		}
-	case opOmapSet, opOmapRm:
+	case opOmapSet, opOmapRm, opOmapRange:
 		for _, p := range o.pairs {
 			if len(p.key) > MaxOmapKey {
 				return fmt.Errorf("omap key of %d bytes (at most %d): %w", len(p.key), MaxOmapKey, ErrTooLarge)
