@@ -57,6 +57,9 @@ type pendingRoot struct {
 // reapEntries bounds the work one checkpoint does for removed objects.
 const reapEntries = 64 << 10
 
+// reapBatch is how many records of the trash are in RAM at once.
+const reapBatch = 1024
+
 // Checkpoint makes everything committed so far part of the durable trees. It
 // returns when that is durable; transactions go on meanwhile.
 func (s *Store) Checkpoint(ctx context.Context) error {
@@ -251,22 +254,36 @@ func (ck *checkpoint) reap(removed []*body) error {
 	if ck.clean {
 		limit = 1 << 62
 	}
-	var old []layout.Trash
-	err := s.trash.Iter(ck.ctx, nil, nil, func(_, val []byte) bool {
-		t, err := layout.DecodeTrash(slices.Clone(val))
-		if err != nil {
-			s.log.Warn("trash record unreadable, its space stays used", "err", err)
+	for lo := []byte(nil); ; {
+		var old []layout.Trash
+		more := false
+		err := s.trash.Iter(ck.ctx, lo, nil, func(key, val []byte) bool {
+			if more = len(old) == reapBatch; more {
+				lo = slices.Clone(key)
+				return false
+			}
+			t, err := layout.DecodeTrash(slices.Clone(val))
+			if err != nil {
+				s.log.Warn("trash record unreadable, its space stays used", "err", err)
+				return true
+			}
+			old = append(old, t)
 			return true
+		})
+		if err != nil {
+			return fmt.Errorf("trash: %w", err)
 		}
-		old = append(old, t)
-		return len(old) < 1024
-	})
-	if err != nil {
-		return fmt.Errorf("trash: %w", err)
-	}
-	for i := range old {
-		if err := ck.reapOne(&old[i], limit, true); err != nil {
-			return err
+		for i := range old {
+			if err := ck.reapOne(&old[i], limit, true); err != nil {
+				return err
+			}
+		}
+		if !more {
+			break
+		}
+		if ck.reaped >= limit {
+			s.trashLeft.Store(true)
+			break
 		}
 	}
 	for _, b := range removed {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"ebofs/btree"
 	"ebofs/devices"
 	"ebofs/ebofs/layout"
 )
@@ -284,4 +285,45 @@ func TestRoomWithoutCheckpoint(t *testing.T) {
 		t.Error("still waiting")
 	}
 	s.ckptMu.Unlock()
+}
+
+// TestTrashEmptied leaves more in the trash than one batch: a checkpoint goes
+// on as far as its budget allows, and says if something is left.
+func TestTrashEmptied(t *testing.T) {
+	mem := newMem(64)
+	s := newStore(t, mem, FormatOptions{}, Options{Inline: true})
+	apply(t, s, func(x *Txn) { x.SetAttr(mainColl, oid("a"), "k", []byte("v")) })
+	mustCheckpoint(t, s)
+	attrs, err := s.attrsOf("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = reapEntries + 3*reapBatch
+	for id := range uint64(n) {
+		key := layout.Uint64Key(1<<40 + id)
+		rec := layout.Trash{ID: 1<<40 + id, Attrs: attrs}
+		val, err := rec.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.trash.Put(key[:], val)
+	}
+	mustCheckpoint(t, s)
+	if left := s.counters.TrashObjects; left == 0 || left > n-reapEntries || !s.trashLeft.Load() {
+		t.Errorf("%d of %d objects left, told %v", left, n, s.trashLeft.Load())
+	}
+	mustCheckpoint(t, s)
+	if left := s.counters.TrashObjects; left != 0 || s.trashLeft.Load() {
+		t.Errorf("%d objects left, told %v", left, s.trashLeft.Load())
+	}
+	closeStore(t, s)
+	fsck(t, mem)
+}
+
+// attrsOf returns the root of an object's attributes as last saved.
+func (s *Store) attrsOf(name string) (btree.Root, error) {
+	var r btree.Root
+	id := oid(name)
+	err := s.with(bg, mainColl, &id, func(b *body) { r = rootOf(b.attrs) })
+	return r, err
 }
