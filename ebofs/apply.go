@@ -8,30 +8,44 @@ import (
 	"ebofs/ebofs/layout"
 )
 
-// apply makes one resolved change readable. It cannot fail and does no I/O:
+// apply makes resolved changes readable. It cannot fail and does no I/O:
 // everything that can go wrong was decided before. epoch is the open epoch, or
-// during replay the one being rebuilt.
+// during replay the one being rebuilt. Neighbours that change one object become
+// readable together: a write that takes both paths is one write.
 //
-// The gate is held for reading, so the open epoch stays open; the queue of the
-// change's collection is held, so changes of one object come in order.
-func (s *Store) apply(c *change, epoch uint64) {
-	switch {
-	case c.code.onColl():
-		s.applyColl(c)
-	case c.code == opRename:
-		s.applyRename(c, epoch)
-	default:
-		o := c.o
-		o.mu.Lock()
+// The gate is held for reading, so the open epoch stays open; the queues of the
+// collections are held, so changes of one object come in order.
+func (s *Store) apply(cs []change, epoch uint64) {
+	for i := 0; i < len(cs); {
+		c := &cs[i]
 		switch {
-		case o.loading:
-			s.deferLocked(o, c, epoch)
-		case o.loadErr != nil: // it was a stub when the transaction found it
-			s.lost(o, 1)
+		case c.code.onColl():
+			s.applyColl(c)
+			i++
+		case c.code == opRename:
+			s.applyRename(c, epoch)
+			i++
 		default:
-			s.applyLocked(o, c, epoch)
+			o := c.o
+			o.mu.Lock()
+			for ; i < len(cs) && cs[i].o == o && cs[i].code != opRename; i++ {
+				s.changeLocked(o, &cs[i], epoch)
+			}
+			o.mu.Unlock()
 		}
-		o.mu.Unlock()
+	}
+}
+
+// changeLocked applies one change, or leaves it with a stub; o.mu is held for
+// writing.
+func (s *Store) changeLocked(o *onode, c *change, epoch uint64) {
+	switch {
+	case o.loading:
+		s.deferLocked(o, c, epoch)
+	case o.loadErr != nil: // it was a stub when the transaction found it
+		s.lost(o, 1)
+	default:
+		s.applyLocked(o, c, epoch)
 	}
 }
 

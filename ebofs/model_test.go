@@ -49,6 +49,16 @@ const mainColl = CollectionID("c")
 
 var mainSpec = CollSpec{Shard: -1, Pool: 1}
 
+// idIn returns the object of that name in collection c: the tests' collections
+// are mainColl and "p" with the number of a pool.
+func idIn(c CollectionID, name string) ObjectID {
+	pool := mainSpec.Pool
+	if c != mainColl {
+		fmt.Sscanf(string(c), "p%d", &pool)
+	}
+	return NewObjectID(pool, name)
+}
+
 // modelObject is what an object should be.
 type modelObject struct {
 	data        []byte
@@ -90,7 +100,7 @@ func txnOf(c CollectionID, ops []modelOp) *Txn {
 	x := NewTxn()
 	for i := range ops {
 		o := &ops[i]
-		id := NewObjectID(mainSpec.Pool, o.name)
+		id := idIn(c, o.name)
 		switch o.code {
 		case opTouch:
 			x.Touch(c, id)
@@ -124,7 +134,7 @@ func txnOf(c CollectionID, ops []modelOp) *Txn {
 		case opHint:
 			x.SetAllocHint(c, id, o.off, o.n, 7)
 		case opRename:
-			x.Rename(c, id, NewObjectID(mainSpec.Pool, o.to))
+			x.Rename(c, id, idIn(c, o.to))
 		default:
 			panic(o.code)
 		}
@@ -240,12 +250,13 @@ func (m model) clone() model {
 // blocks and chunks, changes of path.
 type generator struct {
 	*rand.Rand
+	prefix  string
 	names   int
 	maxSize uint64 // of objects, about
 	serial  byte
 }
 
-func (g *generator) name() string { return fmt.Sprint("o", g.IntN(g.names)) }
+func (g *generator) name() string { return fmt.Sprint(g.prefix, "o", g.IntN(g.names)) }
 
 // offset is biased to zero and to edges of blocks and chunks, one off included.
 func (g *generator) offset() uint64 {
@@ -443,7 +454,7 @@ func compare(s *Store, c CollectionID, m model) error {
 }
 
 func compareObject(s *Store, c CollectionID, name string, b *modelObject) error {
-	id := NewObjectID(mainSpec.Pool, name)
+	id := idIn(c, name)
 	st, err := s.Stat(bg, c, id)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"ebofs/allocator"
 	"ebofs/devices"
@@ -35,7 +36,7 @@ func (s *Store) recover(ctx context.Context) error {
 		if !s.opt.ReadOnly {
 			return fmt.Errorf("log: %w: %w; open it read-only to see what is left", res.Damage, ErrCorrupt)
 		}
-		s.degraded = fmt.Sprintf("log: %v: transactions behind it are missing", res.Damage)
+		s.degraded = strings.TrimPrefix(fmt.Sprintf("%s; log: %v: transactions behind it are missing", s.degraded, res.Damage), "; ")
 		s.log.Error("log is damaged", "err", res.Damage)
 	}
 	s.log.Info("log replayed", "records", replayed, "end", res.Reason)
@@ -94,7 +95,7 @@ func (s *Store) replay(ctx context.Context, r wal.Record) error {
 		dirty += c.dirtyBytes()
 		s.nextID.Store(max(s.nextID.Load(), c.id))
 		if c.code.onColl() {
-			s.apply(c, s.epoch)
+			s.apply(cs[i:i+1], s.epoch)
 			continue
 		}
 		if err := s.replayOn(ctx, c); err != nil {
@@ -136,7 +137,7 @@ func (s *Store) replayOn(ctx context.Context, c *change) error {
 	if c.code == opRename && c.dst == nil {
 		return fmt.Errorf("rename without a target: %w", ErrCorrupt)
 	}
-	s.apply(c, s.epoch)
+	s.apply([]change{*c}, s.epoch)
 	return nil
 }
 
@@ -145,6 +146,9 @@ func (s *Store) replayPlaced(ctx context.Context, p placed) error {
 	b, n := p.addr.Block(), uint64(len(p.crc))
 	if p.addr.Device() != 0 || n == 0 || b < s.place.ZoneStart || b+n > s.place.ZoneEnd {
 		return fmt.Errorf("blocks %v~%d lie outside the zones: %w", p.addr, n, ErrCorrupt)
+	}
+	if s.opt.ReadOnly {
+		return nil // nothing is ever allocated
 	}
 	if err := s.space.markUsed(ctx, allocator.Extent{Start: b, Blocks: n}); err != nil {
 		return fmt.Errorf("blocks %v~%d: %w", p.addr, n, err)
