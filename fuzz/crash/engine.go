@@ -7,10 +7,21 @@ import (
 	"ebofs/fuzz/engine"
 )
 
-// Engine is the ebofs store on a device of 40 MiB: the least log, stripes of 64
-// KiB, and about 20 MiB for objects, nearly all of it ballast.
-func Engine() *Target {
-	o := engine.Options{LogBytes: 4 << 20}
+// Engines are the shapes of the ebofs store that are explored, by name. All have
+// the least log there is, on a device of 40 MiB of which ballast takes nearly all
+// that is left for objects.
+//
+//	plain   stripes of 64 KiB, everything stays in RAM between checkpoints
+//	tight   stripes of 16 KiB, two onodes in RAM, a checkpoint after every 256 KiB
+//	        of journaled data: loads, evictions and checkpoints in every place
+var Engines = map[string]engine.Options{
+	"plain": {LogBytes: 4 << 20},
+	"tight": {LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10},
+}
+
+// Engine is the ebofs store in the shape of that name.
+func Engine(name string) *Target {
+	o := Engines[name]
 	return &Target{
 		DeviceBytes: 40 << 20,
 		Format: func(ctx context.Context, dev devices.Device) error {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -15,16 +16,17 @@ import (
 
 var (
 	workload = flag.String("workload", "", "try one workload, as a failure named it")
+	shape    = flag.String("engine", "plain", "shape of the store for -workload and -soak")
 	soak     = flag.Duration("soak", 0, "try random workloads for so long")
 	seed     = flag.Uint64("seed", 1, "first seed of them")
 )
 
 // report fails the test for what the explorer found and prints the counts that
 // CI adds up.
-func report(t *testing.T, x *Explorer, began time.Time) {
+func report(t *testing.T, x *Explorer, engine string, began time.Time) {
 	t.Helper()
 	for _, f := range x.Failures() {
-		t.Errorf("%v\n  repeat: go test ./fuzz/crash -run TestWorkload -args -workload %q", f, f.Workload)
+		t.Errorf("%v\n  repeat: go test ./fuzz/crash -run TestWorkload -args -engine %s -workload %q", f, engine, f.Workload)
 	}
 	seconds := time.Since(began).Seconds()
 	fmt.Printf("crash states: %d nested: %d workloads: %d per second: %.0f\n",
@@ -41,18 +43,18 @@ func TestWorkload(t *testing.T) {
 		t.Fatalf("no workload %q", *workload)
 	}
 	ctx := context.Background()
-	x, err := New(ctx, Engine())
+	x, err := New(ctx, Engine(*shape))
 	if err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
 	x.Run(ctx, func(yield func(Job) bool) { yield(j) })
-	report(t, x, began)
+	report(t, x, *shape, began)
 }
 
 // TestOneOperation tries every state of every workload of one operation.
 func TestOneOperation(t *testing.T) {
-	explore(t, 20_000, func(n int) iter.Seq[Job] {
+	explore(t, "plain", 20_000, func(n int) iter.Seq[Job] {
 		return EveryNth(n, Singles(Plan{DeepEvery: 32, NestEvery: 64, NestStates: 4}))
 	})
 }
@@ -60,7 +62,7 @@ func TestOneOperation(t *testing.T) {
 // TestTwoOperations tries every workload of two operations, at some of the
 // moments after the second began.
 func TestTwoOperations(t *testing.T) {
-	explore(t, 30_000, func(n int) iter.Seq[Job] {
+	explore(t, "plain", 30_000, func(n int) iter.Seq[Job] {
 		return EveryNth(n, Pairs(Plan{Points: 6, States: 4, DeepEvery: 64, NestEvery: 48, NestStates: 4}))
 	})
 }
@@ -76,7 +78,7 @@ func TestTornTwice(t *testing.T) {
 	if !ok {
 		t.Fatal("no such workload")
 	}
-	explore(t, 50, func(int) iter.Seq[Job] { return slices.Values([]Job{j}) })
+	explore(t, "plain", 50, func(int) iter.Seq[Job] { return slices.Values([]Job{j}) })
 }
 
 // longPlan is what is tried of random workloads: few states of each, for it is
@@ -85,27 +87,31 @@ var longPlan = Plan{Points: 25, States: 6, DeepEvery: 32, NestEvery: 32, NestSta
 
 // TestLongLists tries random lists of operations.
 func TestLongLists(t *testing.T) {
-	explore(t, 2000, func(n int) iter.Seq[Job] {
-		return EveryNth(n, Long(1, 80, longPlan))
-	})
+	for _, name := range slices.Sorted(maps.Keys(Engines)) {
+		t.Run(name, func(t *testing.T) {
+			explore(t, name, 1000, func(n int) iter.Seq[Job] {
+				return EveryNth(n, Long(1, 50, longPlan))
+			})
+		})
+	}
 }
 
 // explore runs jobs, all of them or, with -short, one in forty, and wants at
 // least floor states of the former.
-func explore(t *testing.T, floor int64, jobs func(n int) iter.Seq[Job]) {
+func explore(t *testing.T, engine string, floor int64, jobs func(n int) iter.Seq[Job]) {
 	t.Helper()
 	n := 1
 	if testing.Short() {
 		n, floor = 40, floor/200
 	}
 	ctx := context.Background()
-	x, err := New(ctx, Engine())
+	x, err := New(ctx, Engine(engine))
 	if err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
 	x.Run(ctx, jobs(n))
-	report(t, x, began)
+	report(t, x, engine, began)
 	if !t.Failed() && x.States() < floor {
 		t.Errorf("only %d states, want %d", x.States(), floor)
 	}
@@ -116,7 +122,7 @@ func explore(t *testing.T, floor int64, jobs func(n int) iter.Seq[Job]) {
 func TestLies(t *testing.T) {
 	for name, honest := range map[string]int{"no flush": 0, "every other flush": 2} {
 		t.Run(name, func(t *testing.T) {
-			target := Engine()
+			target := Engine("plain")
 			open := target.Open
 			target.Open = func(ctx context.Context, dev devices.Device) (Store, error) {
 				return open(ctx, &liar{Device: dev, honest: honest})
@@ -156,7 +162,7 @@ func TestSoak(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), *soak)
 	defer cancel()
-	x, err := New(ctx, Engine())
+	x, err := New(ctx, Engine(*shape))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,6 +175,6 @@ func TestSoak(t *testing.T) {
 			next++
 		}
 	})
-	report(t, x, began)
+	report(t, x, *shape, began)
 	fmt.Printf("soak: seeds %d-%d counts states %d nested %d failures %d\n", *seed, next-1, x.States(), x.Nested(), len(x.Failures()))
 }
