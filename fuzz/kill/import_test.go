@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 )
@@ -26,7 +25,7 @@ func newImporter(t testing.TB) *importer {
 	t.Helper()
 	dir := t.TempDir()
 	m := &importer{program: filepath.Join(dir, "ebofs"), dir: dir}
-	out, err := exec.Command(filepath.Join(runtime.GOROOT(), "bin", "go"), "build", "-o", m.program, "ebofs/tools/ebofs").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", m.program, "ebofs/tools/ebofs").CombinedOutput()
 	if err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
