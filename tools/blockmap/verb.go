@@ -102,6 +102,9 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 			j.columns = max(16, c.Columns-panelColumns)
 		}
 	}
+	if err := store.Preflight(c, path, false); err != nil {
+		return err
+	}
 	dev, err := store.Open(path, false)
 	if err != nil {
 		return err

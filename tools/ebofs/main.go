@@ -23,9 +23,9 @@ func run() int {
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < 8 {
 		runtime.GOMAXPROCS(8)
 	}
-	// The first SIGINT or SIGTERM asks the verb to end; a second one, with the
-	// default action restored, ends the process.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// The first SIGINT, SIGTERM or SIGHUP (a session that ended) asks the verb to
+	// end; a second one, with the default action restored, ends the process.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	s, release := verb.Process()

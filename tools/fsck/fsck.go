@@ -102,11 +102,14 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 	}
 	if d, err := probe.Look(path); err == nil && d.InUse {
 		f := probe.InUse(d)
-		f.Hint = "Nothing was written. Check it when it is stopped"
+		f.Hint = "Nothing was written. A store is checked when nobody uses it."
 		if d.Users != nil && d.Users[0].Cure != "" {
-			f.Hint += ": " + d.Users[0].Cure
+			f.Hint += " " + d.Users[0].First()
 		}
 		return f
+	}
+	if err := store.Preflight(c, path, false); err != nil {
+		return err
 	}
 	dev, err := store.Open(path, false)
 	if err != nil {
@@ -238,9 +241,12 @@ func layoutShort(id string) string {
 func summary(r *check.Report) string {
 	total := r.Counts.Errors + r.Counts.Warnings
 	if total == 0 {
-		s := fmt.Sprintf("clean, %d objects", r.Counts.Objects)
+		s := fmt.Sprintf("clean, %s", plural(r.Counts.Objects, "object"))
 		if r.Level == check.Quick.String() {
-			s = "clean"
+			s = "clean; level quick looks at no object and no tree"
+		}
+		if n := r.Counts.LogRecords; n > 0 {
+			s += fmt.Sprintf(", as of the last checkpoint; %s behind it, not looked into, come back with the next mount for writing", plural(n, "log record"))
 		}
 		if !r.Complete {
 			s = "nothing found, but not everything could be looked at"

@@ -161,7 +161,8 @@ func TestSummary(t *testing.T) {
 		want string
 	}{
 		{check.Report{Level: "full", Complete: true, Counts: check.Counts{Objects: 7}}, "clean, 7 objects"},
-		{check.Report{Level: "quick", Complete: true}, "clean"},
+		{check.Report{Level: "quick", Complete: true}, "clean; level quick looks at no object and no tree"},
+		{check.Report{Level: "full", Complete: true, Counts: check.Counts{LogRecords: 3849}}, "clean, 0 objects, as of the last checkpoint; 3849 log records behind it, not looked into, come back with the next mount for writing"},
 		{check.Report{Level: "full"}, "nothing found, but not everything could be looked at"},
 		{check.Report{Complete: true, Problems: []check.Problem{peer, here}, Counts: check.Counts{Errors: 1, Warnings: 1}}, "2 problems: 1 repairable here, 1 needs another copy (1 object, 716.8 KiB)"},
 		{check.Report{Complete: true, Problems: []check.Problem{peer, both}, Counts: check.Counts{Errors: 2}}, "2 problems: 2 need another copy (2 objects, 716.8 KiB)"},

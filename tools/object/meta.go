@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ebofs/ebofs"
+	"ebofs/ebofs/layout"
 	"ebofs/tools/store"
 	"ebofs/tools/verb"
 )
@@ -74,11 +75,13 @@ func decodeMeta(attrs map[string][]byte) (m fileMeta, ok bool) {
 
 // checkName refuses a name that cannot be an object's.
 func checkName(id *ebofs.ObjectID) error {
-	if !utf8.ValidString(id.Name) {
-		return &verb.Failure{Code: store.CodeName, Message: fmt.Sprintf("name %q: not UTF-8", id.Name)}
-	}
-	if err := id.Check(); err != nil {
-		return &verb.Failure{Code: store.CodeName, Message: fmt.Sprintf("name %q: %v", shorten(id.Name), err), Err: err}
+	switch err := id.Check(); {
+	case id.Name == "":
+		return &verb.Failure{Code: store.CodeName, Message: "an object's name cannot be empty"}
+	case !utf8.ValidString(id.Name):
+		return &verb.Failure{Code: store.CodeName, Message: "the name is not UTF-8"}
+	case err != nil:
+		return &verb.Failure{Code: store.CodeName, Message: fmt.Sprintf("a name of %d bytes, at most %d", len(id.Name), layout.MaxNameBytes), Err: err}
 	}
 	return nil
 }

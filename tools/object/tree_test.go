@@ -251,7 +251,7 @@ func TestBadNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, errs, code := run(bg, img, "import", root)
-	for _, want := range []string{`bad\xff\xfename": not imported: name "bad\xff\xfename": not UTF-8`, "object name of 1104 bytes, at most 1024", "pipe: not imported: neither a file, a directory nor a link", "3 not imported, named above"} {
+	for _, want := range []string{`bad\xff\xfename": not imported: the name is not UTF-8`, "not imported: a name of 1104 bytes, at most 1024", "pipe: not imported: neither a file, a directory nor a link", "3 not imported, named above"} {
 		if !strings.Contains(errs, want) {
 			t.Errorf("stderr lacks %q:\n%s", want, errs)
 		}

@@ -219,7 +219,7 @@ func TestGolden(t *testing.T) {
 		{"our label", label(disk(size), 0), `store 11223344 ("mine", no superblock left)`},
 		{"our label, torn", label(disk(size), 0).put(200, "x"), "store 11223344 (damaged)"},
 		{"our label in a partition", gptTable(disk(size), []string{"a"}, [][2]uint64{{2048, 2048 + 50<<11}}).put(mib, string(label(disk(size), 0).pieces[0].p)),
-			`a GPT partition table with 1 partition (sdb1 store 11223344 ("mine", no superblock left))`},
+			`a GPT partition table with 1 partition (sdb1 store 11223344 ("mine", truncated))`},
 		{"tiny", disk(512), ""},
 		{"odd size", disk(size+1000).put(0, "XFSB"), "an XFS file system"},
 	} {

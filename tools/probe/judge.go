@@ -73,7 +73,11 @@ func Judge(d *Disk, ask Ask) (warnings []string, refusal *verb.Failure) {
 			if d.Findings != nil {
 				flags = append(flags, "--force")
 			}
-			return refuse(CodeStore, "Nothing was written. To destroy exactly this store: "+ask.Command(flags...), "holds %s", st.Describe(ask.Now))
+			what := Join(d.Findings) // which names the stores in partitions
+			if d.Store != nil {
+				what = d.Store.Describe(ask.Now) + and(d.Findings)
+			}
+			return refuse(CodeStore, "Nothing was written. To destroy exactly this store: "+ask.Command(flags...), "holds %s", what)
 		}
 	}
 	if d.Findings != nil && !ask.Force {
@@ -87,6 +91,14 @@ func Judge(d *Disk, ask Ask) (warnings []string, refusal *verb.Failure) {
 		warnings = append(warnings, fmt.Sprintf("%s: unknown data in the %s %s (sha256 %s), taken for nobody's", d.Path, r.Where, sizes.Short(uint64(r.Bytes)), r.SHA256[:16]))
 	}
 	return warnings, nil
+}
+
+// and names what else would be erased with a store.
+func and(found []Finding) string {
+	if found == nil {
+		return ""
+	}
+	return ", and " + Join(found)
 }
 
 // Join lists findings in one phrase.
@@ -109,7 +121,7 @@ func InUse(d *Disk) *verb.Failure {
 		who = append(who, u.What)
 	}
 	if len(d.Users) > 0 && d.Users[0].Cure != "" {
-		hint += " First: " + d.Users[0].Cure
+		hint += " " + d.Users[0].First()
 	}
 	message := d.Path + ": in use"
 	if who != nil {

@@ -89,6 +89,8 @@ func ours(s *source) *Store {
 	}
 	if st.Note == "" {
 		switch {
+		case int64(st.Bytes) > s.size:
+			st.Note = "truncated"
 		case st.SlotsFound == 0:
 			st.Note = "no superblock left"
 		case st.LabelsFound < st.LabelsWanted || st.SlotsFound < 4 && best.Generation > 1:

@@ -22,6 +22,15 @@ type User struct {
 	Cure string `json:"cure,omitempty"` // "umount /home"; empty if unknown
 }
 
+// First says what to do before the device can be used: a process is better
+// waited for.
+func (u User) First() string {
+	if strings.HasPrefix(u.Cure, "kill ") {
+		return "Wait for it, or stop it: " + u.Cure
+	}
+	return "First: " + u.Cure
+}
+
 // system is where the kernel's view is read from; tests bring their own.
 type system struct {
 	sys, proc fs.FS

@@ -89,7 +89,13 @@ const DefaultMemory = 512 << 20
 // Mount opens the store at path. Its errors are failures ready to print.
 func Mount(ctx context.Context, c *verb.Call, path string, m Mode) (*Session, error) {
 	s := &Session{Path: path}
-	var err error
+	err := Preflight(c, path, m.Write)
+	if err == nil && m.LogPath != "" {
+		err = PreflightLog(c, path, m.LogPath, m.Write)
+	}
+	if err != nil {
+		return nil, err
+	}
 	if s.dev, err = Open(path, m.Write); err != nil {
 		return nil, err
 	}
@@ -173,7 +179,9 @@ func Explain(c *verb.Call, path string, err error) error {
 	case errors.Is(err, ebofs.ErrExists):
 		f.Code = CodeExists
 	case errors.Is(err, ebofs.ErrNoSpace):
-		f.Code = CodeNoSpace
+		c.Log.Info("store is full", "err", err)
+		f.Code, f.Message = CodeNoSpace, path+": the store is full"
+		f.Hint = "What is stored stays, and removing works. How full it is: " + c.Command("map", path)
 	case errors.Is(err, layout.ErrTooLong), errors.Is(err, ebofs.ErrTooLarge):
 		f.Code = CodeName
 	case errors.Is(err, ebofs.ErrCorrupt), errors.Is(err, layout.ErrNoSuperblock), errors.Is(err, layout.ErrDisagree):

@@ -95,7 +95,7 @@ func TestExplain(t *testing.T) {
 			{ebofs.ErrLogMissing, "E-LOG-DEVICE", "--log DEV"},
 			{ebofs.ErrNotFound, "E-NOT-FOUND", ""},
 			{ebofs.ErrExists, "E-EXISTS", ""},
-			{ebofs.ErrNoSpace, "E-NO-SPACE", ""},
+			{ebofs.ErrNoSpace, "E-NO-SPACE", "ebofs map /dev/x"},
 			{layout.ErrTooLong, "E-NAME", ""},
 			{&ebofs.CorruptError{Kind: "data"}, "E-CORRUPT", "ebofs fsck --level deep /dev/x"},
 			{layout.ErrNoSuperblock, "E-CORRUPT", "ebofs fsck"},
@@ -104,7 +104,7 @@ func TestExplain(t *testing.T) {
 		} {
 			var f *verb.Failure
 			err := Explain(c, "/dev/x", fmt.Errorf("some: %w", x.err))
-			if !errors.As(err, &f) || f.Code != x.code || !strings.Contains(f.Hint, x.hint) || !strings.HasPrefix(f.Message, "/dev/x: some: ") || !errors.Is(err, x.err) {
+			if !errors.As(err, &f) || f.Code != x.code || !strings.Contains(f.Hint, x.hint) || !strings.HasPrefix(f.Message, "/dev/x: ") || !errors.Is(err, x.err) {
 				t.Errorf("%v: %+v", x.err, f)
 			}
 		}

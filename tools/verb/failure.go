@@ -3,6 +3,7 @@ package verb
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -53,6 +54,10 @@ func asFailure(err error, codes Codes) *Failure {
 		f = &Failure{Code: CodeCancelled, Message: "interrupted", Err: err}
 	default:
 		f = &Failure{Code: CodeFailed, Message: err.Error(), Err: err}
+		// "open x: no such file" names what we did; the operator asked for x.
+		if pe, ok := err.(*fs.PathError); ok {
+			f.Message = pe.Path + ": " + pe.Err.Error()
+		}
 		if errnoName(err) != "" {
 			f.Code = CodeIO
 		}

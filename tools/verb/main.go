@@ -55,7 +55,7 @@ func (c *Call) main(ctx context.Context, args []string) error {
 	run, opts, err := c.parse(args)
 	if opts.help {
 		c.Format = Plain
-		fmt.Fprint(c.out, HelpText(*v))
+		fmt.Fprint(c.out, HelpText(c.described()))
 		return nil
 	}
 	if err != nil {
@@ -94,6 +94,15 @@ func (c *Call) apply(o common) error {
 		return a
 	}}))
 	return nil
+}
+
+// described is the verb for --help: with one action only if it was named.
+func (c *Call) described() Verb {
+	v := *c.verb
+	if c.action != nil {
+		v.Actions = []Action{*c.action}
+	}
+	return v
 }
 
 // complain prints a failure for a person, whatever the format of the result.

@@ -34,10 +34,18 @@ func (c *Call) parse(args []string) (run Run, opts common, err error) {
 		if err := fs.Parse(args); err != nil {
 			return nil, common{help: helpAsked(args)}, c.usage(err.Error())
 		}
+		before := len(strings.Fields(v.Args))
 		if help, _ := fs.GetBool("help"); help {
+			// "device bench --help": of the words only the action matters.
+			for i := range v.Actions {
+				for _, word := range fs.Args() {
+					if v.Actions[i].Name == word && c.action == nil {
+						c.action = &v.Actions[i]
+					}
+				}
+			}
 			return nil, common{help: true}, nil
 		}
-		before := len(strings.Fields(v.Args))
 		if fs.NArg() <= before {
 			return nil, opts, c.usage(missing(v, fs.Args(), before))
 		}

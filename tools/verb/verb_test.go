@@ -167,7 +167,10 @@ func TestHelp(t *testing.T) {
 			}
 		}
 	}
-	out, _, _ := run(box(), "ebofs", "/dev/x", "put", "-h")
+	if out, _, code := run(box(), "ebofs", "put", "--help"); code != 0 || strings.Contains(out, " ls ") || !strings.HasPrefix(out, "Usage: ebofs box DEV put [OPTION]... FILE...\nKeep things.\n") || !strings.Contains(out, "--jobs") {
+		t.Errorf("help of one action: exit %d: %s", code, out)
+	}
+	out, _, _ := run(box(), "ebofs", "-h")
 	for _, want := range []string{"Usage: ebofs box DEV put [OPTION]... FILE...\n       ebofs box DEV ls [OPTION]...\n", "Options of put:\n      --jobs INT", "burn it (not in this release)"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("help lacks %q:\n%s", want, out)

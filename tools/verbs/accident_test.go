@@ -59,6 +59,12 @@ func TestAccidents(t *testing.T) {
 			if got, errs, code := program("ebofs", "object", img, "get", "precious"); code != 0 || got != string(want) {
 				t.Errorf("get: exit %d, %d bytes: %s", code, len(got), errs)
 			}
+			if label, err := os.ReadFile(img); err == nil && !bytes.HasPrefix(label, []byte("EBOFSlbl")) {
+				// Somebody else may own the device by now.
+				if _, errs, code := program("ebofs", "object", img, "put", "more", "table_test.go"); code != 1 || !strings.Contains(errs, "was written over: ") {
+					t.Errorf("put: exit %d: %s", code, errs)
+				}
+			}
 			if out, errs, code := program("fsck.ebofs", "--level", "deep", img); code != 0 && code != 4 || strings.Contains(out, " E-") {
 				t.Errorf("fsck: exit %d: %s%s", code, out, errs)
 			}

@@ -36,7 +36,9 @@ func TestMain(m *testing.M) {
 //	run shape     the same with every number as #: amounts that are the engine's
 //	              own affair, tested elsewhere
 //	file NAME=…   makes a file of the input
-//	fill NAME=…   overwrites bytes=N at=N (from the end if negative) with 'Z', or zero
+//	fill NAME=…   overwrites bytes=N at=N (from the end if negative) with 'Z', or zero,
+//	              or text=…
+//	cut NAME=…    makes the file bytes=N long
 //
 // Times and random ids are replaced; -rewrite writes the files anew.
 func TestGolden(t *testing.T) {
@@ -78,6 +80,15 @@ func TestGolden(t *testing.T) {
 				return ""
 			case "fill":
 				return fill(t, d)
+			case "cut":
+				var name string
+				var n int64
+				d.ScanArgs(t, "name", &name)
+				d.ScanArgs(t, "bytes", &n)
+				if err := os.Truncate(name, n); err != nil {
+					t.Fatal(err)
+				}
+				return ""
 			}
 			t.Fatalf("%s: unknown command %s", d.Pos, d.Cmd)
 			return ""
@@ -106,6 +117,11 @@ func fill(t *testing.T, d *datadriven.TestData) string {
 	p := bytes.Repeat([]byte("Z"), int(n))
 	if d.HasArg("zero") {
 		clear(p)
+	}
+	if d.HasArg("text") {
+		var text string
+		d.ScanArgs(t, "text", &text)
+		p = []byte(text)
 	}
 	if _, err := f.WriteAt(p, at); err != nil {
 		t.Fatal(err)

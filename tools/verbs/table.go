@@ -92,7 +92,11 @@ func Main(ctx context.Context, version string, argv []string, s verb.Streams) in
 		if n := nearest(word, table); n != "" {
 			hint = fmt.Sprintf("Did you mean %s? ", n) + hint
 		}
-		return verb.Reject(fmt.Sprintf("unknown verb %q", word), hint, args[1:], s)
+		message := fmt.Sprintf("unknown verb %q", word)
+		if strings.HasPrefix(word, "-") {
+			message = fmt.Sprintf("the verb is missing before %q", word)
+		}
+		return verb.Reject(message, hint, args, s)
 	}
 }
 
