@@ -26,6 +26,8 @@ type Store struct {
 	Written    time.Time `json:"written"` // of the newest superblock; zero: unknown
 	// LabelsFound of LabelsWanted and SlotsFound of 4 tell how much of it is left.
 	LabelsFound  int `json:"labels_found"`
+	// AtStart: block 0 is still a label, be it a damaged one.
+	AtStart bool `json:"label_at_start"`
 	LabelsWanted int `json:"labels_wanted"`
 	SlotsFound   int `json:"slots_found"`
 	// Note is set if the store cannot simply be opened: "newer format", "damaged".
@@ -50,6 +52,7 @@ func ours(s *source) *Store {
 		for _, b := range labels {
 			if mark, ok := st.label(s, b); ok && !seen[b] {
 				st.Marks = append(st.Marks, mark)
+				st.AtStart = st.AtStart || b == 0
 			}
 			seen[b] = true
 		}

@@ -55,10 +55,16 @@ func Preflight(c *verb.Call, path string, write bool) error {
 		return nil
 	}
 	what := strings.Join(over, ", ")
-	if write {
+	// A label copy that rots is no reason to refuse work; a start of the device
+	// that is not ours any more is.
+	if write && (d.Findings != nil || !st.AtStart) {
 		return refuse(probe.CodeSignature, "Nothing was written. Reading still works: "+c.Command("object", path, "export", "DIR"), "store %s was written over: %s", st.Short(), what)
 	}
-	c.Notef("%s: store %s was written over: %s", path, st.Short(), what)
+	verdict := "was written over"
+	if d.Findings == nil && st.AtStart {
+		verdict = "is damaged"
+	}
+	c.Notef("%s: store %s %s: %s", path, st.Short(), verdict, what)
 	return nil
 }
 
