@@ -25,11 +25,11 @@ type Store struct {
 	Created    time.Time `json:"created"` // zero: unknown
 	Written    time.Time `json:"written"` // of the newest superblock; zero: unknown
 	// LabelsFound of LabelsWanted and SlotsFound of 4 tell how much of it is left.
-	LabelsFound  int `json:"labels_found"`
+	LabelsFound int `json:"labels_found"`
 	// AtStart: block 0 is still a label, be it a damaged one.
-	AtStart bool `json:"label_at_start"`
-	LabelsWanted int `json:"labels_wanted"`
-	SlotsFound   int `json:"slots_found"`
+	AtStart      bool `json:"label_at_start"`
+	LabelsWanted int  `json:"labels_wanted"`
+	SlotsFound   int  `json:"slots_found"`
 	// Note is set if the store cannot simply be opened: "newer format", "damaged".
 	Note string `json:"note,omitempty"`
 	// Marks are all labels and slots.

@@ -12,8 +12,8 @@ import (
 // Preflight looks at the device or image at path before its store is used, and
 // says in an operator's words what the engine could only say in its own: that
 // it was truncated, is a log device, or carries somebody else's signature. What
-// does not forbid reading is a note on stderr. Writing is refused once the
-// label was overwritten: the device may belong to somebody else by now.
+// does not forbid reading is a note on stderr. Writing is refused once block 0 is
+// no label any more: the device may belong to somebody else by now.
 //
 // What cannot be looked at is left to Open, which says why.
 func Preflight(c *verb.Call, path string, write bool) error {
