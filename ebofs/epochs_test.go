@@ -83,7 +83,11 @@ func TestChangesDuringCheckpoint(t *testing.T) {
 func changesDuringCheckpoint(t *testing.T, seed uint64) {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 3)), names: 2 + int(seed%7), maxSize: 3 << 18}
 	mem := newMem(192)
-	format(t, mem, FormatOptions{LogBytes: 24 << 20})
+	fo := FormatOptions{LogBytes: 24 << 20}
+	if hard := seed%4 == 3; hard {
+		fo.StripeBytes, fo.Hard = 96<<10, &hard
+	}
+	format(t, mem, fo)
 	fresh := freeBlocks(t, mem)
 	opt := quiet()
 	if seed%3 == 0 {

@@ -147,6 +147,9 @@ func TestFull(t *testing.T) {
 		if seed%3 == 1 {
 			fo.StripeBytes = 16 << 10
 		}
+		if hard := seed%5 == 4; hard {
+			fo.StripeBytes, fo.Hard = 128<<10, &hard
+		}
 		f.s = newStore(t, f.dev, fo, f.opt)
 		fresh := freshBlocks(t, f.dev, fo)
 		for round := range 4 {
