@@ -184,6 +184,16 @@ func TestDamage(t *testing.T) {
 	if got := must(t, img, "get", "good"); got != "fine" {
 		t.Errorf("good: %q", got)
 	}
+	to := t.TempDir()
+	file := filepath.Join(to, "f")
+	must(t, img, "get", "good", file)
+	_, _, code = run(bg, img, "get", "bad", file)
+	if p, err := os.ReadFile(file); code != 1 || err != nil || string(p) != "fine" {
+		t.Errorf("get over a file: exit %d, %v, now holds %q", code, err, p)
+	}
+	if left, err := os.ReadDir(to); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
 	_, errs, code = run(bg, img, "export", "--verify", acked)
 	if code != 1 || !strings.Contains(errs, "1 of 3 objects differ") {
 		t.Errorf("verify: exit %d: %s", code, errs)
