@@ -68,6 +68,10 @@ func (c *Cursor) init(src viewer, cfg *Config, ld Loader, own *Owner, lo, hi []b
 	c.lo, c.hi = append(c.lo[:0], lo...), append(c.hi[:0], hi...)
 	c.pages.cfg, c.pages.ld, c.pages.own, c.pages.d = cfg, ld, own, -1
 	c.pages.root, c.pages.leaf, c.pages.in = nil, nil, body{}
+	c.pages.stop = nil
+	if c.hasHi && !reverse {
+		c.pages.stop = c.hi
+	}
 	c.begun, c.onPage, c.returned, c.err = false, false, false, nil
 	c.key, c.val = nil, nil
 	c.from, c.hasFrom = append(c.from[:0], c.lo...), true

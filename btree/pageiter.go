@@ -12,7 +12,9 @@ type pageIter struct {
 	cfg  *Config
 	ld   Loader
 	own  *Owner
-	root *Root // nil: empty
+	root *Root  // nil: empty
+	stop []byte // nodes of keys from here on are not loaded; nil: none
+	low  []byte // scratch
 
 	path [maxLevel + 1]pathStep // path[0] is the root
 	d    int                    // depth of the leaf; -1: not in a leaf
@@ -154,6 +156,12 @@ func (it *pageIter) next(ctx context.Context) error {
 	if d < 0 {
 		it.leaf = nil
 		return nil
+	}
+	if up := it.path[d].page; it.stop != nil {
+		if it.low = up.appendKey(it.low[:0], it.path[d].i); bytes.Compare(it.low, it.stop) >= 0 {
+			it.leaf = nil // what follows is nobody's business, and may be damaged
+			return nil
+		}
 	}
 	it.release(d + 1)
 	it.path[d].i++
