@@ -22,6 +22,7 @@ var (
 	ErrTooLarge    = errors.New("too large")
 	ErrUnsupported = errors.New("not supported in this release")
 	ErrNoStore     = errors.New("no ebofs store here")
+	ErrLabelLost   = errors.New("the store can be read, not written")
 	ErrLogMissing  = errors.New("log device is missing")
 )
 

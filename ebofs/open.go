@@ -29,6 +29,9 @@ func Open(ctx context.Context, dev devices.Device, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := found.checkLabel(); err != nil && !o.ReadOnly {
+		return nil, err
+	}
 	s := &Store{opt: o, main: dev, log: o.Logger, now: o.Now, super: found.Super, place: found.Super.Placement()}
 	s.super.Generation = layout.LastGeneration(found.Slots, &found.Super)
 	s.room = sync.NewCond(&s.roomMu)
@@ -52,7 +55,12 @@ func (s *Store) mount(ctx context.Context) error {
 	}
 	roots, err := ReadRoots(ctx, s.main, &s.super)
 	if err != nil {
-		return err
+		if !s.opt.ReadOnly || !roots.sound {
+			return err
+		}
+		s.degraded = fmt.Sprintf("%v: free space is unknown", err)
+		s.log.Error("free space is unknown", "err", err)
+		roots.Zones, roots.Own = nil, nil
 	}
 	s.counters = roots.Record.Counters
 	s.metaBlocks.Store(s.counters.MetaBlocks)

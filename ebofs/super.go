@@ -106,9 +106,13 @@ type Roots struct {
 	Record layout.RootRecord
 	Zones  []layout.ZoneEntry // nil: every zone is free
 	Own    []layout.Extent    // blocks of root record, zone tables and zone bitmaps
+
+	sound bool // Record was read: enough to look at objects
 }
 
-// ReadRoots reads the root record of a superblock and its zone tables.
+// ReadRoots reads the root record of a superblock and its zone tables. If the
+// record is sound and a zone table is not, the result holds the record beside
+// the error.
 func ReadRoots(ctx context.Context, dev devices.Device, sb *layout.Superblock) (Roots, error) {
 	var r Roots
 	pool := devices.NewPool(devices.PoolOptions{})
@@ -139,7 +143,7 @@ func ReadRoots(ctx context.Context, dev devices.Device, sb *layout.Superblock) (
 	if err != nil {
 		return r, err
 	}
-	r.Record = *rec
+	r.Record, r.sound = *rec, true
 	if len(rec.SpaceLog) > 0 {
 		return r, fmt.Errorf("store has a space log of %d segments: %w", len(rec.SpaceLog), ErrUnsupported)
 	}
@@ -166,4 +170,21 @@ func ReadRoots(ctx context.Context, dev devices.Device, sb *layout.Superblock) (
 		}
 	}
 	return r, nil
+}
+
+// checkLabel refuses to write to a store whose block 0 is not its label: after
+// an accident somebody else may live there, and what they wrote is not ours to
+// overwrite.
+func (f *Found) checkLabel() error {
+	if len(f.Labels) == 0 {
+		return nil
+	}
+	l := f.Labels[0]
+	switch {
+	case l.Err != nil:
+		return fmt.Errorf("block 0 is not the label of store %s any more (%w): something wrote over the start of the device; %w", f.Super.FSID.Short(), l.Err, ErrLabelLost)
+	case l.Label.FSID != f.Super.FSID || l.Label.DeviceUUID != f.Super.DeviceUUID:
+		return fmt.Errorf("block 0 is the label of store %s, the superblocks are of store %s: %w", l.Label.FSID.Short(), f.Super.FSID.Short(), ErrLabelLost)
+	}
+	return nil
 }

@@ -208,6 +208,10 @@ func (s *session) each(ctx context.Context, fn func(*ebofs.ObjectID) error) erro
 	var from *ebofs.ObjectID
 	for {
 		ids, next, err := s.List(ctx, s.coll, from, nil, page)
+		if errors.Is(err, ebofs.ErrCorrupt) {
+			// What is damaged is named at the end; the rest is listed.
+			return s.ListSound(ctx, s.coll, from, fn)
+		}
 		if err != nil {
 			return err
 		}
