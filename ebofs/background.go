@@ -30,7 +30,7 @@ func (s *Store) stopBackground() {
 // have waited for long enough, and ends grace periods that readers held up.
 func (s *Store) checkpointer() {
 	ctx := context.Background()
-	tick := time.NewTicker(s.opt.CheckpointInterval / 4)
+	tick := time.NewTicker(max(s.opt.CheckpointInterval/4, time.Millisecond))
 	defer tick.Stop()
 	last := time.Now()
 	var soon, again <-chan time.Time // to end a grace period; to go on with trash
@@ -76,13 +76,15 @@ func (s *Store) limboLeft() bool {
 	return s.limbo.done < s.limbo.want
 }
 
-// finisher calls commit callbacks away from the log's goroutine, in order.
+// finisher calls commit callbacks away from the log, in order: on a goroutine of
+// its own, or where run is called.
 type finisher struct {
-	mu     sync.Mutex
-	queue  []func()
-	wake   chan struct{}
-	ended  chan struct{}
-	stopMu sync.Once
+	mu      sync.Mutex
+	queue   []func()
+	running bool
+	wake    chan struct{}
+	ended   chan struct{}
+	stopMu  sync.Once
 }
 
 func (f *finisher) start() {
@@ -96,20 +98,26 @@ func (f *finisher) start() {
 	}()
 }
 
-// run calls what is queued, in the caller's goroutine.
+// run calls what is queued, in the caller's goroutine. Called by a callback it
+// leaves that to the one that called it.
 func (f *finisher) run() {
-	for {
-		f.mu.Lock()
+	f.mu.Lock()
+	if f.running {
+		f.mu.Unlock()
+		return
+	}
+	f.running = true
+	for len(f.queue) > 0 {
 		q := f.queue
 		f.queue = nil
 		f.mu.Unlock()
-		if len(q) == 0 {
-			return
-		}
 		for _, fn := range q {
 			fn()
 		}
+		f.mu.Lock()
 	}
+	f.running = false
+	f.mu.Unlock()
 }
 
 // tell has fns called with err, in order.
@@ -120,7 +128,6 @@ func (f *finisher) tell(err error, fns []func(error)) {
 	}
 	f.mu.Unlock()
 	if f.wake == nil {
-		f.run()
 		return
 	}
 	select {
@@ -131,8 +138,10 @@ func (f *finisher) tell(err error, fns []func(error)) {
 
 // stop returns when every callback has been called. Nothing is told afterwards.
 func (f *finisher) stop() {
-	if f.wake != nil {
-		f.stopMu.Do(func() { close(f.wake) })
-		<-f.ended
+	if f.wake == nil {
+		f.run()
+		return
 	}
+	f.stopMu.Do(func() { close(f.wake) })
+	<-f.ended
 }

@@ -328,6 +328,48 @@ func TestWriters(t *testing.T) {
 	fsck(t, crashed)
 }
 
+// TestZonesLoadTogether: after a mount, writers of direct data and checkpoints
+// come to the same zones' bitmaps at the same time.
+func TestZonesLoadTogether(t *testing.T) {
+	mem := newMem(128)
+	s := newStore(t, mem, FormatOptions{}, quiet())
+	for i := range 100 { // something in every zone
+		apply(t, s, func(x *Txn) { x.Write(mainColl, oid(fmt.Sprint("o", i)), 0, make([]byte, 800<<10)) })
+	}
+	for i := range 100 {
+		apply(t, s, func(x *Txn) { x.Zero(mainColl, oid(fmt.Sprint("o", i)), 64<<10, 400<<10) })
+	}
+	closeStore(t, s)
+	for range 2 {
+		s := open(t, mem, quiet())
+		var wg sync.WaitGroup
+		for w := range 6 {
+			wg.Go(func() {
+				for i := range 8 {
+					name := fmt.Sprint("o", (w*31+i*7)%100)
+					x := NewTxn()
+					x.Write(mainColl, oid(name), 0, make([]byte, 700<<10))
+					if err := s.Apply(bg, x); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Go(func() {
+			for range 6 {
+				if err := s.Checkpoint(bg); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		wg.Wait()
+		checkSpace(t, s)
+		closeStore(t, s)
+		fsck(t, mem)
+	}
+}
+
 // TestReadersSeeOldOrNew: a read during overwrites and checkpoints returns one
 // version as a whole, none older than what was applied when it began.
 func TestReadersSeeOldOrNew(t *testing.T) {
