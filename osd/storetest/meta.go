@@ -19,6 +19,7 @@ import (
 var (
 	seedFlag  = flag.Uint64("storetest.seed", 0, "run RunModel with this seed alone")
 	seedsFlag = flag.Int("storetest.seeds", 0, "run RunModel with so many seeds instead of its caller's choice")
+	opsFlag   = flag.Int("storetest.ops", 0, "run RunModel with so many operations a seed instead of its caller's choice")
 )
 
 // shrinkTime bounds how long a failure is made smaller: many runs of a short
@@ -171,7 +172,8 @@ func replay(t testing.TB, f Factory, full bool, lines []string) (int, error) {
 // RunModel runs random scripts, one for each of the seeds from 1 on and of
 // about opsPerSeed operations each, on a store and the model, and returns how
 // many operations there were. A failure is shrunk, and printed with what to
-// repeat it with. -storetest.seed runs that one alone, -storetest.seeds more.
+// repeat it with. -storetest.seed runs that one alone, -storetest.seeds and
+// -storetest.ops replace the caller's numbers.
 func RunModel(t *testing.T, f Factory, seeds, opsPerSeed int) (ops int) {
 	t.Helper()
 	return runSeeds(t, f, false, seeds, opsPerSeed)
@@ -189,6 +191,9 @@ func runSeeds(t *testing.T, f Factory, full bool, seeds, opsPerSeed int) (ops in
 	t.Helper()
 	if *seedsFlag > 0 {
 		seeds = *seedsFlag
+	}
+	if *opsFlag > 0 {
+		opsPerSeed = *opsFlag
 	}
 	list := make([]uint64, seeds)
 	for i := range list {
@@ -232,8 +237,8 @@ func runSeed(t *testing.T, f Factory, full bool, seed uint64, opsPerSeed int) in
 		return r.ops
 	}
 	_ = r.h.Store.Close(context.Background())
-	t.Errorf("line %d of seed %d: %v\nrepeat with: go test -run '^%s$' -storetest.seed=%d",
-		len(lines), seed, err, strings.ReplaceAll(path.Dir(t.Name()), "/", "$/^"), seed)
+	t.Errorf("line %d of seed %d: %v\nrepeat with: go test -run '^%s$' -storetest.seed=%d -storetest.ops=%d",
+		len(lines), seed, err, strings.ReplaceAll(path.Dir(t.Name()), "/", "$/^"), seed, opsPerSeed)
 	const tries = 1500
 	end := time.Now().Add(shrinkTime)
 	small, why := shrink(lines, tries, func(lines []string) error {
