@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-
-	"ebofs/ebofs/layout"
 )
 
 // pass is one walk over all trees.
@@ -217,9 +215,4 @@ func (c *checker) seenID(id uint64) bool {
 		return false
 	}
 	return orOld(&c.ids[id/64], 1<<(id%64))
-}
-
-// layoutExtent is a run of blocks of the main device.
-func layoutExtent(b, n uint64) layout.Extent {
-	return layout.Extent{Addr: layout.MakeAddr(0, b), Blocks: n}
 }

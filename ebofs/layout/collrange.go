@@ -23,8 +23,6 @@ type CollRange struct {
 	Seed  uint32
 }
 
-const collRangeBytes = 16
-
 // Check returns ErrInvalid for a range that cannot be.
 func (c CollRange) Check() error {
 	if c.Bits > 32 || uint64(c.Seed)>>c.Bits != 0 {
