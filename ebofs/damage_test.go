@@ -129,6 +129,10 @@ func damaged(t *testing.T, dev *devices.Mem, p place, m model) {
 		if len(failed) != len(p.objects) {
 			t.Errorf("%d objects fail, %d lie on the block: %v", len(failed), len(p.objects), failed)
 		}
+	} else if p.kind == "zone table" {
+		if len(failed) != 0 || !strings.Contains(s.Degraded(), "zone table") {
+			t.Errorf("a reader needs no zone table: %v fail, %q", failed, s.Degraded())
+		}
 	} else if len(failed) == 0 {
 		t.Errorf("nothing depends on %s", p.kind)
 	}
@@ -265,9 +269,9 @@ func TestSuperblocks(t *testing.T) {
 		ro     error  // of a read-only one
 		says   string // in the error
 	}{
-		{name: "first 2 MiB", damage: zero(0, 2*mib)},
+		{name: "first 2 MiB", damage: zero(0, 2*mib), err: ErrLabelLost, says: "block 0"},
 		{name: "last 2 MiB", damage: zero(blocks-2*mib, 2*mib)},
-		{name: "label", damage: flip(0)},
+		{name: "label", damage: flip(0), err: ErrLabelLost, says: "block 0"},
 		{name: "head slots", damage: flip(slots[0], slots[1])},
 		{name: "tail slots", damage: flip(slots[2], slots[3])},
 		{name: "older slots of both ends", damage: func(t *testing.T, dev *devices.Mem) {
@@ -278,7 +282,7 @@ func TestSuperblocks(t *testing.T) {
 			g := (f.Super.Generation + 1) % 2
 			flip(slots[g], slots[2+g])(t, dev)
 		}},
-		{name: "first 6 MiB", damage: zero(0, 4*mib+1)},
+		{name: "first 6 MiB", damage: zero(0, 4*mib+1), err: ErrLabelLost, says: "block 0"},
 		{name: "every slot", damage: flip(slots[:]...), err: layout.ErrNoSuperblock, ro: layout.ErrNoSuperblock, says: "superblock"},
 		{name: "every slot and the label", damage: flip(append(slots[:], 0)...), err: layout.ErrNoSuperblock, ro: layout.ErrNoSuperblock, says: "superblock"},
 		{name: "all zeros", damage: zero(0, blocks), err: ErrNoStore, ro: ErrNoStore, says: "neither a label nor a superblock"},
@@ -388,7 +392,10 @@ func TestDeviceSizes(t *testing.T) {
 	if err := grown.Zero(bg, 0, 512); err != nil { // and the label is lost
 		t.Fatal(err)
 	}
-	s = open(t, grown, Options{Inline: true})
+	if _, err := Open(bg, grown, Options{Inline: true}); !errors.Is(err, ErrLabelLost) {
+		t.Errorf("write to a store that has lost its label: %v", err)
+	}
+	s = open(t, grown, Options{ReadOnly: true})
 	closeStore(t, s)
 }
 
