@@ -159,6 +159,7 @@ func TestFull(t *testing.T) {
 			}
 			f.check(f.s.Checkpoint(bg), "checkpoint of a full store")
 			checkSpace(t, f.s)
+			checkLeaks(t, f.s, f.dev)
 			f.fragment()
 			checkSpace(t, f.s)
 			f.fill()
