@@ -11,6 +11,9 @@ import (
 // planted fault, and some seconds where there is none.
 func exploreToy(t *testing.T, f toyFaults) *Explorer {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("tries the harness, not the engine")
+	}
 	ctx := context.Background()
 	x, err := New(ctx, toyTarget(f))
 	if err != nil {
