@@ -13,6 +13,7 @@ import (
 func TestLargeFold(t *testing.T) {
 	const chunks = 36_000 // at about 130 bytes each staged: above 4 MiB
 	dev := newGate(devices.NewMem(devices.MemOptions{Blocks: 400 << 20 / blockSize}))
+	dev.folds = true
 	format(t, dev.Mem, FormatOptions{LogBytes: 32 << 20})
 	s := open(t, dev, quiet())
 	apply(t, s, func(x *Txn) { x.MkColl(mainColl, mainSpec) })
@@ -95,6 +96,7 @@ func TestLargeFold(t *testing.T) {
 func TestManyTrees(t *testing.T) {
 	const n = 5000
 	dev := newGate(newMem(128))
+	dev.folds = true
 	format(t, dev.Mem, FormatOptions{LogBytes: 32 << 20})
 	s := open(t, dev, quiet())
 	apply(t, s, func(x *Txn) { x.MkColl(mainColl, mainSpec) })
