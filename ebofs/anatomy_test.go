@@ -141,29 +141,33 @@ func zoo(t testing.TB, s *Store) model {
 		}
 		m.apply(ops)
 	}
-	for i := range 150 {
+	for i := range 90 {
 		name := fmt.Sprint("small", i)
 		do(modelOp{code: opWrite, name: name, data: g.bytes(1 + g.Uint64N(inlineBytes))},
 			modelOp{code: opSetAttrs, name: name, kv: map[string][]byte{"_": g.bytes(200)}})
 	}
-	for i := range 4 {
+	for i := range 3 {
 		name := fmt.Sprint("large", i)
-		do(modelOp{code: opWrite, name: name, off: uint64(i) * 1000, data: g.bytes(700 << 10)},
+		do(modelOp{code: opWrite, name: name, off: uint64(i) * 1000, data: g.bytes(400 << 10)},
 			modelOp{code: opSetAttrs, name: name, kv: map[string][]byte{"long": g.bytes(9000)}})
 		do(modelOp{code: opWrite, name: name, off: 300001, data: g.bytes(9999)})
 	}
 	do(modelOp{code: opWrite, name: "sparse", off: 40 << 20, data: g.bytes(5000)})
-	for i := range uint64(120) { // an extents tree with inner nodes
+	for i := range uint64(40) { // an extents tree with inner nodes
 		var ops []modelOp
-		for j := range uint64(16) {
-			ops = append(ops, modelOp{code: opWrite, name: "wide", off: i*chunkBytes + j*2*blockSize, data: g.bytes(blockSize)})
+		for j := range uint64(32) {
+			ops = append(ops, modelOp{code: opWrite, name: "wide", off: i*chunkBytes + j*2*blockSize, data: g.bytes(100)})
 		}
 		do(ops...)
 	}
 	for range 12 {
 		do(modelOp{code: opOmapSet, name: "map", kv: g.pairs("k", 100, 2000)}, modelOp{code: opOmapHead, name: "map", data: []byte("head")})
 	}
-	do(modelOp{code: opSetAttrs, name: "attrs", kv: g.pairs("a", 200, 400)})
+	attrs := map[string][]byte{}
+	for i := range 300 {
+		attrs[fmt.Sprint("a", i)] = g.bytes(60)
+	}
+	do(modelOp{code: opSetAttrs, name: "attrs", kv: attrs})
 	mustCheckpoint(t, s)
 	do(modelOp{code: opZero, name: "large1", off: 8192, n: 100 << 10})
 	do(modelOp{code: opRemove, name: "small7"})

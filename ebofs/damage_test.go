@@ -37,7 +37,7 @@ func readAll(t *testing.T, s *Store, m model) map[string]error {
 		}
 		for off := 0; off < len(b.data); off += 64 << 10 {
 			want := b.data[off:min(off+64<<10, len(b.data))]
-			if off%(1<<20) != 0 && bytes.IndexFunc(want, func(r rune) bool { return r != 0 }) < 0 {
+			if off%(1<<20) != 0 && bytes.Equal(want, make([]byte, len(want))) {
 				continue // a hole; some of them are read
 			}
 			p := make([]byte, len(want))
@@ -91,6 +91,9 @@ func TestDamage(t *testing.T) {
 			},
 		} {
 			if testing.Short() && name != "flip" {
+				continue
+			}
+			if seen[p.kind] > 1 && name != "flip" {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/%d/%s", p.kind, p.block, name), func(t *testing.T) {

@@ -100,7 +100,7 @@ func quiet() Options {
 // very objects they save, and compares with a model: while the checkpoint
 // waits, after it, and after crashes at each of these moments.
 func TestChangesDuringCheckpoint(t *testing.T) {
-	eachSeed(t, 24, changesDuringCheckpoint)
+	eachSeed(t, 14, changesDuringCheckpoint)
 }
 
 func changesDuringCheckpoint(t *testing.T, seed uint64) {

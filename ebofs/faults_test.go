@@ -156,7 +156,7 @@ func TestWriteFaults(t *testing.T) {
 			t.Run(fmt.Sprint(x.op, " ", fault), func(t *testing.T) {
 				t.Parallel()
 				for nth := uint64(1); nth <= n; nth++ {
-					if testing.Short() && nth%5 != 0 {
+					if (testing.Short() || fault == "short" || fault == "full") && nth%4 != 0 {
 						continue
 					}
 					mem := base.Snapshot()

@@ -139,7 +139,7 @@ func (f *filler) reopen() {
 // whatever was admitted can be checkpointed, whatever gives space back is
 // admitted, a full store mounts, and at the end nothing is lost.
 func TestFull(t *testing.T) {
-	eachSeed(t, 8, func(t *testing.T, seed uint64) {
+	eachSeed(t, 5, func(t *testing.T, seed uint64) {
 		f := &filler{t: t, m: model{}, generator: &generator{Rand: rand.New(rand.NewPCG(seed, 5)), maxSize: 1 << 20}}
 		f.opt = Options{Inline: seed%2 == 0, MemoryBytes: minMemory, MaxOnodes: int(seed % 3), CheckpointInterval: time.Hour}
 		f.dev = newMem([]uint64{32, 40, 48, 64}[seed%4])
