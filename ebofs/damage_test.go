@@ -277,7 +277,7 @@ func TestSuperblocks(t *testing.T) {
 	}{
 		{name: "first 2 MiB", damage: zero(0, 2*mib), err: ErrLabelLost, says: "block 0"},
 		{name: "last 2 MiB", damage: zero(blocks-2*mib, 2*mib)},
-		{name: "label", damage: flip(0), err: ErrLabelLost, says: "block 0"},
+		{name: "label", damage: flip(0)},
 		{name: "head slots", damage: flip(slots[0], slots[1])},
 		{name: "tail slots", damage: flip(slots[2], slots[3])},
 		{name: "older slots of both ends", damage: func(t *testing.T, dev *devices.Mem) {

@@ -98,7 +98,9 @@ func TestListSound(t *testing.T) {
 // TestLabelLost: a store whose block 0 is somebody else's is read, not written.
 func TestLabelLost(t *testing.T) {
 	dev := filledStore(t, 10)
-	hurt(t, dev, 0)
+	if err := dev.Zero(bg, 0, 1); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := ebofs.Open(bg, dev, ebofs.Options{}); !errors.Is(err, ebofs.ErrLabelLost) {
 		t.Fatalf("writable open: %v", err)
 	}

@@ -174,16 +174,16 @@ func ReadRoots(ctx context.Context, dev devices.Device, sb *layout.Superblock) (
 
 // checkLabel refuses to write to a store whose block 0 is not its label: after
 // an accident somebody else may live there, and what they wrote is not ours to
-// overwrite.
+// overwrite. A label with a bad checksum has rotted; nobody else is there.
 func (f *Found) checkLabel() error {
 	if len(f.Labels) == 0 {
 		return nil
 	}
 	l := f.Labels[0]
 	switch {
-	case l.Err != nil:
+	case errors.Is(l.Err, layout.ErrBadMagic):
 		return fmt.Errorf("block 0 is not the label of store %s any more (%w): something wrote over the start of the device; %w", f.Super.FSID.Short(), l.Err, ErrLabelLost)
-	case l.Label.FSID != f.Super.FSID || l.Label.DeviceUUID != f.Super.DeviceUUID:
+	case l.Err == nil && (l.Label.FSID != f.Super.FSID || l.Label.DeviceUUID != f.Super.DeviceUUID):
 		return fmt.Errorf("block 0 is the label of store %s, the superblocks are of store %s: %w", l.Label.FSID.Short(), f.Super.FSID.Short(), ErrLabelLost)
 	}
 	return nil
