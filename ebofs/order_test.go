@@ -728,6 +728,45 @@ func TestUnreadableStub(t *testing.T) {
 	closeStore(t, s)
 }
 
+// TestUnreadableFold: bytes written over part of a block that cannot be read
+// just now must neither be lost nor cost the rest of the block.
+func TestUnreadableFold(t *testing.T) {
+	mem := newMem(64)
+	s := newStore(t, mem, FormatOptions{}, Options{Inline: true})
+	m := model{}
+	ops := []modelOp{{code: opWrite, name: "a", data: bytes.Repeat([]byte("old"), 10000)}}
+	apply(t, s, func(x *Txn) { *x = *txnOf(mainColl, ops) })
+	m.apply(ops)
+	closeStore(t, s)
+	fail := &failingReads{blockedReads: &blockedReads{Mem: mem}}
+	s = open(t, fail, quiet())
+	warm(t, s, "a")
+	ops = []modelOp{{code: opWrite, name: "a", off: 5000, data: []byte("new")}}
+	apply(t, s, func(x *Txn) { *x = *txnOf(mainColl, ops) })
+	m.apply(ops)
+	fail.on.Store(true)
+	if err := s.Checkpoint(bg); !errors.Is(err, errUnreadable) {
+		t.Errorf("checkpoint that cannot read: %v", err)
+	}
+	if err := s.Err(); !errors.Is(err, ErrReadOnly) || !errors.Is(err, errUnreadable) {
+		t.Errorf("state: %v", err)
+	}
+	s.Close(bg)
+	fail.on.Store(false)
+	s = open(t, mem, Options{Inline: true})
+	mustCompare(t, s, m)
+	closeStore(t, s)
+	fsck(t, mem)
+}
+
+// warm brings an object into RAM without its data.
+func warm(t *testing.T, s *Store, name string) {
+	t.Helper()
+	if _, err := s.Stat(bg, mainColl, oid(name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 var errUnreadable = errors.New("unreadable sector")
 
 // failingReads fails every read of a zone while it is on.
