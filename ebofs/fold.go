@@ -161,9 +161,9 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 }
 
 // merge fills p with the block at byte off: the journaled bytes over its base. A
-// base that fails its checksum is not laundered: the block is marked damaged,
-// and reads of it fail until it is overwritten as a whole. One that could not be
-// read may be sound tomorrow, so it is kept, and the store stops.
+// base that fails its checksum or cannot be read is not laundered: the block is
+// marked damaged, and reads of it fail until it is overwritten as a whole. One
+// bad sector costs its block, and the store stays up (F7).
 func (f *folder) merge(p []byte, v *version, c *layout.Chunk, off uint64, list []piece, small bool) (flags uint8, err error) {
 	i := off >> blockShift % layout.ChunkBlocks
 	switch {
@@ -176,9 +176,6 @@ func (f *folder) merge(p []byte, v *version, c *layout.Chunk, off uint64, list [
 		tmp := f.ck.s.pool.Get(blockSize)
 		defer tmp.Release()
 		err := f.ck.s.readData(f.ck.ctx, c.Addr[i], c.CRC[i], tmp.Bytes(), v.key)
-		if err != nil && !errors.Is(err, ErrCorrupt) {
-			return 0, err
-		}
 		copy(p, tmp.Bytes())
 		if err != nil || c.Flags[i]&layout.BlockDamaged != 0 {
 			flags = layout.BlockDamaged
