@@ -111,6 +111,7 @@ func (ck *checkpoint) run() error {
 	if err != nil {
 		return err
 	}
+	work = s.dirty.take(ck.epoch) // with what stubs dropped that were loaded since
 	if err := ck.encodeObjects(versions); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -593,6 +594,39 @@ func TestColdObjects(t *testing.T) {
 	copy(before["o7"].data[3:], bytes.Repeat([]byte{7}, 9))
 	mustCompare(t, s, before)
 	closeStore(t, s)
+}
+
+// TestStubDropsBlocks: what a stub's changes place and drop again is known only
+// when it is loaded, which may be after the cut of the checkpoint they belong to.
+func TestStubDropsBlocks(t *testing.T) {
+	dev, mem, m := coldStore(t)
+	s := open(t, dev, quiet())
+	release := make(chan struct{})
+	dev.hold(func(devices.Block) <-chan struct{} { return release })
+	for range 3 {
+		ops := []modelOp{{code: opWrite, name: "o9", data: bytes.Repeat([]byte("d"), 128<<10)}}
+		apply(t, s, func(x *Txn) { *x = *txnOf(mainColl, ops) })
+		m.apply(ops)
+	}
+	epoch := func() uint64 {
+		s.gate.RLock()
+		defer s.gate.RUnlock()
+		return s.epoch
+	}
+	before := epoch()
+	done := goes(func() error { return s.Checkpoint(bg) })
+	for epoch() == before {
+		runtime.Gosched()
+	}
+	for range 1000 { // the checkpoint goes on to where it waits for the stub
+		runtime.Gosched()
+	}
+	close(release)
+	within(t, "checkpoint", done)
+	mustCompare(t, s, m)
+	checkLeaks(t, s, mem)
+	closeStore(t, s)
+	fsck(t, mem)
 }
 
 // leaves returns the objects of two different leaves of the object tree, and
