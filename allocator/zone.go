@@ -99,6 +99,24 @@ func (a *Allocator) Load(zone int, used []uint64) error {
 	return a.fill(zone, b, append([]uint64(nil), used...))
 }
 
+// Lose takes a zone whose bitmap cannot be read as loaded and wholly used, but
+// for what has been or will be freed there. ErrInvalid if it is loaded.
+func (a *Allocator) Lose(zone int) error {
+	if zone < 0 || zone >= len(a.zones) || a.Loaded(zone) {
+		return fmt.Errorf("lose zone %d of %d: %w", zone, len(a.zones), ErrInvalid)
+	}
+	z, b := &a.zones[zone], a.bodyOf(zone)
+	a.free -= uint64(z.free)
+	a.freeStripes -= uint64(z.freeStripes)
+	z.free, z.freeStripes = 0, 0
+	b.released = blockSet{}
+	used := make([]uint64, wordsFor(b.blocks))
+	for i := range used {
+		used[i] = allOnes
+	}
+	return a.fill(zone, b, used)
+}
+
 // fill makes bits the bitmap of zone i, which is not loaded.
 func (a *Allocator) fill(i int, b *zoneBody, bits []uint64) error {
 	z := &a.zones[i]

@@ -76,6 +76,9 @@ func (c *Cache) shard(addr uint64) *cacheShard {
 
 // Resident implements Loader.
 func (c *Cache) Resident(p Ptr) *Page {
+	if p.Readable() != nil {
+		return nil
+	}
 	s := c.shard(p.Addr)
 	s.mu.RLock()
 	f := s.pages[p.Addr]
@@ -92,6 +95,9 @@ func (c *Cache) Resident(p Ptr) *Page {
 
 // Load implements Loader.
 func (c *Cache) Load(ctx context.Context, cfg *Config, own *Owner, p Ptr) (*Page, error) {
+	if err := p.Readable(); err != nil {
+		return nil, err
+	}
 	if page := c.Resident(p); page != nil {
 		return page, nil
 	}

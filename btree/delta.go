@@ -6,8 +6,9 @@ import "bytes"
 // cleared before those entries were put. A lookup asks entries first, then
 // ranges; only what neither knows is asked below.
 type delta struct {
-	ents omap // key → value or deletion
-	cuts omap // lowest key → end of a cleared range (a deletion: no end); disjoint, never touching
+	ents omap     // key → value or deletion
+	cuts omap     // lowest key → end of a cleared range (a deletion: no end); disjoint, never touching
+	lost [][]byte // keys of changes that cannot be made, see Tree.LoseFrozen
 }
 
 // verdict is what a layer says of a key.

@@ -61,7 +61,7 @@ func (d *dropper) visit(low []byte, c child) error {
 	if c.ptr.Level > 0 || d.fn != nil || c.ptr.Flags&PtrOverflow != 0 {
 		page, err := d.m.load(c.ptr)
 		if err != nil {
-			return err
+			return d.m.leak(c.ptr, err)
 		}
 		defer page.Release()
 		if !page.inner {

@@ -79,6 +79,9 @@ func (s *MemStore) trap(op string) error {
 
 // Load implements Loader.
 func (s *MemStore) Load(ctx context.Context, cfg *Config, own *Owner, p Ptr) (*Page, error) {
+	if err := p.Readable(); err != nil {
+		return nil, err
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -9,8 +9,14 @@ func (m *merger) pass(n int, low []byte, c child) error {
 		if err != nil {
 			return err
 		}
-		if small {
-			return m.open(n, low, c)
+		if !small {
+			continue
+		}
+		if done, err := m.open(n, low, c); done || err != nil {
+			return err
+		}
+		if err := m.flush(m.level(k), low); err != nil { // small, between damaged ones
+			return err
 		}
 	}
 	l := m.level(n)
@@ -20,7 +26,9 @@ func (m *merger) pass(n int, low []byte, c child) error {
 			return err
 		}
 		if !done {
-			return m.absorb(l, low, c)
+			if done, err = m.absorb(l, low, c); done || err != nil {
+				return err
+			}
 		}
 	}
 	if err := m.flush(l, low); err != nil {
@@ -58,15 +66,16 @@ func (m *merger) load(p Ptr) (*Page, error) {
 // free gives up the node p names.
 func (m *merger) free(p Ptr) { m.sink.Free(p.Addr, int(p.Blocks)) }
 
-// absorb adds the items of an untouched node at the level of l to l.
-func (m *merger) absorb(l *level, low []byte, c child) error {
+// absorb adds the items of an untouched node at the level of l to l. done is
+// false if it is damaged.
+func (m *merger) absorb(l *level, low []byte, c child) (done bool, err error) {
 	page, err := m.load(c.ptr)
 	if err != nil {
-		return err
+		return false, m.spare(err)
 	}
 	defer page.Release()
 	m.free(c.ptr)
-	return m.addPage(l, low, page)
+	return true, m.addPage(l, low, page)
 }
 
 // addPage adds all items of a page at the level of l to l.
@@ -91,7 +100,7 @@ func (m *merger) addPage(l *level, low []byte, page *Page) error {
 }
 
 // absorbLeft puts the items of the untouched node before l in front of what is
-// pending. done is false if there is none.
+// pending. done is false if there is none, or a damaged one.
 func (m *merger) absorbLeft(l *level) (done bool, err error) {
 	if len(m.levels) <= l.n+1 {
 		return false, nil
@@ -104,7 +113,7 @@ func (m *merger) absorbLeft(l *level) (done bool, err error) {
 	c := decodeChild(up.val(last))
 	page, err := m.load(c.ptr)
 	if err != nil {
-		return false, err
+		return false, m.spare(err)
 	}
 	defer page.Release()
 	m.free(c.ptr)
@@ -130,11 +139,12 @@ func (m *merger) absorbLeft(l *level) (done bool, err error) {
 	return true, nil
 }
 
-// open passes the children of an untouched inner node one by one.
-func (m *merger) open(n int, low []byte, c child) error {
+// open passes the children of an untouched inner node one by one. done is false
+// if it is damaged.
+func (m *merger) open(n int, low []byte, c child) (done bool, err error) {
 	page, err := m.load(c.ptr)
 	if err != nil {
-		return err
+		return false, m.spare(err)
 	}
 	defer page.Release()
 	m.free(c.ptr)
@@ -143,8 +153,8 @@ func (m *merger) open(n int, low []byte, c child) error {
 			low = page.appendKey(nil, i-1)
 		}
 		if err := m.pass(n-1, low, page.child(i)); err != nil {
-			return err
+			return true, err
 		}
 	}
-	return nil
+	return true, nil
 }

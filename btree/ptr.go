@@ -9,8 +9,12 @@ const (
 	// PtrShared says that another root may reach the subtree; reserved for
 	// clones, never set so far.
 	PtrShared uint16 = 1 << 1
+	// PtrDamaged says that the subtree was given up: it could not be read when
+	// changes to it were due, and they are lost. It is never read again, even
+	// should the device recover, for then it would show what was before them.
+	PtrDamaged uint16 = 1 << 2
 
-	ptrFlags = PtrOverflow | PtrShared
+	ptrFlags = PtrOverflow | PtrShared | PtrDamaged
 )
 
 // Ptr names a node on media and carries the parent's copy of its checksum and
@@ -70,6 +74,15 @@ func (p Ptr) check(addr uint64) error {
 		return corrupt(addr, "child level", "at most 31", p.Level)
 	case p.Flags&^ptrFlags != 0:
 		return corrupt(addr, "child flags", "known bits", p.Flags)
+	}
+	return nil
+}
+
+// Readable returns a CorruptError if p leads to a subtree that was given up. A
+// Loader asks it first.
+func (p Ptr) Readable() error {
+	if p.Flags&PtrDamaged != 0 {
+		return corrupt(p.Addr, "state", "sound", "given up, with changes to it lost")
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ func (t *Tree) Reconcile(ctx context.Context, sink Sink) (Root, error) {
 	}
 	m := newMerger(ctx, t.cfg, &t.own, t.ld, sink)
 	defer m.close()
+	m.lost = frozen.lost
 	root, err := m.reconcile(*old, frozen)
 	if err != nil {
 		return Root{}, fmt.Errorf("reconcile tree %q: %w", t.cfg.Name, err)
@@ -141,9 +142,12 @@ func (m *merger) visit(n int, lo, hi []byte, c child) error {
 	if !some && !m.before(hi) {
 		return m.pass(n, lo, c)
 	}
+	if n == 0 && m.condemned(lo, hi) {
+		return m.giveUp(n, lo, hi, c, some, ErrCorrupt)
+	}
 	page, err := m.load(c.ptr)
 	if err != nil {
-		return err
+		return m.giveUp(n, lo, hi, c, some, err)
 	}
 	defer page.Release()
 	m.free(c.ptr)
@@ -261,7 +265,7 @@ func (m *merger) freeTree(p Ptr) error {
 	if p.Level > 0 || p.Flags&PtrOverflow != 0 || m.diff != nil {
 		page, err := m.load(p)
 		if err != nil {
-			return err
+			return m.leak(p, err)
 		}
 		defer page.Release()
 		for i := range page.n {

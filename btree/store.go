@@ -7,7 +7,8 @@ import "context"
 // All methods may run at once. A page that came from a device has passed
 // ParsePage and Page.Check.
 type Loader interface {
-	// Load returns the page p names, pinned. own may be of zero ID.
+	// Load returns the page p names, pinned, unless p is not Readable. own may be
+	// of zero ID.
 	Load(ctx context.Context, cfg *Config, own *Owner, p Ptr) (*Page, error)
 	// Resident is Load if that needs no I/O, else nil. It never blocks on I/O.
 	Resident(p Ptr) *Page
@@ -33,6 +34,16 @@ type Pinner interface {
 // no record.
 type Differ interface {
 	Replaced(cfg *Config, own *Owner, key, old, new []byte) error
+}
+
+// Salvor is a Sink that lets damage cost itself: a node of the old tree that
+// cannot be read does not end the work. Without changes due to it the node
+// stays where it is. Else GiveUp is asked; nil gives it up with the changes:
+// all keys in [low, high), nil being unbounded, fail from now on. What lies
+// below a node that cannot be read and was to be freed stays allocated; then
+// changes is 0.
+type Salvor interface {
+	GiveUp(cfg *Config, own *Owner, low, high []byte, p Ptr, changes int, cause error) error
 }
 
 // Sink is where a reconcile, a bulk load or a drop puts pages and frees old

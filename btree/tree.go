@@ -286,6 +286,16 @@ func (t *Tree) DeleteFrozen(key []byte) {
 	t.mu.Unlock()
 }
 
+// LoseFrozen is for a change to key that cannot be made, since what is there
+// could not be read: Reconcile gives up the leaf the key belongs to (Salvor),
+// even if the leaf can be read by then.
+func (t *Tree) LoseFrozen(key []byte) {
+	t.DeleteFrozen(key) // leads the merge there
+	t.mu.Lock()
+	t.frozen.lost = append(t.frozen.lost, bytes.Clone(key))
+	t.mu.Unlock()
+}
+
 // Publish makes r, which Reconcile returned, the root and drops the frozen
 // delta it contains.
 func (t *Tree) Publish(r Root) {

@@ -43,7 +43,7 @@ func (s *Store) changeLocked(o *onode, c *change, epoch uint64) {
 	case o.loading:
 		s.deferLocked(o, c, epoch)
 	case o.loadErr != nil: // it was a stub when the transaction found it
-		s.lost(o, 1)
+		s.lost(o, epoch)
 	default:
 		s.applyLocked(o, c, epoch)
 	}

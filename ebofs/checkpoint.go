@@ -42,7 +42,9 @@ type checkpoint struct {
 
 	dataAlloced, dataFreed, metaFreed uint64
 	logical                           int64 // change of the sum of object sizes
-	reaped                            int   // work done on trash, in entries
+	givenUp                           int   // what could not be read, see salvage.go
+	lostKeys                          []keyRange
+	reaped                            int // work done on trash, in entries
 
 	publish []pendingRoot
 	root    layout.RootRecord
@@ -113,6 +115,9 @@ func (ck *checkpoint) run() error {
 	}
 	work = s.dirty.take(ck.epoch) // with what stubs dropped that were loaded since
 	if err := ck.encodeObjects(versions); err != nil {
+		return err
+	}
+	if err := ck.loseObjects(work.lost); err != nil {
 		return err
 	}
 	if err := ck.reap(work.removed); err != nil {
@@ -453,6 +458,7 @@ func (ck *checkpoint) finish(work dirtyEpoch) {
 		o.mu.Unlock()
 		o.refs.Add(-1)
 	}
+	ck.dropLost()
 	s.space.fulfil(work.tokens)
 	s.dirty.done(ck.epoch)
 	s.releaseLimbo(ck.epoch)

@@ -1,6 +1,7 @@
 package ebofs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -38,6 +39,7 @@ type stagedObject struct {
 type stagedChunk struct {
 	index uint64
 	value []byte // nil: no block of the chunk is used any more
+	lost  bool   // what the chunk was cannot be read
 }
 
 // foldRunBlocks is how many blocks the folder takes at once: long runs, and
@@ -66,10 +68,11 @@ func (f *folder) fold(v *version) error {
 		}
 		for _, k := range slices.Sorted(maps.Keys(indexes)) {
 			value, err := f.foldChunk(v, k)
-			if err != nil {
+			lost := errors.Is(err, errLost)
+			if err != nil && !lost {
 				return err
 			}
-			st.chunks = append(st.chunks, stagedChunk{k, value})
+			st.chunks = append(st.chunks, stagedChunk{k, value, lost})
 			f.size += 64 + len(value)
 		}
 	}
@@ -95,21 +98,23 @@ func (f *folder) inlineOf(b *body) []byte {
 	return p
 }
 
-// foldChunk returns the new record of chunk k.
+// errLost says that what a change belongs to cannot be read.
+var errLost = fmt.Errorf("changes are lost: %w", ErrCorrupt)
+
+// foldChunk returns the new record of chunk k, or errLost.
 func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 	b, c := v.body, &f.chunk
 	*c = layout.Chunk{}
 	f.key = append(f.key[:0], chunkKey(k)...)
 	val, ok, err := b.extents.GetFrozen(f.ck.ctx, f.key, f.val)
+	if err == nil && ok {
+		err = layout.DecodeChunk(val, c)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("extents of %s: %w", objectName(v.key), err)
+		err = f.ck.giveUp(fmt.Errorf("object %s: chunk %d: %w", objectName(v.key), k, err))
+		return nil, cmp.Or(err, errLost)
 	}
 	f.val = val
-	if ok {
-		if err := layout.DecodeChunk(val, c); err != nil {
-			return nil, fmt.Errorf("extents of %s: %w", objectName(v.key), err)
-		}
-	}
 	var fresh uint64 // blocks placed in this epoch: no checkpoint has seen them
 	if e := b.over.edits[k]; e != nil {
 		for i := range uint64(layout.ChunkBlocks) {
@@ -264,7 +269,9 @@ func (f *folder) install() error {
 func (f *folder) installObject(st *stagedObject) {
 	home := lockHome(st.v.from)
 	for _, c := range st.chunks {
-		if c.value == nil {
+		if c.lost {
+			st.v.body.extents.LoseFrozen(chunkKey(c.index))
+		} else if c.value == nil {
 			st.v.body.extents.DeleteFrozen(chunkKey(c.index))
 		} else {
 			st.v.body.extents.PutFrozen(chunkKey(c.index), c.value)

@@ -149,6 +149,7 @@ func formatMain(ctx context.Context, dev devices.Device, sb *layout.Superblock, 
 	}
 	var err error
 	if s.space, err = newSpace(dev, s.pool, sb.FSID, s.place, nil, nil, nil); err == nil {
+		s.space.onLost = s.lostZone
 		err = s.space.takeFixed(ctx)
 	}
 	if err == nil {

@@ -2,7 +2,6 @@ package ebofs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -64,6 +63,7 @@ func (s *Store) loadedOnode(o *onode, val []byte, ok bool, err error) {
 	if err == nil && ok {
 		b, err = s.decodeBody(o.key, val)
 	}
+	outage := err != nil && s.outage(context.Background(), err)
 	// Changes that waited are applied in their own epochs, which the gate
 	// keeps open.
 	s.gate.RLock()
@@ -72,7 +72,12 @@ func (s *Store) loadedOnode(o *onode, val []byte, ok bool, err error) {
 		o.loadErr = fmt.Errorf("object %s: %w", objectName(o.key), err)
 		if len(o.stub) > 0 {
 			o.refs.Add(1) // never read again as if nothing had happened
-			s.lost(o, len(o.stub))
+			for _, epoch := range o.stubAt {
+				s.lost(o, epoch)
+			}
+			if outage {
+				s.fail(o.loadErr) // the log keeps the changes
+			}
 		} else {
 			s.onodes.discard(o) // the next user tries again
 		}
@@ -89,15 +94,12 @@ func (s *Store) loadedOnode(o *onode, val []byte, ok bool, err error) {
 	close(o.loaded)
 }
 
-// lost is called for changes that were taken for a stub whose load then failed.
-// Damage stays damage: reads of the object go on failing. But what could not be
-// read today may be readable tomorrow and would show its old state, so the
-// changes must stay in the log: the store stops.
-func (s *Store) lost(o *onode, changes int) {
-	s.log.Error("changes of a damaged object are lost", "oid", objectName(o.key), "changes", changes, "err", o.loadErr)
-	if !errors.Is(o.loadErr, ErrCorrupt) {
-		s.fail(o.loadErr)
-	}
+// lost is called for a change that was taken for a stub whose load then failed.
+// Reads of the object go on failing, and the checkpoint of that epoch sees to it
+// that they do so even if it can be read tomorrow: see salvage.go.
+func (s *Store) lost(o *onode, epoch uint64) {
+	s.log.Error("a change of a damaged object is lost", "oid", objectName(o.key), "err", o.loadErr)
+	s.dirty.addLost(o.key, epoch)
 }
 
 // decodeBody makes the body of an onode as stored.
@@ -105,6 +107,9 @@ func (s *Store) decodeBody(key string, val []byte) (*body, error) {
 	on, err := layout.DecodeOnode(slices.Clone(val))
 	if err != nil {
 		return nil, err
+	}
+	if on.Flags&layout.OnodeDamaged != 0 {
+		return nil, fmt.Errorf("changes to it were lost: %w", ErrCorrupt)
 	}
 	b := &body{
 		id: on.ID, size: on.Size, flags: on.Flags, hintSize: on.Hint.ObjectSize, hintIO: on.Hint.WriteSize,

@@ -11,7 +11,7 @@ type counters struct {
 	Transactions, Checkpoints, CheckpointNanos    atomic.Int64
 	DirectBytes, FoldBytes, MetaBytes, SuperBytes atomic.Int64
 	ReadBytes, ReadHits, ReadMisses, RetriedReads atomic.Int64
-	Corruptions                                   atomic.Int64
+	Corruptions, GivenUp                          atomic.Int64
 }
 
 // Metrics is a picture of a store's counters. Bytes written by purpose add up
@@ -31,6 +31,7 @@ type Metrics struct {
 	ReadMisses      int64
 	RetriedReads    int64 // reads that were right only when repeated
 	Corruptions     int64 // blocks that stayed wrong
+	GivenUp         int64 // nodes, objects and zones marked damaged
 	DirtyOnodes     int
 	DirtyBytes      int64
 	FreeBlocks      uint64
@@ -45,7 +46,7 @@ func (s *Store) Metrics() Metrics {
 		Transactions: c.Transactions.Load(), Checkpoints: c.Checkpoints.Load(), CheckpointNanos: c.CheckpointNanos.Load(),
 		DirectBytes: c.DirectBytes.Load(), FoldBytes: c.FoldBytes.Load(), MetaBytes: c.MetaBytes.Load(), SuperBytes: c.SuperBytes.Load(),
 		ReadBytes: c.ReadBytes.Load(), ReadHits: c.ReadHits.Load(), ReadMisses: c.ReadMisses.Load(),
-		RetriedReads: c.RetriedReads.Load(), Corruptions: c.Corruptions.Load(),
+		RetriedReads: c.RetriedReads.Load(), Corruptions: c.Corruptions.Load(), GivenUp: c.GivenUp.Load(),
 	}
 	m.DirtyOnodes, m.DirtyBytes = s.dirty.pressure()
 	m.FreeBlocks, m.LimboBlocks, _ = s.space.counts()

@@ -129,6 +129,7 @@ type dirtyEpoch struct {
 	onodes  []*onode
 	removed []*body       // bodies whose saved state the checkpoint must free
 	dead    []layout.Addr // blocks placed and dropped again in the same epoch
+	lost    []string      // keys of objects whose changes were lost
 	bytes   int64         // journaled bytes
 	tokens  spaceTokens   // blocks promised to it
 }
@@ -152,6 +153,13 @@ func (d *dirtyList) addDead(a layout.Addr, epoch uint64) {
 	d.Lock()
 	e := &d.epochs[epoch%2]
 	e.dead = append(e.dead, a)
+	d.Unlock()
+}
+
+func (d *dirtyList) addLost(key string, epoch uint64) {
+	d.Lock()
+	e := &d.epochs[epoch%2]
+	e.lost = append(e.lost, key)
 	d.Unlock()
 }
 

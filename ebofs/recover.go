@@ -124,12 +124,14 @@ func (s *Store) replayOn(ctx context.Context, c *change) error {
 			return err
 		}
 		defer o.refs.Add(-1)
-		if o.loadErr != nil && !errors.Is(o.loadErr, ErrCorrupt) {
-			return o.loadErr // may be readable another time: keep the log
-		}
 		if o.loadErr != nil {
-			// Its changes are lost with it; every read of it says so.
-			s.log.Error("log names a damaged object", "err", o.loadErr)
+			if s.opt.ReadOnly {
+				return nil
+			}
+			if s.outage(ctx, o.loadErr) {
+				return o.loadErr // another mount may be able to read it
+			}
+			s.lost(o, s.epoch)
 			return nil
 		}
 		*x.o = o

@@ -1,6 +1,7 @@
 package ebofs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,10 +36,11 @@ type space struct {
 	mu   sync.Mutex
 	a    *allocator.Allocator
 
-	zones []zoneSpace // fields other than loaded are the checkpointer's alone
-	table []layout.Ref
-	own   []allocator.Extent // of the durable checkpoint
-	fixed []allocator.Extent
+	zones  []zoneSpace                       // fields other than loaded and lost are the checkpointer's alone
+	onLost func(zone int, cause error) error // asked whether to go on without a bitmap
+	table  []layout.Ref
+	own    []allocator.Extent // of the durable checkpoint
+	fixed  []allocator.Extent
 
 	reserve uint64 // blocks the stash should hold
 	tokens  spaceTokens
@@ -52,6 +54,7 @@ type zoneSpace struct {
 	bits   []uint64 // nil: not loaded
 	dirty  bool     // bits differ from what entry.Bitmap names
 	loaded bool     // the allocator has it; guarded by mu
+	lost   bool     // the bitmap cannot be read: all is used, nothing is booked; guarded by mu
 }
 
 // newSpace opens the free space described by a root record's zone table.
@@ -63,6 +66,7 @@ func newSpace(dev devices.Device, pool *devices.Pool, fsid layout.UUID, place la
 		sums = make([]allocator.ZoneSummary, place.Zones)
 		for z := range s.zones {
 			s.zones[z].entry = zones[z]
+			s.zones[z].lost = zones[z].Flags&layout.ZoneLost != 0
 			sums[z] = allocator.ZoneSummary{Free: zones[z].FreeBlocks, FreeStripes: zones[z].FreeStripes}
 		}
 	}
@@ -107,16 +111,36 @@ func (s *space) split(e allocator.Extent, fn func(zone int, first, n uint64)) {
 	}
 }
 
-// ensure loads zone z into both pictures.
+// ensure loads zone z into both pictures, or gives it up.
 func (s *space) ensure(ctx context.Context, z int) error {
 	s.load.Lock()
 	defer s.load.Unlock()
 	s.mu.Lock()
-	loaded := s.zones[z].loaded
+	loaded, lost := s.zones[z].loaded, s.zones[z].lost
 	s.mu.Unlock()
 	if loaded {
 		return nil
 	}
+	var err error
+	if !lost {
+		if err = s.loadZone(ctx, z); err == nil || ctx.Err() != nil {
+			return err
+		}
+		if err := s.onLost(z, err); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.zones[z].loaded, s.zones[z].lost = true, true
+	if s.a.Loaded(z) {
+		return nil
+	}
+	return s.a.Lose(z)
+}
+
+// loadZone reads the bitmap of zone z.
+func (s *space) loadZone(ctx context.Context, z int) error {
 	zs := &s.zones[z]
 	start, blocks := s.place.Zone(uint32(z))
 	used := make([]uint64, (blocks+63)/64)
@@ -228,8 +252,18 @@ func (s *space) allocHard(ctx context.Context, class allocator.Class, least, mos
 }
 
 // markUsed takes blocks that a log record names.
-func (s *space) markUsed(ctx context.Context, e allocator.Extent) error {
-	return s.retry(ctx, func() error { return s.a.MarkUsed(e) })
+func (s *space) markUsed(ctx context.Context, e allocator.Extent) (err error) {
+	s.split(e, func(z int, first, n uint64) {
+		start, _ := s.place.Zone(uint32(z))
+		part := allocator.Extent{Start: start + first, Blocks: n}
+		err = cmp.Or(err, s.retry(ctx, func() error {
+			if s.zones[z].lost {
+				return nil
+			}
+			return s.a.MarkUsed(part)
+		}))
+	})
+	return err
 }
 
 // takeFixed takes the fixed blocks out of a fresh, wholly free space; in an

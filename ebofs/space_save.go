@@ -128,6 +128,9 @@ func (s *space) book(ck *checkpoint) error {
 					return
 				}
 				zs := &s.zones[z]
+				if zs.lost {
+					return
+				}
 				set := countBits(zs.bits, first, n)
 				if used && set != 0 || !used && set != n {
 					err = fmt.Errorf("blocks %v: %d of %d were in use before being %s: %w", e, set, n, verb(used), ErrCorrupt)
@@ -194,6 +197,11 @@ func (s *space) recount(ctx context.Context, own []allocator.Extent) error {
 			return err
 		}
 		zs := &s.zones[z]
+		if zs.lost {
+			e := &zs.entry
+			e.FreeBlocks, e.FreeStripes, e.Class, e.Flags = 0, 0, layout.ZoneData, e.Flags|layout.ZoneLost
+			continue
+		}
 		used := append([]uint64(nil), zs.bits...)
 		for _, r := range list {
 			setBits(used, r[0], r[1])

@@ -37,11 +37,12 @@ type Store struct {
 	log   *slog.Logger
 	now   func() time.Time
 
-	pool  *devices.Pool
-	pages *pages
-	data  *datacache.Cache
-	space *space
-	wal   *wal.Log // nil: read-only
+	pool      *devices.Pool
+	pages     *pages
+	data      *datacache.Cache
+	space     *space
+	lostZones int      // bitmaps given up; guarded by the space's load lock
+	wal       *wal.Log // nil: read-only
 
 	cfg     treeConfigs
 	objects *btree.Tree

@@ -72,6 +72,9 @@ func (e readFailed) Unwrap() error { return e.error }
 
 // Load reads and verifies one node.
 func (l *loader) Load(ctx context.Context, cfg *btree.Config, own *btree.Owner, p btree.Ptr) (*btree.Page, error) {
+	if err := p.Readable(); err != nil {
+		return nil, err
+	}
 	a := layout.Addr(p.Addr)
 	if err := l.v.inZones(layout.Extent{Addr: a, Blocks: uint64(p.Blocks)}); err != nil {
 		return nil, err

@@ -30,6 +30,12 @@ func (c *checker) loadUsed(ctx context.Context, m *blockMap) (map[uint32]bool, e
 			continue
 		}
 		where := fmt.Sprintf("bitmap of zone %d", z)
+		if c.table[z].Flags&layout.ZoneLost != 0 {
+			c.out.add(Problem{Code: ZoneBitmap, Where: where, Address: ref.Addr.Block(), Blocks: uint64(ref.Blocks),
+				Found: "given up, the zone counts as full", Expected: "sound"})
+			unknown[z] = true
+			continue
+		}
 		buf := c.fetch(ctx, ref, layout.KindZoneBitmap, ZoneBitmap, where)
 		if buf == nil {
 			if ctx.Err() != nil {

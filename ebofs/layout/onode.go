@@ -17,6 +17,10 @@ const (
 	// MaxOnodeBytes bounds the encoded onode.
 	MaxOnodeBytes = 128 << 10
 
+	// OnodeDamaged in Flags says that changes to the object were lost, since it
+	// could not be read when they were due: no read of it may succeed.
+	OnodeDamaged uint32 = 1 << 31
+
 	onodeVersion = 1
 	onodeFixed   = 24
 
@@ -42,7 +46,7 @@ type AllocHint struct {
 //	  0   8 value header, type 'O'
 //	  8   8 object id    never reused; owner id of its trees
 //	 16   8 size         bytes
-//	 24   4 flags
+//	 24   4 flags        the client's hint, and OnodeDamaged
 //	 28   4 reserved, zero
 //	 32     sections, each left out when empty
 //	        1 alloc hint    object size, write size, flags: uvarints

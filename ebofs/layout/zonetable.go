@@ -37,7 +37,7 @@ func (c ZoneClass) String() string {
 //	  0   4 free blocks    as of the flushed epoch plus the space log since
 //	  4   4 free stripes   likewise
 //	  8   1 class
-//	  9   1 flags
+//	  9   1 flags          ZoneLost
 //	 10   2 bitmap blocks
 //	 12   4 bitmap crc
 //	 16   8 flushed epoch  epoch of the bitmap; log entries up to it are in it
@@ -50,6 +50,11 @@ type ZoneEntry struct {
 	Flushed     uint64 // epoch
 	Bitmap      Ref    // its epoch is Flushed; none: all free
 }
+
+// ZoneLost in ZoneEntry.Flags says that the bitmap could not be read when blocks
+// of the zone were to be booked: it is not to be believed, and nothing is
+// allocated there before a repair.
+const ZoneLost uint8 = 1 << 0
 
 // ZoneEntryBytes is the encoded size of a ZoneEntry.
 const ZoneEntryBytes = 32
@@ -81,6 +86,8 @@ func (e *ZoneEntry) check(z uint32) error {
 	switch {
 	case e.Class > ZoneData:
 		return malformed("zone table", field+" class", uint8(e.Class), "0..2")
+	case e.Flags&^ZoneLost != 0:
+		return malformed("zone table", field+" flags", e.Flags, "known bits")
 	case e.FreeBlocks > MaxZoneBlocks || e.FreeStripes > e.FreeBlocks:
 		return malformed("zone table", field+" free blocks, stripes", fmt.Sprint(e.FreeBlocks, ", ", e.FreeStripes), nil)
 	case !e.Bitmap.IsNone() && e.Bitmap.Epoch != e.Flushed:
