@@ -324,10 +324,12 @@ func (s *Store) writeSummed(ctx context.Context, start uint64, data []byte) ([]u
 		sum()
 		return crcs, s.writeRun(ctx, start, data)
 	}
-	done := make(chan error, 1)
-	go func() { done <- s.writeRun(ctx, start, data) }()
-	sum()
-	return crcs, <-done
+	// The sums are the quicker half: whoever does the write need not be woken.
+	done := make(chan struct{})
+	go func() { sum(); close(done) }()
+	err := s.writeRun(ctx, start, data)
+	<-done
+	return crcs, err
 }
 
 // writeRun writes data to consecutive blocks, through a frame if the caller's
