@@ -1,6 +1,8 @@
 package devices_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"ebofs/devices"
@@ -36,6 +38,55 @@ func TestLoop(t *testing.T) {
 		},
 		Reopen: reopen,
 	})
+}
+
+func TestOverlay(t *testing.T) {
+	devicetest.Run(t, devicetest.Config{
+		New: func(t *testing.T, blocks uint64) devices.Device {
+			return devices.NewOverlay(devices.NewMem(devices.MemOptions{Blocks: blocks}), 1<<30)
+		},
+	})
+}
+
+// TestOverlayBelow: the device below is read and stays as it is.
+func TestOverlayBelow(t *testing.T) {
+	ctx := context.Background()
+	pool := devices.NewPool(devices.PoolOptions{})
+	defer pool.Close()
+	f := pool.Get(4 * devices.BlockSize)
+	defer f.Release()
+	fill := func(c byte) devices.Vec {
+		for i := range f.Bytes() {
+			f.Bytes()[i] = c
+		}
+		return devices.Vec{f.Bytes()}
+	}
+	below := devices.NewMem(devices.MemOptions{Blocks: 16})
+	if err := below.Write(ctx, 2, fill('b')); err != nil {
+		t.Fatal(err)
+	}
+	o := devices.NewOverlay(below, 4*devices.BlockSize)
+	if err := o.Write(ctx, 4, fill('o')); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Write(ctx, 5, fill('o')); !errors.Is(err, devices.ErrOverlayFull) {
+		t.Errorf("write beyond the limit: %v", err)
+	}
+	for _, c := range []struct {
+		dev  devices.Device
+		want string
+	}{{o, "bboo"}, {below, "bbbb"}} {
+		if err := c.dev.Read(ctx, 2, fill(0)); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for i := range 4 {
+			got += string(f.Bytes()[i*devices.BlockSize])
+		}
+		if got != c.want {
+			t.Errorf("%T reads %s, want %s", c.dev, got, c.want)
+		}
+	}
 }
 
 func TestMem(t *testing.T) {

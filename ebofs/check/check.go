@@ -22,6 +22,11 @@ type Options struct {
 	Level Level
 	// LogDevice is the device that holds the log if it is not the main one.
 	LogDevice devices.Device
+	// Replay returns a device that shows the store as the next mount would make
+	// it, with the log replayed, and changes nothing. It is called when the log
+	// has records; trees and data are then checked there. nil: what the last
+	// checkpoint left is checked.
+	Replay func(context.Context) (devices.Device, error)
 	// MemoryBytes bounds the maps of blocks and ids; default 64 MiB, at least 1
 	// MiB. One pass over the trees covers 8 blocks for every 3 bytes of four
 	// fifths of it: 570 GiB by default.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"ebofs/devices"
 	"ebofs/ebofs/wal"
 )
 
@@ -40,6 +41,34 @@ func (c *checker) checkLog(ctx context.Context, ph *Phase) error {
 		ph.Note = "nothing to replay"
 	default:
 		ph.Note = fmt.Sprintf("%d records to replay", n)
+		return c.replay(ctx, ph)
 	}
+	return nil
+}
+
+// replay turns to the store as the next mount will make it.
+func (c *checker) replay(ctx context.Context, ph *Phase) error {
+	if c.o.Replay == nil || c.o.Level == Quick {
+		return nil
+	}
+	dev, err := c.o.Replay(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err == nil {
+		r := &reader{dev: dev, blocks: c.main.blocks, pool: c.pool}
+		var f found
+		if f, err = find(ctx, r); err == nil {
+			c.main.dev = dev
+			c.sb = *f.sb
+		}
+	}
+	if err != nil {
+		ph.Note += fmt.Sprintf(", not looked into: %v", err)
+		c.rep.Complete = c.rep.Complete && errors.Is(err, devices.ErrOverlayFull)
+		return nil
+	}
+	c.rep.Counts.LogReplayed = c.rep.Counts.LogRecords
+	ph.Note += ", looked into"
 	return nil
 }

@@ -123,7 +123,8 @@ type Counts struct {
 	FreeBlocks  uint64 `json:"free_blocks"`
 	Trash       uint64 `json:"trash"` // removed objects whose space is not yet free
 	TrashBlocks uint64 `json:"trash_blocks"`
-	LogRecords  uint64 `json:"log_records"` // to be replayed at the next mount
+	LogRecords  uint64 `json:"log_records"`  // to be replayed at the next mount
+	LogReplayed uint64 `json:"log_replayed"` // of them, replayed in RAM to be checked
 	DataChecked uint64 `json:"data_checked_blocks"`
 	Retried     uint64 `json:"retried_reads"`
 	BytesRead   uint64 `json:"bytes_read"`

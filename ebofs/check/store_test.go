@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"strings"
 	"testing"
 
 	"ebofs/devices"
@@ -200,7 +201,8 @@ func TestWindows(t *testing.T) {
 	t.Log(one.Passes, many.Passes)
 }
 
-// TestUnclean: a store with a log to replay is checked at its last checkpoint.
+// TestUnclean: a store with a log to replay is checked at its last checkpoint,
+// or as the next mount will make it; neither changes it.
 func TestUnclean(t *testing.T) {
 	dev := newDevice(64)
 	if _, err := ebofs.Format(bg, dev, ebofs.FormatOptions{}); err != nil {
@@ -219,6 +221,26 @@ func TestUnclean(t *testing.T) {
 	wantClean(t, r)
 	if r.Clean || r.Counts.LogRecords != 20 || r.Phases[1].Note != "20 records to replay" {
 		t.Errorf("%+v %+v", r.Counts, r.Phases)
+	}
+	replay := func(limit int64) func(context.Context) (devices.Device, error) {
+		return func(context.Context) (devices.Device, error) {
+			o := devices.NewOverlay(crashed, limit)
+			s, err := ebofs.Open(bg, o, ebofs.Options{Inline: true})
+			if err == nil {
+				err = s.Close(bg)
+			}
+			return o, err
+		}
+	}
+	ahead := run(t, crashed, check.Options{Level: check.Deep, Replay: replay(64 << 20)})
+	wantClean(t, ahead)
+	if ahead.Clean || ahead.Counts.LogReplayed != 20 || ahead.Counts.Objects != r.Counts.Objects+20 || ahead.Epoch != r.Epoch {
+		t.Errorf("replayed: %+v, without: %+v", ahead.Counts, r.Counts)
+	}
+	small := run(t, crashed, check.Options{Level: check.Deep, Replay: replay(16 << 10)})
+	wantClean(t, small)
+	if small.Counts != r.Counts || !strings.Contains(small.Phases[1].Note, "not looked into") {
+		t.Errorf("%+v %+v", small.Counts, small.Phases)
 	}
 	if err := s.Close(bg); err != nil {
 		t.Fatal(err)

@@ -38,6 +38,8 @@ func Verb() verb.Verb {
   full   + every tree node, every object, every block has one owner
   deep   + the checksum of every block of data
 
+Of a store that was not closed, trees and data are checked as the next mount will find them: the log is replayed in RAM, up to 512 MiB of it.
+
 Each problem has a code, which "ebofs man CODE" explains, says where it is, what was expected and found, and which objects it costs.`,
 		New: func(fs *pflag.FlagSet) verb.Run {
 			j := &job{}
@@ -125,6 +127,7 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 		defer log.Close()
 		o.LogDevice = log
 	}
+	o.Replay = replay(dev, o.LogDevice)
 	lines, err := j.lines()
 	if err != nil {
 		return err
@@ -245,7 +248,9 @@ func summary(r *check.Report) string {
 		if r.Level == check.Quick.String() {
 			s = "clean; level quick looks at no object and no tree"
 		}
-		if n := r.Counts.LogRecords; n > 0 {
+		if n := r.Counts.LogReplayed; n > 0 {
+			s += fmt.Sprintf(", with %s the next mount for writing replays", plural(n, "log record"))
+		} else if n := r.Counts.LogRecords; n > 0 {
 			s += fmt.Sprintf(", as of the last checkpoint; %s behind it, not looked into, come back with the next mount for writing", plural(n, "log record"))
 		}
 		if !r.Complete {
