@@ -39,7 +39,8 @@ func (s *Store) checkpointer() {
 		case <-s.done:
 			return
 		case <-s.wake:
-			if half, _ := s.load(0); !half {
+			// Records still on their way to the log gain nothing by a checkpoint.
+			if half, _ := s.load(-s.inflight.Load()); !half {
 				continue
 			}
 		case <-soon:

@@ -98,7 +98,7 @@ func earlier(a, b []byte) []byte {
 // settleStubs waits for the loads of stubs in [lo, hi): whether their objects
 // are new is not known before.
 func (s *Store) settleStubs(lo, hi []byte) {
-	if s.opt.Inline {
+	if s.opt.Inline || s.opening.Load() == 0 {
 		return
 	}
 	var wait []*onode

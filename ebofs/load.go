@@ -29,6 +29,7 @@ func (s *Store) onodeOf(ctx context.Context, key []byte, wait bool) (*onode, err
 			return nil, ctx.Err()
 		}
 	}
+	s.opening.Add(1)
 	t := s.guard.enter()
 	val, ok, known := s.objects.GetResident(key, nil)
 	s.guard.leave(t)
@@ -92,6 +93,7 @@ func (s *Store) loadedOnode(o *onode, val []byte, ok bool, err error) {
 	o.mu.Unlock()
 	s.gate.RUnlock()
 	close(o.loaded)
+	s.opening.Add(-1)
 }
 
 // lost is called for a change that was taken for a stub whose load then failed.

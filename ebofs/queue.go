@@ -88,7 +88,7 @@ func (s *Store) Queue(ctx context.Context, t *Txn, onApplied func(), onCommit fu
 		if lsn == 0 {
 			s.fin.tell(nil, []func(error){onCommit})
 		} else if s.opt.Inline {
-			return s.wal.Wait(ctx, lsn)
+			_ = s.wal.Wait(ctx, lsn) // applied it is; onCommit is told the error
 		} else {
 			s.wal.Kick()
 		}

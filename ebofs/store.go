@@ -56,6 +56,7 @@ type Store struct {
 	metaBlocks  atomic.Uint64
 	loads       chan struct{} // bounds background loads
 	loading     sync.WaitGroup
+	opening     atomic.Int64 // onodes whose load has not ended
 
 	structMu sync.RWMutex
 	collMap  atomic.Pointer[collectionMap] // replaced under structMu
