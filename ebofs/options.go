@@ -20,8 +20,9 @@ type Options struct {
 	LogDevice devices.Device
 
 	// MemoryBytes is the budget for everything the store keeps in RAM.
-	// Default 2 GiB, at least 64 MiB. Of it node pages take 30 %, object data
-	// 20 %, dirty data 20 %, onodes 8 %; the rest is for the Go heap.
+	// Default DefaultMemory, at least 64 MiB. Of it node pages take 30 %, object data
+	// 20 %, dirty data 20 %, onodes 8 %; the rest is for the Go heap. A program
+	// that owns its process gives the runtime half of it as memory limit.
 	MemoryBytes int64
 
 	// CheckpointInterval is the age at which changes are checkpointed though no
@@ -48,8 +49,10 @@ type Options struct {
 	Now func() time.Time
 }
 
+// DefaultMemory is the default of Options.MemoryBytes.
+const DefaultMemory = 2 << 30
+
 const (
-	defaultMemory  = 2 << 30
 	minMemory      = 64 << 20
 	onodeFootprint = 1 << 10 // measured: a decoded onode with its trees and table entry
 	maxDirtyOnodes = 64 << 10
@@ -58,7 +61,7 @@ const (
 func (o *Options) fill() error {
 	var errs []error
 	if o.MemoryBytes == 0 {
-		o.MemoryBytes = defaultMemory
+		o.MemoryBytes = DefaultMemory
 	}
 	if o.MemoryBytes < minMemory {
 		errs = append(errs, fmt.Errorf("memory budget %d is below the least, %d", o.MemoryBytes, int64(minMemory)))

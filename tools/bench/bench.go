@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"ebofs/devices"
 	"ebofs/ebofs"
+	"ebofs/tools/store"
 )
 
 // Options say what is measured. The zero value measures everything in about
@@ -206,6 +208,7 @@ func (b *bench) open(ctx context.Context, w workload) (err error) {
 		if w.cold {
 			o.MemoryBytes = coldMemory
 		}
+		store.TuneHeap(cmp.Or(b.o.MemoryBytes, ebofs.DefaultMemory))
 		if b.store, err = ebofs.Open(ctx, b.dev, o); err != nil {
 			return fmt.Errorf("open the scratch store: %w", err)
 		}

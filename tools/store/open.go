@@ -109,6 +109,7 @@ func Mount(ctx context.Context, c *verb.Call, path string, m Mode) (*Session, er
 	if o.MemoryBytes == 0 {
 		o.MemoryBytes = DefaultMemory
 	}
+	TuneHeap(o.MemoryBytes)
 	if s.log != nil {
 		o.LogDevice = s.log
 	}
