@@ -35,7 +35,7 @@ type merger struct {
 	levels []*level // [0] leaves
 	blob   []byte   // scratch
 	diff   Differ   // told what changes; nil if nobody asks
-	salv   Salvor   // asked about damage; nil: damage ends the merge
+	giver  GiverUp  // asked about damage; nil: damage ends the merge
 	key    []byte   // scratch: key of an old item told to diff
 	page   []byte   // scratch
 
@@ -67,7 +67,7 @@ func newMerger(ctx context.Context, cfg *Config, own *Owner, ld Loader, sink Sin
 	if m.diff = nil; cfg.Diff {
 		m.diff, _ = sink.(Differ)
 	}
-	m.salv, _ = sink.(Salvor)
+	m.giver, _ = sink.(GiverUp)
 	m.ents.d, m.cuts.d = -1, -1
 	for _, l := range m.levels {
 		m.prepare(l)
@@ -77,7 +77,7 @@ func newMerger(ctx context.Context, cfg *Config, own *Owner, ld Loader, sink Sin
 
 // close gives the memory back. It must not be used afterwards.
 func (m *merger) close() {
-	m.ctx, m.cfg, m.own, m.ld, m.sink, m.diff, m.salv, m.lost = nil, nil, nil, nil, nil, nil, nil, nil
+	m.ctx, m.cfg, m.own, m.ld, m.sink, m.diff, m.giver, m.lost = nil, nil, nil, nil, nil, nil, nil, nil
 	m.ents, m.cuts = ocursor{}, ocursor{}
 	if cap(m.blob) > MaxPageBytes {
 		m.blob = nil

@@ -36,13 +36,13 @@ type Differ interface {
 	Replaced(cfg *Config, own *Owner, key, old, new []byte) error
 }
 
-// Salvor is a Sink that lets damage cost itself: a node of the old tree that
+// GiverUp is a Sink that lets damage cost itself: a node of the old tree that
 // cannot be read does not end the work. Without changes due to it the node
 // stays where it is. Else GiveUp is asked; nil gives it up with the changes:
 // all keys in [low, high), nil being unbounded, fail from now on. What lies
 // below a node that cannot be read and was to be freed stays allocated; then
 // changes is 0.
-type Salvor interface {
+type GiverUp interface {
 	GiveUp(cfg *Config, own *Owner, low, high []byte, p Ptr, changes int, cause error) error
 }
 

@@ -287,7 +287,7 @@ func (t *Tree) DeleteFrozen(key []byte) {
 }
 
 // LoseFrozen is for a change to key that cannot be made, since what is there
-// could not be read: Reconcile gives up the leaf the key belongs to (Salvor),
+// could not be read: Reconcile gives up the leaf the key belongs to (GiverUp),
 // even if the leaf can be read by then.
 func (t *Tree) LoseFrozen(key []byte) {
 	t.DeleteFrozen(key) // leads the merge there

@@ -42,7 +42,7 @@ type checkpoint struct {
 
 	dataAlloced, dataFreed, metaFreed uint64
 	logical                           int64 // change of the sum of object sizes
-	givenUp                           int   // what could not be read, see salvage.go
+	unreadable                        int   // things the device gave no answer for, see giveup.go
 	lostKeys                          []keyRange
 	reaped                            int // work done on trash, in entries
 

@@ -98,7 +98,7 @@ func (s *Store) loadedOnode(o *onode, val []byte, ok bool, err error) {
 
 // lost is called for a change that was taken for a stub whose load then failed.
 // Reads of the object go on failing, and the checkpoint of that epoch sees to it
-// that they do so even if it can be read tomorrow: see salvage.go.
+// that they do so even if it can be read tomorrow: see giveup.go.
 func (s *Store) lost(o *onode, epoch uint64) {
 	s.log.Error("a change of a damaged object is lost", "oid", objectName(o.key), "err", o.loadErr)
 	s.dirty.addLost(o.key, epoch)

@@ -19,7 +19,7 @@ type metaSink struct {
 
 var _ btree.Sink = (*metaSink)(nil)
 var _ btree.Differ = (*metaSink)(nil)
-var _ btree.Salvor = (*metaSink)(nil)
+var _ btree.GiverUp = (*metaSink)(nil)
 
 // Epoch is the number pages are stamped with.
 func (m *metaSink) Epoch() uint64 { return m.ck.epoch }

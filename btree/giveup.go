@@ -2,7 +2,7 @@ package btree
 
 import "bytes"
 
-// What a merge does about nodes of the old tree that cannot be read; see Salvor.
+// What a merge does about nodes of the old tree that cannot be read; see GiverUp.
 
 // giveUp passes on the damaged subtree c, whose keys are in [lo, hi), and drops
 // the changes to it, of which one is a cleared range if cleared says so.
@@ -17,7 +17,7 @@ func (m *merger) giveUp(n int, lo, hi []byte, c child, cleared bool, cause error
 	for ; m.before(hi); changes++ {
 		m.ents.next()
 	}
-	if err := m.salv.GiveUp(m.cfg, m.own, lo, hi, c.ptr, changes, cause); err != nil {
+	if err := m.giver.GiveUp(m.cfg, m.own, lo, hi, c.ptr, changes, cause); err != nil {
 		return err
 	}
 	c.ptr.Flags |= PtrDamaged
@@ -26,7 +26,7 @@ func (m *merger) giveUp(n int, lo, hi []byte, c child, cleared bool, cause error
 
 // spare returns nil if the merge can do without the node that gave err.
 func (m *merger) spare(err error) error {
-	if m.salv == nil || m.ctx.Err() != nil {
+	if m.giver == nil || m.ctx.Err() != nil {
 		return err
 	}
 	return nil
@@ -38,7 +38,7 @@ func (m *merger) leak(p Ptr, cause error) error {
 	if err := m.spare(cause); err != nil {
 		return err
 	}
-	if err := m.salv.GiveUp(m.cfg, m.own, nil, nil, p, 0, cause); err != nil {
+	if err := m.giver.GiveUp(m.cfg, m.own, nil, nil, p, 0, cause); err != nil {
 		return err
 	}
 	m.free(p)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// salvor gives up whatever it is asked to and remembers the ranges.
-type salvor struct {
+// giverUp gives up whatever it is asked to and remembers the ranges.
+type giverUp struct {
 	*MemStore
 	lost    []keySpan
 	changes int
@@ -19,7 +19,7 @@ type salvor struct {
 
 type keySpan struct{ low, high []byte }
 
-func (s *salvor) GiveUp(_ *Config, _ *Owner, low, high []byte, _ Ptr, changes int, cause error) error {
+func (s *giverUp) GiveUp(_ *Config, _ *Owner, low, high []byte, _ Ptr, changes int, cause error) error {
 	if s.refuse != nil {
 		return fmt.Errorf("%w: %w", s.refuse, cause)
 	}
@@ -30,7 +30,7 @@ func (s *salvor) GiveUp(_ *Config, _ *Owner, low, high []byte, _ Ptr, changes in
 	return nil
 }
 
-func (s *salvor) holds(k string) bool {
+func (s *giverUp) holds(k string) bool {
 	return slices.ContainsFunc(s.lost, func(r keySpan) bool {
 		return k >= string(r.low) && (r.high == nil || k < string(r.high))
 	})
@@ -90,7 +90,7 @@ func TestGiveUp(t *testing.T) {
 				k := modelKey(cfg, rnd.Uint64N(9000), 900) // a leaf that is perhaps sound
 				m.t.LoseFrozen(k)
 			}
-			sink := &salvor{MemStore: m.s}
+			sink := &giverUp{MemStore: m.s}
 			root, err := m.t.Reconcile(bg, sink)
 			if err != nil {
 				t.Fatalf("%s round %d: %v", cfg.Name, round, err)
@@ -164,7 +164,7 @@ func inside(unreadable map[string]bool, old map[string]string, k string) bool {
 	return true // no key was there: its leaf is not known
 }
 
-// TestGiveUpRefused: a Salvor's no ends the merge.
+// TestGiveUpRefused: a GiverUp's no ends the merge.
 func TestGiveUpRefused(t *testing.T) {
 	m := fill(t, &Config{Name: "no", Kind: 1, LeafBytes: 4096, InnerBytes: 4096}, 5000, constVal("v"))
 	for _, a := range m.s.Addrs() {
@@ -172,10 +172,10 @@ func TestGiveUpRefused(t *testing.T) {
 	}
 	m.put([]byte("key/0000100"), []byte("w"))
 	m.t.Freeze()
-	if _, err := m.t.Reconcile(bg, &salvor{MemStore: m.s, refuse: errTrap}); !errors.Is(err, errTrap) || !errors.Is(err, ErrCorrupt) {
+	if _, err := m.t.Reconcile(bg, &giverUp{MemStore: m.s, refuse: errTrap}); !errors.Is(err, errTrap) || !errors.Is(err, ErrCorrupt) {
 		t.Errorf("reconcile: %v", err)
 	}
 	if _, err := m.t.Reconcile(bg, m.s); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("reconcile without a salvor: %v", err)
+		t.Errorf("reconcile without a giverUp: %v", err)
 	}
 }

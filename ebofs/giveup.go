@@ -18,15 +18,16 @@ import (
 // is never believed again, since changes to it were lost, even should the
 // device recover. Only a repair takes a mark away.
 //
-//	node of a tree      its keys fail; other keys go on (btree.Salvor)
+//	node of a tree      its keys fail; other keys go on (btree.GiverUp)
 //	record of a chunk   its leaf is given up
 //	onode of a change   the object fails, or its leaf is given up
 //	bitmap of a zone    the zone counts as used (space.lose)
 
-// maxGivenUp is how much one checkpoint gives up: more is not damage but a
-// device that has stopped answering, and the store stops with everything since
-// the last checkpoint safe in the log.
-const maxGivenUp = 64
+// maxUnreadable is how many things one checkpoint gives up that the device did
+// not answer for: more is not damage but a device about to go, and the store
+// stops with everything since the last checkpoint safe in the log. Of what it
+// answered for wrongly any number is given up.
+const maxUnreadable = 1024
 
 // outage says whether cause, an error of a read, is the device's as a whole:
 // then what it kept back may well be sound.
@@ -39,25 +40,41 @@ func (s *Store) outage(ctx context.Context, cause error) bool {
 	return readRetry(ctx, s.main, devices.Block(s.super.Root.Addr.Block()), f.Bytes()) != nil
 }
 
-// giveUp notes one more thing that cannot be read.
+// giveUp notes that changes are lost to one more thing that cannot be read.
 func (ck *checkpoint) giveUp(cause error) error {
-	if ck.givenUp++; ck.givenUp > maxGivenUp {
-		return fmt.Errorf("%d things cannot be read, the last: %w", ck.givenUp, cause)
-	}
-	if ck.s.outage(ck.ctx, cause) {
-		return cause
+	if err := ck.doWithout(cause); err != nil {
+		return err
 	}
 	ck.s.metrics.GivenUp.Add(1)
 	ck.s.log.Error("changes to damaged metadata are lost", "err", cause)
 	return nil
 }
 
-// GiveUp implements btree.Salvor.
+// doWithout says whether the checkpoint can go on without what cause kept from
+// it.
+func (ck *checkpoint) doWithout(cause error) error {
+	if errors.Is(cause, ErrCorrupt) {
+		return nil
+	}
+	if ck.unreadable++; ck.unreadable > maxUnreadable {
+		return fmt.Errorf("%d things cannot be read, the last: %w", ck.unreadable, cause)
+	}
+	if ck.s.outage(ck.ctx, cause) {
+		return cause
+	}
+	return nil
+}
+
+// GiveUp implements btree.GiverUp.
 func (m *metaSink) GiveUp(cfg *btree.Config, own *btree.Owner, low, high []byte, p btree.Ptr, changes int, cause error) error {
 	a := layout.Addr(p.Addr)
 	err := fmt.Errorf("tree %s of object id %d: node at device %d block %d level %d, %d changes: %w",
 		cfg.Name, own.ID, a.Device(), a.Block(), p.Level, changes, cause)
-	if cfg == m.ck.s.cfg.objects && changes > 0 {
+	if changes == 0 {
+		m.ck.s.log.Warn("a damaged node is dropped, what it named stays used", "err", err)
+		return m.ck.doWithout(err)
+	}
+	if cfg == m.ck.s.cfg.objects {
 		m.ck.lostKeys = append(m.ck.lostKeys, keyRange{bytes.Clone(low), bytes.Clone(high)})
 	}
 	return m.ck.giveUp(err)
