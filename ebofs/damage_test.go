@@ -135,9 +135,9 @@ func damaged(t *testing.T, dev *devices.Mem, p place, m model) {
 		if len(failed) != len(p.objects) {
 			t.Errorf("%d objects fail, %d lie on the block: %v", len(failed), len(p.objects), failed)
 		}
-	} else if p.kind == "zone table" {
-		if len(failed) != 0 || !strings.Contains(s.Degraded(), "zone table") {
-			t.Errorf("a reader needs no zone table: %v fail, %q", failed, s.Degraded())
+	} else if p.kind == "zone table" || p.kind == "root record" {
+		if len(failed) != 0 || !strings.Contains(s.Degraded(), p.kind) {
+			t.Errorf("a reader does without the %s: %v fail, %q", p.kind, failed, s.Degraded())
 		}
 	} else if len(failed) == 0 {
 		t.Errorf("nothing depends on %s", p.kind)
@@ -224,6 +224,41 @@ func containDamage(t *testing.T, dev devices.Device, p place, m model, opt Optio
 	}
 	if err := s.Close(bg); err != nil {
 		t.Fatal("close: ", err)
+	}
+}
+
+// TestRootLost: with the newest root record damaged a read-only open shows the
+// checkpoint before and what the log has since, and says so; writing is refused.
+func TestRootLost(t *testing.T) {
+	for _, abandon := range []bool{false, true} {
+		dev := newMem(64)
+		s := newStore(t, dev, FormatOptions{}, Options{Inline: true})
+		m := model{}
+		for i := range 40 {
+			ops := []modelOp{{code: opWrite, name: fmt.Sprint("o", i), data: bytes.Repeat([]byte{byte(i)}, 300*i)}}
+			apply(t, s, func(x *Txn) { *x = *txnOf(mainColl, ops) })
+			m.apply(ops)
+			if i%13 == 12 {
+				mustCheckpoint(t, s)
+			}
+		}
+		if !abandon {
+			closeStore(t, s)
+		}
+		f, err := Find(bg, dev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		damage(t, dev, f.Super.Root.Addr.Block(), 1, func(p []byte) { p[100] ^= 4 })
+		if _, err := Open(bg, dev.Snapshot(), Options{Inline: true}); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "root record") {
+			t.Errorf("open for writing: %v", err)
+		}
+		r := open(t, dev, Options{ReadOnly: true})
+		if d := r.Degraded(); !strings.Contains(d, "root record") || !strings.Contains(d, fmt.Sprint("epoch ", f.Super.Epoch)) {
+			t.Errorf("degraded: %q", d)
+		}
+		mustCompare(t, r, m)
+		closeStore(t, r)
 	}
 }
 

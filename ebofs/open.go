@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"ebofs/btree"
@@ -35,7 +36,7 @@ func Open(ctx context.Context, dev devices.Device, o Options) (*Store, error) {
 	s := &Store{opt: o, main: dev, log: o.Logger, now: o.Now, super: found.Super, place: found.Super.Placement()}
 	s.super.Generation = layout.LastGeneration(found.Slots, &found.Super)
 	s.room = sync.NewCond(&s.roomMu)
-	if err := s.mount(ctx); err != nil {
+	if err := s.mount(ctx, found.Slots); err != nil {
 		if s.wal != nil {
 			_ = s.wal.Close()
 		}
@@ -46,7 +47,9 @@ func Open(ctx context.Context, dev devices.Device, o Options) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) mount(ctx context.Context) error {
+// mount brings up the store that s.super describes. slots are what else was
+// found on the device, for a read-only open of one whose root is damaged.
+func (s *Store) mount(ctx context.Context, slots []layout.Candidate) error {
 	if err := s.checkSuper(); err != nil {
 		return err
 	}
@@ -54,6 +57,9 @@ func (s *Store) mount(ctx context.Context) error {
 		return err
 	}
 	roots, err := ReadRoots(ctx, s.main, &s.super)
+	if err != nil && !roots.sound && s.opt.ReadOnly {
+		roots, err = s.olderRoots(ctx, slots, err)
+	}
 	if err != nil {
 		if !s.opt.ReadOnly || !roots.sound {
 			return err
@@ -80,6 +86,27 @@ func (s *Store) mount(ctx context.Context) error {
 		return err
 	}
 	return s.recover(ctx)
+}
+
+// olderRoots falls back on the superblock before s.super, whose root record gave
+// cause. What the last checkpoint freed may have been used again since, so this
+// is for looking and saving only; what was committed comes back as far as the
+// log still reaches.
+func (s *Store) olderRoots(ctx context.Context, slots []layout.Candidate, cause error) (Roots, error) {
+	sb, err := layout.Best(slices.DeleteFunc(slices.Clone(slots), func(c layout.Candidate) bool {
+		return c.Err == nil && c.Super.Root == s.super.Root
+	}))
+	if err != nil {
+		return Roots{}, cause
+	}
+	roots, err := ReadRoots(ctx, s.main, sb)
+	if !roots.sound {
+		return roots, cause
+	}
+	s.degraded = fmt.Sprintf("%v: this is the store at epoch %d and what the log has since, not epoch %d", cause, sb.Epoch, s.super.Epoch)
+	s.log.Error("root record is damaged", "err", cause, "epoch", sb.Epoch)
+	s.super = *sb
+	return roots, err
 }
 
 // checkSuper refuses a store this program or this device cannot serve.
