@@ -11,6 +11,7 @@ type Node struct {
 	Ptr       Ptr    // zero Addr: an inline root
 	Low, High []byte // range the parent routes here; nil: unbounded
 	Items     int    // of a leaf, or children
+	Count     uint64 // items in all leaves below, as the parent has it
 	Used      int    // bytes that are not padding
 	Page      *Page  // nil for an inline root; valid during the call
 }
@@ -125,7 +126,7 @@ func (w *walker) visit(c child, low, high []byte) (whole bool, err error) {
 	if err := w.ctx.Err(); err != nil {
 		return false, err
 	}
-	n := &Node{Ptr: c.ptr, Low: low, High: high}
+	n := &Node{Ptr: c.ptr, Low: low, High: high, Count: c.count}
 	page, err := w.ld.Load(w.ctx, w.cfg, w.own, c.ptr)
 	if err != nil {
 		if ctxErr := w.ctx.Err(); ctxErr != nil {

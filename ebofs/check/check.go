@@ -65,6 +65,8 @@ type checker struct {
 	table []layout.ZoneEntry // nil: all zones are free
 	own   []layout.Extent    // blocks of what the root record names
 
+	tableLost bool // a part of the zone table could not be read: what is free is unknown
+
 	configs [layout.TreeExtents + 1]*btree.Config
 
 	ids      []uint64 // bitmap of object ids seen; nil: too many

@@ -30,6 +30,7 @@ const (
 	NodePlace   Code = "E-NODE-PLACE"
 	NodeOwner   Code = "E-NODE-OWNER"
 	NodeForm    Code = "E-NODE-FORM"
+	NodeLost    Code = "E-NODE-LOST"
 	NodeTotals  Code = "E-NODE-TOTALS"
 	KeyBad      Code = "E-KEY"
 	OnodeBad    Code = "E-ONODE"
@@ -110,6 +111,7 @@ func Pages() []Page {
 		{NodeOwner, "a tree node of another tree", "A sound tree node lies there that belongs to another tree or object.", walk, peer, RepairPeer},
 		{NodeForm, "a malformed tree node", "The checksum of a tree node is right, but its fields, keys or limits contradict each other or its parent.",
 			"A bug or broken memory wrote it. " + walk, peer + " Please report it.", RepairPeer},
+		{NodeLost, "a tree node that was given up", "It could not be read when changes to it were due; they are lost, and it is not believed any more even if it can be read now.", walk, peer, RepairPeer},
 		{NodeTotals, "a tree's totals are wrong", "The numbers of items or bytes a parent holds are not those of its subtree.",
 			"Statistics are wrong; items are not.", derive, RepairHere},
 		{KeyBad, "a malformed key", "A key of a tree is not the name of anything.", "What it named cannot be reached.", peer, RepairPeer},

@@ -107,7 +107,7 @@ func (c *checker) readZoneTable(ctx context.Context, i int, ref layout.Ref) {
 	where := "zone table"
 	buf := c.fetch(ctx, ref, layout.KindZoneTable, ZoneTable, where)
 	if buf == nil {
-		c.rep.Complete = false
+		c.rep.Complete, c.tableLost = false, true
 		return
 	}
 	t, err := layout.DecodeZoneTable(buf, c.sb.FSID, ref)
@@ -118,7 +118,7 @@ func (c *checker) readZoneTable(ctx context.Context, i int, ref layout.Ref) {
 		p := Problem{Code: ZoneTable, Where: where, Address: ref.Addr.Block(), Blocks: uint64(ref.Blocks)}
 		p.fill(err)
 		c.out.add(p)
-		c.rep.Complete = false
+		c.rep.Complete, c.tableLost = false, true
 		return
 	}
 	c.table = append(c.table, t.Zones...)

@@ -24,6 +24,12 @@ type spaceTotals struct {
 // the zones whose state is unknown.
 func (c *checker) loadUsed(ctx context.Context, m *blockMap) (map[uint32]bool, error) {
 	unknown := make(map[uint32]bool)
+	if c.tableLost {
+		for z := m.first; z < m.end; z++ {
+			unknown[z] = true
+		}
+		return unknown, nil
+	}
 	for z := m.first; z < m.end && c.table != nil; z++ {
 		ref := c.table[z].Bitmap
 		if ref.IsNone() {

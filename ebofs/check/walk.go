@@ -226,9 +226,11 @@ func (w *walker) damage(n *btree.Node, err error) {
 		p.Objects = w.objectPart(lo, hi-lo)
 	case w.named:
 		p.Objects = w.objectPart(0, 0)
-		p.Where += keyRange(n.Low, n.High)
+		p.Where += " with keys" + keyRange(n.Low, n.High)
+	case w.kind == layout.TreeObjects:
+		p.Where += fmt.Sprintf(" with %d objects, keys%s", n.Count, keyRange(n.Low, n.High))
 	default:
-		p.Where += keyRange(n.Low, n.High)
+		p.Where += " with keys" + keyRange(n.Low, n.High)
 	}
 	w.c.out.add(p)
 }
@@ -248,9 +250,6 @@ func chunkBounds(low, high []byte, size uint64) (from, to uint64) {
 
 // keyRange prints fences for a person.
 func keyRange(low, high []byte) string {
-	if low == nil && high == nil {
-		return ""
-	}
 	name := func(k []byte, open string) string {
 		if k == nil {
 			return open
@@ -260,7 +259,7 @@ func keyRange(low, high []byte) string {
 		}
 		return fmt.Sprintf("%q", k)
 	}
-	return fmt.Sprintf(" with keys from %s up to %s", name(low, "the first"), name(high, "the last"))
+	return fmt.Sprintf(" from %s up to %s", name(low, "the first"), name(high, "the last"))
 }
 
 // nodeCode tells the ways a node can be wrong apart.
@@ -285,6 +284,8 @@ func nodeCode(err error) Code {
 		return NodeCRC
 	case "epoch":
 		return NodeStale
+	case "state":
+		return NodeLost
 	case "self address", "fsid":
 		return NodePlace
 	case "tree kind", "owner", "comparator", "item sizes":
