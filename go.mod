@@ -6,6 +6,7 @@ require (
 	github.com/cockroachdb/datadriven v1.0.3
 	github.com/dgraph-io/ristretto/v2 v2.4.2
 	github.com/google/btree v1.1.3
+	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/ncw/directio v1.0.5
 	github.com/spf13/pflag v1.1.0
 	github.com/tidwall/btree v1.8.2

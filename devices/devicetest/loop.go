@@ -24,18 +24,25 @@ func Image(t testing.TB, bytes int64) string {
 	return path
 }
 
-// Loop returns the path of a loop device over a new image of that size, with
-// direct I/O if the file system allows it. The test is skipped where loop
-// devices cannot be made. The device goes with the test; the kernel also takes
-// it down by itself when the last process that has it open dies.
+// Loop returns the path of a loop device over a new image of that size; see
+// LoopOn.
 func Loop(t testing.TB, bytes int64) string {
+	t.Helper()
+	return LoopOn(t, Image(t, bytes))
+}
+
+// LoopOn returns the path of a loop device over a file, with direct I/O if its
+// file system allows it. The test is skipped where loop devices cannot be made.
+// The device goes with the test; the kernel also takes it down by itself when
+// the last process that has it open dies.
+func LoopOn(t testing.TB, file string) string {
 	t.Helper()
 	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 	if err != nil {
 		t.Skipf("no loop devices: %v", err)
 	}
 	defer control.Close()
-	image, err := os.OpenFile(Image(t, bytes), os.O_RDWR, 0)
+	image, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,13 +52,15 @@ func Run(t *testing.T, c Config) {
 			s := &suite{c: c, t: t, d: c.New(t, test.blocks), pool: devices.NewPool(devices.PoolOptions{})}
 			s.blocks = s.d.Geometry().Blocks
 			s.gen = make([]uint32, s.blocks)
+			t.Cleanup(func() { // also when the test is skipped
+				if err := s.d.Close(); err != nil {
+					t.Errorf("close: %v", err)
+				}
+				if err := s.pool.Close(); err != nil {
+					t.Error(err)
+				}
+			})
 			test.run(s, t)
-			if err := s.d.Close(); err != nil {
-				t.Errorf("close: %v", err)
-			}
-			if err := s.pool.Close(); err != nil {
-				t.Error(err)
-			}
 		})
 	}
 }
