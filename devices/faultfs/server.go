@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -18,8 +20,8 @@ import (
 // diskName is the name of the file.
 const diskName = "disk"
 
-// maxTransfer is the largest request the kernel sends.
-const maxTransfer = 1 << 20
+// maxTransfer is the largest request the kernel sends; it fits into a pipe.
+const maxTransfer = 512 << 10
 
 // Server serves one device as a file.
 type Server struct {
@@ -43,6 +45,7 @@ func Mount(dir string, dev devices.Device) (*Server, error) {
 		EntryTimeout: &forever, AttrTimeout: &forever,
 		MountOptions: fuse.MountOptions{
 			FsName: "faultfs", Name: "faultfs", DirectMount: true, MaxWrite: maxTransfer, DisableXAttrs: true,
+			Logger: log.New(io.Discard, "", 0), // errors go to the program that reads or writes
 		},
 		OnAdd: func(ctx context.Context) {
 			d := root.NewPersistentInode(ctx, &disk{s: s}, fs.StableAttr{Mode: syscall.S_IFREG})
