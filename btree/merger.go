@@ -31,17 +31,20 @@ type merger struct {
 	sink   Sink
 	epoch  uint64
 	bulk   bool
-	lo     []byte   // lowest key of the region items now come from
-	levels []*level // [0] leaves
-	blob   []byte   // scratch
-	diff   Differ   // told what changes; nil if nobody asks
-	giver  GiverUp  // asked about damage; nil: damage ends the merge
-	key    []byte   // scratch: key of an old item told to diff
-	page   []byte   // scratch
+	lo     []byte     // lowest key of the region items now come from
+	levels []*level   // [0] leaves
+	blob   []byte     // scratch
+	diff   Differ     // told what changes; nil if nobody asks
+	giver  GiverUp    // asked about damage; nil: damage ends the merge
+	ahead  Prefetcher // told what is loaded next; nil: nobody cares
+	next   []Ptr      // scratch
+	key    []byte     // scratch: key of an old item told to diff
+	page   []byte     // scratch
 
-	ents ocursor // of the delta being merged
-	cuts ocursor
-	lost [][]byte // keys whose leaves are given up without a look
+	changes *omap // entries of the delta being merged
+	ents    ocursor
+	cuts    ocursor
+	lost    [][]byte // keys whose leaves are given up without a look
 	// masks are the ranges of items of one leaf that a cleared range covers.
 	masks  [][2]int
 	masked int // masks that are behind
@@ -68,6 +71,7 @@ func newMerger(ctx context.Context, cfg *Config, own *Owner, ld Loader, sink Sin
 		m.diff, _ = sink.(Differ)
 	}
 	m.giver, _ = sink.(GiverUp)
+	m.ahead, _ = sink.(Prefetcher)
 	m.ents.d, m.cuts.d = -1, -1
 	for _, l := range m.levels {
 		m.prepare(l)
@@ -77,7 +81,7 @@ func newMerger(ctx context.Context, cfg *Config, own *Owner, ld Loader, sink Sin
 
 // close gives the memory back. It must not be used afterwards.
 func (m *merger) close() {
-	m.ctx, m.cfg, m.own, m.ld, m.sink, m.diff, m.giver, m.lost = nil, nil, nil, nil, nil, nil, nil, nil
+	m.ctx, m.cfg, m.own, m.ld, m.sink, m.diff, m.giver, m.ahead, m.changes, m.lost = nil, nil, nil, nil, nil, nil, nil, nil, nil, nil
 	m.ents, m.cuts = ocursor{}, ocursor{}
 	if cap(m.blob) > MaxPageBytes {
 		m.blob = nil

@@ -35,6 +35,7 @@ func (t *Tree) Reconcile(ctx context.Context, sink Sink) (Root, error) {
 }
 
 func (m *merger) reconcile(old Root, d *delta) (Root, error) {
+	m.changes = &d.ents
 	m.ents.seek(&d.ents, nil)
 	m.cuts.seek(&d.cuts, nil)
 	inline := m.cfg.InlineBytes
@@ -155,6 +156,9 @@ func (m *merger) visit(n int, lo, hi []byte, c child) error {
 		m.lo = append(m.lo[:0], lo...)
 		return m.mergeLeaf(&page.body, hi)
 	}
+	if n == 1 && m.ahead != nil {
+		m.prefetch(page, hi)
+	}
 	var buf [2][]byte // low and high end of a child, by turns
 	for i := range page.n {
 		end := hi
@@ -168,6 +172,34 @@ func (m *merger) visit(n int, lo, hi []byte, c child) error {
 		lo = end
 	}
 	return nil
+}
+
+// prefetch tells which leaves below page, whose keys end at hi, have changes.
+func (m *merger) prefetch(page *Page, hi []byte) {
+	if !m.ents.valid() {
+		return
+	}
+	m.next = m.next[:0]
+	var c ocursor
+	c.seek(m.changes, m.ents.key())
+	for i := 0; i < page.n && c.valid(); i++ {
+		end := hi
+		if i+1 < page.n {
+			m.key = page.appendKey(m.key[:0], i)
+			end = m.key
+		}
+		if end != nil && bytes.Compare(c.key(), end) >= 0 {
+			continue
+		}
+		m.next = append(m.next, page.child(i).ptr)
+		if end == nil {
+			break
+		}
+		c.seek(m.changes, end)
+	}
+	if len(m.next) > 1 {
+		m.ahead.Prefetch(m.cfg, m.own, m.next)
+	}
 }
 
 // mergeLeaf merges the delta below hi with a leaf.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,61 @@ func TestReconcileTouchesPath(t *testing.T) {
 		t.Errorf("%d nodes replaced, %d live of %d, want %d replaced", gone, len(after), len(before), height)
 	}
 	m.get(t, []byte("key/0012345"))
+}
+
+// ahead is a sink that notes what it is told of loads to come.
+type ahead struct {
+	*MemStore
+	told []uint64
+}
+
+func (a *ahead) Prefetch(_ *Config, _ *Owner, leaves []Ptr) {
+	for _, p := range leaves {
+		a.told = append(a.told, p.Addr)
+	}
+}
+
+// TestPrefetch checks that exactly the leaves a merge reads are announced, in
+// order, but for one alone below its parent.
+func TestPrefetch(t *testing.T) {
+	cfg := &Config{Name: "ahead", Kind: 1, LeafBytes: 4096, InnerBytes: 4096}
+	for _, every := range []int{1, 50, 700, 20000} {
+		m := fill(t, cfg, 50000, constVal("some value"))
+		want := map[uint64]bool{}
+		var order []uint64
+		for i := 7; i < 50000; i += every {
+			k := fmt.Appendf(nil, "key/%07d", i)
+			_, page, err := leafOf(bg, cfg, m.s, &m.t.own, m.t.root, k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a := page.ptr.Addr; !want[a] {
+				want[a] = true
+				order = append(order, a)
+			}
+			page.Release()
+			m.put(k, []byte("new value!"))
+		}
+		m.freeze()
+		m.s.countLoads()
+		sink := &ahead{MemStore: m.s}
+		root, err := m.t.Reconcile(bg, sink)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.t.Publish(root)
+		if every == 20000 { // three leaves far apart
+			if len(sink.told) != 0 {
+				t.Errorf("one leaf below each parent, and %d announced", len(sink.told))
+			}
+		} else if !slices.Equal(sink.told, order) {
+			t.Errorf("every %d: %d leaves announced, %d read", every, len(sink.told), len(order))
+		}
+		if n := m.s.Loads[0]; n != len(order) {
+			t.Errorf("every %d: %d leaves read, want %d", every, n, len(order))
+		}
+		m.check(t, nil, nil)
+	}
 }
 
 // TestReconcileRange checks that a cleared range costs inner nodes only, but

@@ -36,6 +36,13 @@ type Differ interface {
 	Replaced(cfg *Config, own *Owner, key, old, new []byte) error
 }
 
+// Prefetcher is a Sink that is told which leaves a merge will load next, in that
+// order, so that it can have the Loader read several at once. The slice is valid
+// during the call.
+type Prefetcher interface {
+	Prefetch(cfg *Config, own *Owner, leaves []Ptr)
+}
+
 // GiverUp is a Sink that lets damage cost itself: a node of the old tree that
 // cannot be read does not end the work. Without changes due to it the node
 // stays where it is. Else GiveUp is asked; nil gives it up with the changes:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"ebofs/allocator"
@@ -44,7 +45,8 @@ type checkpoint struct {
 	logical                           int64 // change of the sum of object sizes
 	unreadable                        int   // things the device gave no answer for, see giveup.go
 	lostKeys                          []keyRange
-	reaped                            int // work done on trash, in entries
+	ahead                             sync.WaitGroup // reads of leaves, see Prefetch
+	reaped                            int            // work done on trash, in entries
 
 	publish []pendingRoot
 	root    layout.RootRecord
@@ -99,6 +101,7 @@ func (s *Store) checkpoint(ctx context.Context, clean bool) error {
 func (ck *checkpoint) run() error {
 	s := ck.s
 	foldFrame, metaFrame := s.pool.Get(runBytes), s.pool.Get(runBytes)
+	defer ck.ahead.Wait()
 	defer foldFrame.Release()
 	defer metaFrame.Release()
 	ck.fold = folder{ck: ck, out: gatherer{ctx: ck.ctx, dev: s.main, frame: foldFrame, bytes: &s.metrics.FoldBytes}}
@@ -458,6 +461,7 @@ func (ck *checkpoint) finish(work dirtyEpoch) {
 		o.mu.Unlock()
 		o.refs.Add(-1)
 	}
+	ck.ahead.Wait() // what is freed may be used again
 	ck.dropLost()
 	s.space.fulfil(work.tokens)
 	s.dirty.done(ck.epoch)

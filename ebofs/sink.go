@@ -3,6 +3,7 @@ package ebofs
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"ebofs/allocator"
 	"ebofs/btree"
@@ -20,6 +21,38 @@ type metaSink struct {
 var _ btree.Sink = (*metaSink)(nil)
 var _ btree.Differ = (*metaSink)(nil)
 var _ btree.GiverUp = (*metaSink)(nil)
+var _ btree.Prefetcher = (*metaSink)(nil)
+
+// prefetchers is how many leaves a checkpoint reads at once.
+const prefetchers = 16
+
+// Prefetch reads leaves into the page cache side by side: one after the other
+// a large tree that is changed all over costs a read's latency for each. What
+// cannot be read is left to whoever needs it.
+func (m *metaSink) Prefetch(cfg *btree.Config, own *btree.Owner, leaves []btree.Ptr) {
+	s := m.ck.s
+	if s.opt.Inline {
+		return
+	}
+	var cold []btree.Ptr
+	for _, p := range leaves {
+		if page := s.pages.Resident(p); page != nil {
+			page.Release()
+		} else {
+			cold = append(cold, p)
+		}
+	}
+	var next atomic.Int64
+	for range min(len(cold), prefetchers) {
+		m.ck.ahead.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(cold)); i = next.Add(1) - 1 {
+				if page, err := s.pages.Cache.Load(m.ck.ctx, cfg, own, cold[i]); err == nil {
+					page.Release()
+				}
+			}
+		})
+	}
+}
 
 // Epoch is the number pages are stamped with.
 func (m *metaSink) Epoch() uint64 { return m.ck.epoch }
