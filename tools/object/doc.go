@@ -15,8 +15,11 @@
 // Owners, hard links, extended attributes, devices, sockets and pipes are not
 // kept; the last three are reported.
 //
-//	I1  The attribute file.mtime is written by the transaction that completes an
-//	    object: an object without it is not whole, and --resume writes it again.
+//	I1  An object has its old bytes and attributes or all of its new ones. What is
+//	    too large for one transaction is written under a temporary key, see
+//	    tempOf, and takes its name in the last transaction, which also removes the
+//	    old object. Temporary objects are listed and exported by nobody; the next
+//	    session that writes removes those a kill has left.
 //	I2  A line stands in the --acked journal only if the object it names was
 //	    committed before.
 //	I3  export never writes outside its directory, whatever names the store holds.

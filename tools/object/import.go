@@ -132,7 +132,12 @@ func (j *importer) run(ctx context.Context, c *verb.Call, s *session) (err error
 	case ctx.Err() != nil:
 		return &verb.Failure{Code: verb.CodeCancelled, Message: fmt.Sprintf("%s: interrupted: %s", s.Path, line), Hint: "To go on: " + j.again(root), Err: ctx.Err()}
 	case errors.Is(cause, ebofs.ErrNoSpace):
-		return &verb.Failure{Code: store.CodeNoSpace, Message: fmt.Sprintf("%s: the store is full: %s; the rest was not stored", s.Path, line),
+		full := s.Path + ": the store is full"
+		var why *verb.Failure // names the object that was to be replaced
+		if errors.As(cause, &why) {
+			full = why.Message
+		}
+		return &verb.Failure{Code: store.CodeNoSpace, Message: fmt.Sprintf("%s: %s; the rest was not stored", full, line),
 			Hint: "What was stored stays. To see how full it is: " + c.Command("map", s.Path), Err: cause}
 	case cause != nil:
 		return fmt.Errorf("%w; %s", cause, line)

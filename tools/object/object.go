@@ -105,7 +105,7 @@ func with(ctx context.Context, c *verb.Call, j job) (err error) {
 	if err != nil {
 		return err
 	}
-	s := &session{Session: mounted, c: c, coll: ebofs.CollectionID(o.collection)}
+	s := &session{Session: mounted, c: c, coll: ebofs.CollectionID(o.collection), writes: j.write(c)}
 	defer func() {
 		// What is committed stays committed; closing only spares the next mount
 		// its replay, so an interrupt does not cut it short.
@@ -119,12 +119,15 @@ func with(ctx context.Context, c *verb.Call, j job) (err error) {
 // session is a mounted store and the collection in use.
 type session struct {
 	*store.Session
-	c    *verb.Call
-	coll ebofs.CollectionID
-	pool int64 // of coll, once known
+	c      *verb.Call
+	coll   ebofs.CollectionID
+	writes bool
+	pool   int64 // of coll, once known
+	shard  int8  // likewise
 }
 
-// open makes sure that the collection exists and learns its pool.
+// open makes sure that the collection exists and learns its pool. A session
+// that writes first removes what killed ones left half written.
 func (s *session) open(ctx context.Context) error {
 	spec, err := s.CollectionSpec(s.coll)
 	if errors.Is(err, ebofs.ErrNotFound) {
@@ -134,8 +137,19 @@ func (s *session) open(ctx context.Context) error {
 		}
 		return f
 	}
-	s.pool = spec.Pool
-	return err
+	if err != nil {
+		return err
+	}
+	s.pool, s.shard = spec.Pool, spec.Shard
+	if !s.writes {
+		return nil
+	}
+	if err := s.sweep(ctx); err != nil && s.Err() != nil {
+		return err
+	} else if err != nil {
+		s.c.Notef("%s: what an interrupted import left could not be removed: %v", s.Path, err)
+	}
+	return nil
 }
 
 // create is open, but makes a missing collection of a pool of its own.
@@ -186,7 +200,7 @@ func (s *session) id(ctx context.Context, word string) (ebofs.ObjectID, error) {
 	if ok, err := s.Exists(ctx, s.coll, plain); err != nil || ok {
 		return plain, err
 	}
-	if full, err := layout.ParseObjectKey(word); err == nil {
+	if full, err := layout.ParseObjectKey(word); err == nil && !isTemp(&full) {
 		if ok, err := s.Exists(ctx, s.coll, full); err != nil || ok {
 			return full, err
 		}
@@ -202,9 +216,15 @@ func (s *session) name(id *ebofs.ObjectID) string {
 	return id.String()
 }
 
-// each lists the collection in pages.
-func (s *session) each(ctx context.Context, fn func(*ebofs.ObjectID) error) error {
+// each lists the collection in pages, but for temporary objects.
+func (s *session) each(ctx context.Context, all func(*ebofs.ObjectID) error) error {
 	const page = 1000
+	fn := func(id *ebofs.ObjectID) error {
+		if isTemp(id) {
+			return nil
+		}
+		return all(id)
+	}
 	var from *ebofs.ObjectID
 	for {
 		ids, next, err := s.List(ctx, s.coll, from, nil, page)

@@ -185,55 +185,14 @@ func (*put) run(ctx context.Context, c *verb.Call, s *session) error {
 		in = f
 	}
 	n, err := s.copyIn(ctx, id, in, make([]byte, pieceBytes), nil)
+	if err != nil && ctx.Err() != nil {
+		return &verb.Failure{Code: verb.CodeCancelled, Message: fmt.Sprintf("%s: interrupted: %s is as it was", s.Path, printable(shorten(c.Args[1]))), Err: err}
+	}
 	if err != nil {
 		return err
 	}
 	c.Set(map[string]any{"name": c.Args[1], "bytes": n})
 	return nil
-}
-
-// copyIn replaces an object by what in holds. The last transaction sets attrs.
-// Up to a piece everything is one transaction; a longer object is written in
-// several, and removed again if it cannot be completed.
-func (s *session) copyIn(ctx context.Context, id ebofs.ObjectID, in io.Reader, buf []byte, attrs map[string][]byte) (total int64, err error) {
-	old, err := s.Exists(ctx, s.coll, id)
-	if err != nil {
-		return 0, err
-	}
-	for first := true; ; first = false {
-		n, readErr := io.ReadFull(in, buf)
-		last := errors.Is(readErr, io.EOF) || errors.Is(readErr, io.ErrUnexpectedEOF)
-		t := ebofs.NewTxn()
-		if first && old {
-			t.Remove(s.coll, id)
-		}
-		switch {
-		case readErr != nil && !last:
-			err = readErr
-		case n > 0:
-			t.Write(s.coll, id, uint64(total), buf[:n])
-		case first:
-			t.Touch(s.coll, id)
-		}
-		if err == nil && last && attrs != nil {
-			t.SetAttrs(s.coll, id, attrs)
-		}
-		if err == nil && t.Len() > 0 {
-			err = s.Apply(ctx, t)
-		}
-		if err != nil {
-			if !first {
-				t := ebofs.NewTxn()
-				t.Remove(s.coll, id)
-				err = errors.Join(err, s.Apply(context.WithoutCancel(ctx), t))
-			}
-			return total, err
-		}
-		total += int64(n)
-		if last {
-			return total, nil
-		}
-	}
 }
 
 // rm is "rm".

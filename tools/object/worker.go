@@ -188,5 +188,5 @@ func isStoreError(err error) bool {
 	var ofFile *fileError
 	var path *fs.PathError
 	var name *verb.Failure
-	return !errors.As(err, &ofFile) && !errors.As(err, &path) && !errors.As(err, &name)
+	return errors.Is(err, ebofs.ErrNoSpace) || !errors.As(err, &ofFile) && !errors.As(err, &path) && !errors.As(err, &name)
 }
