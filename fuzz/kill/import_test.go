@@ -3,6 +3,7 @@ package kill
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -155,4 +156,124 @@ func TestImport(t *testing.T) {
 	if m.acked < int(runs) {
 		t.Error("imports were killed before they did anything")
 	}
+}
+
+// large makes a tree of a few files of several transactions each, among small
+// ones; every byte of a file tells its generation.
+func (m *importer) large(t testing.TB, name string, generation byte) string {
+	t.Helper()
+	root := filepath.Join(m.dir, name)
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 24 {
+		n := 40_000 + i
+		if i%4 == 0 {
+			n = 9<<20 + i
+		}
+		p := bytes.Repeat([]byte{generation}, n-int(generation)*1000)
+		if err := os.WriteFile(filepath.Join(root, fmt.Sprint("f", i)), p, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+// replaced imports one tree, kills the import of another over it, and wants
+// each object to be that of one tree, whole: never a mixture, never nothing.
+func (m *importer) replaced(before, after string, seed uint64) (news int, err error) {
+	r := rand.New(rand.NewPCG(seed, 10))
+	image, out := filepath.Join(m.dir, "replace.image"), filepath.Join(m.dir, "out")
+	for _, path := range []string{image, out} {
+		if err := os.RemoveAll(path); err != nil {
+			return 0, err
+		}
+	}
+	if err := m.ebofs("mkfs", "--quiet", "--size", "320MiB", "--log-size", "32MiB", image); err != nil {
+		return 0, err
+	}
+	if err := m.ebofs("object", image, "import", before); err != nil {
+		return 0, err
+	}
+	acked, err := m.killed(image, after, 1+r.IntN(20), time.Duration(r.IntN(60_000))*time.Microsecond)
+	if err != nil {
+		return 0, err
+	}
+	for _, args := range [][]string{
+		{"fsck", "--level", "deep", "-n", image},
+		{"object", image, "export", out},
+	} {
+		if err := m.ebofs(args...); err != nil {
+			return 0, err
+		}
+	}
+	news, err = m.either(out, before, after)
+	if err != nil {
+		return 0, err
+	}
+	if n := bytes.Count(acked, []byte("\n")) - 1; news < n { // the directory has a line, too
+		return 0, fmt.Errorf("%d objects are the new ones, %d were acknowledged", news, n)
+	}
+	// What was left half written is gone once the import went through.
+	for _, args := range [][]string{
+		{"object", image, "import", "--resume", after},
+		{"object", image, "export", out},
+		{"fsck", "--level", "deep", "-n", image},
+	} {
+		if err := m.ebofs(args...); err != nil {
+			return 0, err
+		}
+	}
+	if n, err := m.either(out, before, after); err != nil || n != 24 {
+		return 0, errors.Join(fmt.Errorf("%d of 24 objects are the new ones in the end", n), err)
+	}
+	return news, nil
+}
+
+// either wants every file of before in dir, as there or as in after, and counts
+// the latter.
+func (m *importer) either(dir, before, after string) (news int, err error) {
+	entries, err := os.ReadDir(before)
+	if err != nil {
+		return 0, err
+	}
+	if have, err := os.ReadDir(dir); err != nil || len(have) != len(entries) {
+		return 0, fmt.Errorf("%d objects, want %d: %v", len(have), len(entries), err)
+	}
+	for _, e := range entries {
+		got, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return 0, err
+		}
+		was, err1 := os.ReadFile(filepath.Join(before, e.Name()))
+		is, err2 := os.ReadFile(filepath.Join(after, e.Name()))
+		switch {
+		case err1 != nil || err2 != nil:
+			return 0, errors.Join(err1, err2)
+		case bytes.Equal(got, is):
+			news++
+		case !bytes.Equal(got, was):
+			return 0, fmt.Errorf("%s: %d bytes, neither the %d old nor the %d new ones", e.Name(), len(got), len(was), len(is))
+		}
+	}
+	return news, nil
+}
+
+// TestReplace kills imports that replace what is there.
+func TestReplace(t *testing.T) {
+	runs := uint64(6)
+	if testing.Short() {
+		runs = 2
+	}
+	m := newImporter(t)
+	before, after := m.large(t, "before", 1), m.large(t, "after", 2)
+	var news int
+	for seed := range runs {
+		n, err := m.replaced(before, after, seed+1)
+		if err != nil {
+			t.Fatalf("run %d: %v", seed+1, err)
+		}
+		news += n
+	}
+	t.Logf("%d runs, %d of %d objects were replaced before the kill", runs, news, runs*24)
 }
