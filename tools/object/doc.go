@@ -22,7 +22,8 @@
 //	    session that writes removes those a kill has left.
 //	I2  A line stands in the --acked journal only if the object it names was
 //	    committed before.
-//	I3  export never writes outside its directory, whatever names the store holds.
+//	I3  export never writes outside its directory, whatever names the store holds,
+//	    and replaces a file only once the object was read whole.
 //
 // Several files are in flight at once, each on a goroutine of its own that ends
 // before the verb returns. On SIGINT no new file is begun and those in flight

@@ -41,6 +41,7 @@ type exporter struct {
 
 	files, links, bad, good atomic.Int64
 	bytes                   atomic.Int64
+	parts                   atomic.Int64 // makes names of files being written
 }
 
 type dirTimes struct {
@@ -259,31 +260,64 @@ func (j *exporter) exportOne(ctx context.Context, id ebofs.ObjectID) error {
 	if err := j.mkdir(path.Dir(name)); err != nil {
 		return err
 	}
-	if isFile && meta.isSymlink() {
-		_ = j.root.Remove(name)
-		if err := j.root.Symlink(meta.target, name); err != nil {
-			return err
-		}
-		j.links.Add(1)
-		return j.finish(name, &meta)
-	}
-	// A new file: one that is there may be read-only, or a link to elsewhere.
-	_ = j.root.Remove(name)
-	f, err := j.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	part, err := j.part(ctx, id, path.Dir(name), isFile, &meta)
 	if err != nil {
 		return err
 	}
-	n, err := j.s.copyOut(ctx, id, &counted{f, j.meter})
-	if err = errors.Join(err, f.Close()); err != nil {
+	// Only now is what was there lost: it may be a better copy than ours was, a
+	// file that is read-only, or a link to elsewhere.
+	if st, err := j.root.Lstat(name); err == nil && st.IsDir() {
+		_ = j.root.Remove(name) // an empty one may go
+	}
+	if err := j.root.Rename(part, name); err != nil {
+		_ = j.root.Remove(part)
 		return err
 	}
-	j.files.Add(1)
-	j.bytes.Add(n)
-	j.meter.Add(1, 0)
-	if !isFile {
-		return j.root.Chmod(name, 0o644)
+	if isFile && meta.isSymlink() {
+		j.links.Add(1)
+	} else {
+		j.files.Add(1)
 	}
-	return j.finish(name, &meta)
+	j.meter.Add(1, 0)
+	return nil
+}
+
+// part writes an object whole, mode and time included, under a name of its own
+// in dir; of one that cannot be read nothing is left.
+func (j *exporter) part(ctx context.Context, id ebofs.ObjectID, dir string, isFile bool, meta *fileMeta) (name string, err error) {
+	defer func() {
+		if err != nil && name != "" {
+			_ = j.root.Remove(name)
+		}
+	}()
+	link := isFile && meta.isSymlink()
+	var f *os.File
+	for {
+		name = path.Join(dir, fmt.Sprintf(".ebofs-part-%d-%d", os.Getpid(), j.parts.Add(1)))
+		if link {
+			err = j.root.Symlink(meta.target, name)
+		} else {
+			f, err = j.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		}
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return "", err
+		}
+	}
+	if link {
+		return name, j.finish(name, meta)
+	}
+	n, err := j.s.copyOut(ctx, id, &counted{f, j.meter})
+	if err = errors.Join(err, f.Close()); err != nil {
+		return name, err
+	}
+	j.bytes.Add(n)
+	if !isFile {
+		return name, j.root.Chmod(name, 0o644)
+	}
+	return name, j.finish(name, meta)
 }
 
 // mkdir makes a directory and those above it, open to us for now.

@@ -198,9 +198,22 @@ func TestDamage(t *testing.T) {
 	if code != 1 || !strings.Contains(errs, "1 of 3 objects differ") {
 		t.Errorf("verify: exit %d: %s", code, errs)
 	}
-	dir := t.TempDir()
+	dir := t.TempDir() // holds a good copy of what is bad, and an old one of what is good
+	for name, p := range map[string][]byte{"bad": needle, "good": []byte("an older one")} {
+		if err := os.WriteFile(filepath.Join(dir, name), p, 0o444); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, errs, code = run(bg, img, "export", dir); code != 1 || !strings.Contains(errs, "bad: not exported") {
 		t.Errorf("export: exit %d: %s", code, errs)
+	}
+	for name, want := range map[string]string{"bad": string(needle), "good": "fine"} {
+		if p, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(p) != want {
+			t.Errorf("export over a file: %s: %v, %d bytes, want %d", name, err, len(p), len(want))
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 
