@@ -109,8 +109,11 @@ func with(ctx context.Context, c *verb.Call, j job) (err error) {
 	defer func() {
 		// What is committed stays committed; closing only spares the next mount
 		// its replay, so an interrupt does not cut it short.
-		if closeErr := mounted.Close(context.WithoutCancel(ctx)); err == nil {
+		switch closeErr := mounted.Close(context.WithoutCancel(ctx)); {
+		case err == nil:
 			err = store.Explain(c, path, closeErr)
+		case closeErr != nil:
+			c.Notef("%v", store.Explain(c, path, closeErr))
 		}
 	}()
 	return store.Explain(c, path, j.run(ctx, c, s))

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -214,6 +215,64 @@ func TestDamage(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// spoil damages every block of the image that holds needle, in the log, too.
+func spoil(t *testing.T, img string, needle []byte) {
+	t.Helper()
+	p, err := os.ReadFile(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hits := 0
+	for at := 0; ; hits++ {
+		i := bytes.Index(p[at:], needle)
+		if i < 0 {
+			break
+		}
+		p[at+i] ^= 0x20
+		at += i + len(needle)
+	}
+	if hits == 0 {
+		t.Fatalf("%q is nowhere on the device", needle)
+	}
+	if err := os.WriteFile(img, p, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLostChanges: a change that was acknowledged and that damage kept from the
+// tree it belongs to is said to be lost, and where.
+func TestLostChanges(t *testing.T) {
+	img := image(t, 64)
+	mounted(t, img, func(s *ebofs.Store) {
+		x := ebofs.NewTxn()
+		x.MkColl("files", ebofs.CollSpec{Shard: -1, Pool: 1})
+		kv := map[string][]byte{}
+		for i := range 150 {
+			kv[fmt.Sprintf("key%04d", i)] = fmt.Appendf(nil, "%0400d value %d end", 0, i)
+		}
+		x.OmapSet("files", ebofs.NewObjectID(1, "o"), kv)
+		if err := s.Apply(bg, x); err != nil {
+			t.Fatal(err)
+		}
+	})
+	spoil(t, img, []byte(" value 50 end"))
+	_, errs, code := run(bg, img, "omap", "o", "key0050", "--set", "NEW")
+	if code != 1 || !strings.Contains(errs, "changes to damaged metadata are lost: tree omap") || !strings.Contains(errs, "fsck --level deep") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	if _, errs, code := run(bg, img, "omap", "o", "key0050"); code != 1 {
+		t.Errorf("the key is read: exit %d: %s", code, errs)
+	}
+	must(t, img, "omap", "o", "key0149", "--set", "fine") // told once
+	if got := must(t, img, "omap", "o", "key0149"); got != "fine" {
+		t.Errorf("key0149: %q", got)
+	}
+	out, _, code := run(bg, img, "omap", "o", "key0149", "--set", "fine", "--format", "json")
+	if code != 0 || !strings.Contains(out, `"ok":true`) {
+		t.Errorf("exit %d: %s", code, out)
 	}
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 
 	"ebofs/devices"
@@ -72,6 +73,9 @@ type Session struct {
 	Path string
 	dev  *devices.File
 	log  *devices.File
+
+	c     *verb.Call
+	heard *heard
 }
 
 // Mode says what a store is mounted for.
@@ -88,7 +92,7 @@ const DefaultMemory = 512 << 20
 
 // Mount opens the store at path. Its errors are failures ready to print.
 func Mount(ctx context.Context, c *verb.Call, path string, m Mode) (*Session, error) {
-	s := &Session{Path: path}
+	s := &Session{Path: path, c: c, heard: &heard{}}
 	err := Preflight(c, path, m.Write)
 	if err == nil && m.LogPath != "" {
 		err = PreflightLog(c, path, m.LogPath, m.Write)
@@ -105,7 +109,7 @@ func Mount(ctx context.Context, c *verb.Call, path string, m Mode) (*Session, er
 			return nil, err
 		}
 	}
-	o := ebofs.Options{ReadOnly: !m.Write, MemoryBytes: m.MemoryBytes, Logger: c.Log, Now: c.Now}
+	o := ebofs.Options{ReadOnly: !m.Write, MemoryBytes: m.MemoryBytes, Logger: slog.New(losses{c.Log.Handler(), s.heard}), Now: c.Now}
 	if o.MemoryBytes == 0 {
 		o.MemoryBytes = DefaultMemory
 	}
@@ -128,7 +132,11 @@ func (s *Session) Device() devices.Device { return s.dev }
 // Close closes the store, checkpointing if it was opened for writing, and its
 // devices.
 func (s *Session) Close(ctx context.Context) error {
-	return errors.Join(s.Store.Close(ctx), s.closeDevices())
+	err := s.Store.Close(ctx)
+	if err == nil {
+		err = s.heard.failure(s.c, s.Path, s.Metrics().GivenUp)
+	}
+	return errors.Join(err, s.closeDevices())
 }
 
 func (s *Session) closeDevices() error {
@@ -147,6 +155,7 @@ const (
 	CodeExists    = "E-EXISTS"
 	CodeNoSpace   = "E-NO-SPACE"
 	CodeCorrupt   = "E-CORRUPT"
+	CodeLost      = "E-LOST"
 	CodeName      = "E-NAME"
 	CodeReadOnly  = probe.CodeReadOnly
 	CodeNoStore   = probe.CodeNoStore
