@@ -34,6 +34,7 @@ type importer struct {
 
 	files, dirs, links, skipped, failed atomic.Int64
 	bytes                               atomic.Int64
+	damaged                             atomic.Bool // some failed for damage of the store
 	stop                                context.CancelCauseFunc
 }
 
@@ -144,7 +145,11 @@ func (j *importer) run(ctx context.Context, c *verb.Call, s *session) (err error
 	case walkErr != nil:
 		return walkErr
 	case r.Failed > 0:
-		return &verb.Failure{Code: "E-IMPORT", Message: fmt.Sprintf("%s: %d not imported, named above; %s", s.Path, r.Failed, line)}
+		f := &verb.Failure{Code: "E-IMPORT", Message: fmt.Sprintf("%s: %d not imported, named above; %s", s.Path, r.Failed, line)}
+		if j.damaged.Load() {
+			f.Hint = "All that is damaged: " + c.Command("fsck", "--level", "deep", s.Path)
+		}
+		return f
 	}
 	c.Printf("%s: %s\n", s.Path, line)
 	return nil
@@ -234,13 +239,16 @@ func (j *importer) measure(ctx context.Context, root string) {
 // report names one file that is not imported.
 func (j *importer) report(path string, err error) {
 	j.failed.Add(1)
+	if errors.Is(err, ebofs.ErrCorrupt) {
+		j.damaged.Store(true)
+	}
 	var f *verb.Failure
 	var pe *fs.PathError
 	text := err.Error()
 	switch {
 	case errors.As(err, &f):
 		text = f.Message
-	case errors.As(err, &pe):
+	case errors.As(err, &pe) && pe.Path == path:
 		text = pe.Err.Error()
 	}
 	j.meter.Println(fmt.Sprintf("%s: %s: not imported: %s", j.c.Name(), printable(shorten(path)), text))

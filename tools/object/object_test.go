@@ -242,6 +242,47 @@ func spoil(t *testing.T, img string, needle []byte) {
 	}
 }
 
+// TestImportDamaged: a damaged leaf costs an import the names that belong there.
+func TestImportDamaged(t *testing.T) {
+	img, root := image(t, 64), t.TempDir()
+	const n = 600
+	for i := range n {
+		file(t, root, fmt.Sprint("f", i), fmt.Appendf(nil, "file %d of many", i))
+	}
+	must(t, img, "import", root)
+	spoil(t, img, []byte("file 77 of many"))
+	for i := range n {
+		file(t, root, fmt.Sprint("f", i), fmt.Appendf(nil, "new file %d of many", i))
+	}
+	for _, args := range [][]string{{"import"}, {"import", "--resume"}} {
+		out, errs, code := run(bg, append(append([]string{img}, args...), root, "--format", "json")...)
+		var v importResult
+		if err := json.Unmarshal([]byte(out), &v); err != nil {
+			t.Fatal(err)
+		}
+		if code != 1 || v.Failed < 1 || v.Failed > n/2 || v.Files+v.Skipped+v.Failed+v.Directories != n+1 || !v.Complete ||
+			!strings.Contains(errs, filepath.Join(root, "f77")+": not imported: ") || !strings.Contains(errs, "fsck --level deep") {
+			t.Fatalf("%v: exit %d: %+v\n%s", args, code, v, errs)
+		}
+	}
+	good := 0
+	mounted(t, img, func(s *ebofs.Store) {
+		for i := range n {
+			p := make([]byte, 100)
+			k, err := s.Read(bg, DefaultCollection, ebofs.NewObjectID(1, fmt.Sprint("f", i)), 0, p)
+			if err != nil {
+				continue
+			}
+			if good++; string(p[:k]) != fmt.Sprintf("new file %d of many", i) {
+				t.Errorf("f%d: %q", i, p[:k])
+			}
+		}
+	})
+	if good < n/2 || good == n {
+		t.Errorf("%d of %d can be read", good, n)
+	}
+}
+
 // TestLostChanges: a change that was acknowledged and that damage kept from the
 // tree it belongs to is said to be lost, and where.
 func TestLostChanges(t *testing.T) {

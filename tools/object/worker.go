@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ebofs/ebofs"
-	"ebofs/tools/verb"
 )
 
 // worker imports one entry at a time.
@@ -47,15 +46,14 @@ func (w *worker) one(e entry) {
 	}
 	if w.resume {
 		same, err := w.same(id, e.info, &meta)
+		if err == nil && same {
+			err = w.catchUp(e)
+		}
 		if err != nil {
-			w.fatal(err)
+			w.refused(e, err)
 			return
 		}
 		if same {
-			if err := w.catchUp(e); err != nil {
-				w.fatal(err)
-				return
-			}
 			w.skipped.Add(1)
 			w.meter.Add(1, e.info.Size())
 			return
@@ -63,16 +61,11 @@ func (w *worker) one(e entry) {
 	}
 	sum := sha256.New()
 	n, err := w.store(id, e, &meta, sum)
-	if err != nil {
-		if w.s.Err() != nil || isStoreError(err) {
-			w.fatal(err)
-		} else {
-			w.report(e.path, err)
-		}
-		return
+	if err == nil {
+		err = w.addLine(sum, n, e.name)
 	}
-	if err := w.addLine(sum, n, e.name); err != nil {
-		w.fatal(err)
+	if err != nil {
+		w.refused(e, err)
 		return
 	}
 	switch kind {
@@ -114,9 +107,19 @@ func (w *worker) catchUp(e entry) error {
 
 func (w *worker) addLine(sum hash.Hash, n int64, name string) error {
 	if err := w.journal.add(hex.EncodeToString(sum.Sum(nil)), n, name); err != nil {
-		return fmt.Errorf("%s: %w", w.acked, err)
+		return &journalError{fmt.Errorf("%s: %w", w.acked, err)}
 	}
 	return nil
+}
+
+// refused ends the import if err concerns all of it, and else reports the entry:
+// a damaged place of the store costs the names that belong there.
+func (w *worker) refused(e entry, err error) {
+	if w.s.Err() != nil || concernsAll(err) {
+		w.fatal(err)
+		return
+	}
+	w.report(e.path, err)
 }
 
 // same reports whether the object is the file already.
@@ -163,30 +166,18 @@ func (w *worker) store(id ebofs.ObjectID, e entry, meta *fileMeta, sum hash.Hash
 	if w.acked != "" {
 		in = io.TeeReader(in, sum)
 	}
-	return w.s.copyIn(w.ctx, id, &fileReader{in}, w.buf, meta.encode())
+	return w.s.copyIn(w.ctx, id, in, w.buf, meta.encode())
 }
 
-// fileReader marks errors of the file, so that they are not taken for the
-// store's.
-type fileReader struct{ r io.Reader }
+// journalError is an error of the --acked journal.
+type journalError struct{ err error }
 
-func (f *fileReader) Read(p []byte) (int, error) {
-	n, err := f.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = &fileError{err}
-	}
-	return n, err
-}
+func (e *journalError) Error() string { return e.err.Error() }
+func (e *journalError) Unwrap() error { return e.err }
 
-type fileError struct{ err error }
-
-func (e *fileError) Error() string { return e.err.Error() }
-func (e *fileError) Unwrap() error { return e.err }
-
-// isStoreError tells an error of the store from one of the file.
-func isStoreError(err error) bool {
-	var ofFile *fileError
-	var path *fs.PathError
-	var name *verb.Failure
-	return errors.Is(err, ebofs.ErrNoSpace) || !errors.As(err, &ofFile) && !errors.As(err, &path) && !errors.As(err, &name)
+// concernsAll tells an error that the next entry would meet, too, from one of
+// the file, of its name, or of the place in the store where it belongs.
+func concernsAll(err error) bool {
+	var journal *journalError
+	return errors.As(err, &journal) || errors.Is(err, ebofs.ErrNoSpace) || errors.Is(err, ebofs.ErrReadOnly) || errors.Is(err, ebofs.ErrClosed)
 }
