@@ -31,12 +31,16 @@ func Preflight(c *verb.Call, path string, write bool) error {
 		}
 		c.Notef("%s: in use (%s); what is read may be of different moments", path, who)
 	}
+	refuse := func(code, hint, format string, args ...any) error {
+		return &verb.Failure{Code: code, Message: path + ": " + fmt.Sprintf(format, args...), Hint: hint}
+	}
+	if write && d.ReadOnly {
+		// A loop or dm device may be opened for writing all the same.
+		return refuse(CodeReadOnly, "Nothing was written.", "read-only")
+	}
 	st := d.Store
 	if st == nil {
 		return nil
-	}
-	refuse := func(code, hint, format string, args ...any) error {
-		return &verb.Failure{Code: code, Message: path + ": " + fmt.Sprintf(format, args...), Hint: hint}
 	}
 	if int64(st.Bytes) > d.Bytes {
 		return refuse("E-SIZE", truncatedHint(d), "truncated: %s (%d bytes), store %s has %s (%d bytes)", sizes.Human(uint64(d.Bytes)), d.Bytes, st.Short(), sizes.Human(st.Bytes), st.Bytes)
@@ -84,6 +88,9 @@ func PreflightLog(c *verb.Call, path, logPath string, write bool) error {
 	}
 	refuse := func(format string, args ...any) error {
 		return &verb.Failure{Code: CodeLog, Message: logPath + ": " + fmt.Sprintf(format, args...), Hint: "Nothing was written."}
+	}
+	if write && d.ReadOnly {
+		return &verb.Failure{Code: CodeReadOnly, Message: logPath + ": read-only", Hint: "Nothing was written."}
 	}
 	log := d.Store
 	switch main, err := probe.Look(path); {
