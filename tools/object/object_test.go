@@ -317,6 +317,25 @@ func TestLostChanges(t *testing.T) {
 	}
 }
 
+// TestRemoveAll: rm removes all it is given or, naming what is not there, none.
+func TestRemoveAll(t *testing.T) {
+	img := image(t, 64)
+	for _, name := range []string{"a", "b", "c"} {
+		must(t, img, "attr", name, "k", "--set", "v")
+	}
+	_, errs, code := run(bg, img, "rm", "a", "nope", "c", "neither")
+	if code != 1 || !strings.Contains(errs, `no object "nope", "neither" in collection "files"`) || !strings.Contains(errs, "Nothing was removed") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	if got := must(t, img, "ls"); strings.Count(got, "\n") != 3 {
+		t.Errorf("left: %q", got)
+	}
+	must(t, img, "rm", "a", "c", "a")
+	if got := must(t, img, "ls"); got != "b\n" {
+		t.Errorf("left: %q", got)
+	}
+}
+
 func TestVerifyFinds(t *testing.T) {
 	img := image(t, 64)
 	if _, errs, code := runIn(strings.NewReader("hello"), img, "put", "a", "-"); code != 0 {

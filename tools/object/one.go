@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"ebofs/ebofs"
 	"ebofs/tools/sizes"
+	"ebofs/tools/store"
 	"ebofs/tools/verb"
 )
 
@@ -206,19 +209,70 @@ func (*rm) run(ctx context.Context, c *verb.Call, s *session) error {
 	if err := s.open(ctx); err != nil {
 		return err
 	}
-	for _, word := range c.Args[1:] {
-		id, err := s.id(ctx, word)
-		if err != nil {
-			return err
-		}
+	ids, err := s.allOf(ctx, c.Args[1:])
+	if err != nil {
+		return err
+	}
+	// Few objects go in one transaction; many in several that fit any log.
+	const most = 1000
+	for done := 0; done < len(ids); done += most {
 		t := ebofs.NewTxn()
-		t.Remove(s.coll, id)
-		if err := s.Apply(ctx, t); err != nil {
-			return err
+		batch := ids[done:min(done+most, len(ids))]
+		for _, n := range batch {
+			t.Remove(s.coll, n.id)
 		}
-		c.Row(map[string]string{"name": word})
+		if err := s.Apply(ctx, t); err != nil {
+			what := "nothing was removed"
+			if done > 0 {
+				what = fmt.Sprintf("only the first %d were removed", done)
+			}
+			f := &verb.Failure{Code: verb.CodeFailed, Message: err.Error(), Err: err}
+			errors.As(store.Explain(c, s.Path, err), &f)
+			return &verb.Failure{Code: f.Code, Message: f.Message + "; " + what, Hint: f.Hint, Err: err}
+		}
+		for _, n := range batch {
+			c.Row(map[string]string{"name": n.word})
+		}
 	}
 	return nil
+}
+
+// named is an object and the word that means it.
+type named struct {
+	word string
+	id   ebofs.ObjectID
+}
+
+// allOf finds the object of each word, once, or says of each word that means
+// none.
+func (s *session) allOf(ctx context.Context, words []string) (all []named, err error) {
+	seen := map[ebofs.ObjectID]bool{}
+	var missing []string
+	for _, word := range words {
+		id, err := s.id(ctx, word)
+		var f *verb.Failure
+		switch {
+		case err != nil && asNotFound(err, &f):
+			missing = append(missing, strconv.Quote(word))
+		case err != nil:
+			return nil, err
+		case !seen[id]:
+			seen[id] = true
+			all = append(all, named{word, id})
+		}
+	}
+	if missing == nil {
+		return all, nil
+	}
+	const shown = 10
+	if more := len(missing) - shown; more > 0 {
+		missing = append(missing[:shown], fmt.Sprintf("and %d more", more))
+	}
+	f := &verb.Failure{Code: store.CodeNotFound, Message: fmt.Sprintf("%s: no object %s in collection %q", s.Path, strings.Join(missing, ", "), s.coll), Err: ebofs.ErrNotFound}
+	if len(words) > 1 {
+		f.Hint = "Nothing was removed."
+	}
+	return nil, f
 }
 
 // stat is "stat".
