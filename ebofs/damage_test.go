@@ -496,7 +496,15 @@ func TestLogDevice(t *testing.T) {
 	s = open(t, image, Options{Inline: true, LogDevice: logImage})
 	mustCompare(t, s, m)
 	closeStore(t, s)
-	s = open(t, image, Options{ReadOnly: true, LogDevice: logImage})
-	mustCompare(t, s, m)
-	closeStore(t, s)
+	for _, log := range []devices.Device{logImage, nil} { // closed: its log holds nothing
+		s = open(t, image, Options{ReadOnly: true, LogDevice: log})
+		mustCompare(t, s, m)
+		closeStore(t, s)
+	}
+	if _, err := Open(bg, image, Options{}); !errors.Is(err, ErrLogMissing) {
+		t.Errorf("opened for writing without its log: %v", err)
+	}
+	if _, err := Open(bg, image, Options{ReadOnly: true, LogDevice: otherLog}); !errors.Is(err, ErrLogMissing) {
+		t.Errorf("opened with another store's log: %v", err)
+	}
 }

@@ -137,7 +137,7 @@ func (s *Store) checkSuper() error {
 }
 
 // findLog decides which device holds the ring and checks that it is the right
-// one.
+// one. A store that was closed is read without it.
 func (s *Store) findLog(ctx context.Context) error {
 	idx := int(s.super.Rings[0].Start.Device())
 	if idx == 0 {
@@ -148,6 +148,9 @@ func (s *Store) findLog(ctx context.Context) error {
 		return fmt.Errorf("log on device %d of %d: %w", idx, len(s.super.Devices), ErrCorrupt)
 	}
 	want := s.super.Devices[idx]
+	if s.opt.LogDevice == nil && s.opt.ReadOnly && s.super.Clean() {
+		return nil // all that its log held is in the checkpoint
+	}
 	if s.opt.LogDevice == nil {
 		return fmt.Errorf("%w: store %s keeps its log on device %s", ErrLogMissing, s.super.FSID.Short(), want.UUID)
 	}

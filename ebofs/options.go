@@ -16,7 +16,8 @@ type Options struct {
 	// Damage that a writable open refuses is reported by Degraded.
 	ReadOnly bool
 
-	// LogDevice is where the log lies if mkfs put it on a device of its own.
+	// LogDevice is where the log lies if mkfs put it on a device of its own. A
+	// store that was closed can be read without it.
 	LogDevice devices.Device
 
 	// MemoryBytes is the budget for everything the store keeps in RAM.

@@ -16,6 +16,9 @@ import (
 // applying its changes as the transactions themselves did, and makes the store
 // ready for new ones.
 func (s *Store) recover(ctx context.Context) error {
+	if s.logAt == nil {
+		return nil // see findLog
+	}
 	ring := &s.super.Rings[0]
 	cut := s.txid
 	replayed := 0

@@ -32,7 +32,7 @@ import (
 type Store struct {
 	opt   Options
 	main  devices.Device
-	logAt devices.Device // where the ring is: main, or the log device
+	logAt devices.Device // where the ring is: main, or the log device; nil: it is not needed
 	place layout.Placement
 	log   *slog.Logger
 	now   func() time.Time
