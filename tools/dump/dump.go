@@ -3,9 +3,11 @@ package dump
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/pflag"
 
+	"ebofs/ebofs/layout"
 	"ebofs/tools/store"
 	"ebofs/tools/verb"
 )
@@ -55,7 +57,7 @@ func action(name, args, short, rows string, flags func(*pflag.FlagSet), do show)
 			if flags != nil {
 				flags(fs)
 			}
-			return func(ctx context.Context, c *verb.Call) error { return with(ctx, c, do) }
+			return func(ctx context.Context, c *verb.Call) error { return with(ctx, c, name, do) }
 		}}
 }
 
@@ -68,8 +70,8 @@ func later(name, args, short string) verb.Action {
 	}}
 }
 
-// with opens the devices, runs do and closes them.
-func with(ctx context.Context, c *verb.Call, do show) (err error) {
+// with opens the devices, runs the action and closes them.
+func with(ctx context.Context, c *verb.Call, action string, do show) (err error) {
 	path := c.Args[0]
 	dev, err := store.Open(path, false)
 	if err != nil {
@@ -81,6 +83,10 @@ func with(ctx context.Context, c *verb.Call, do show) (err error) {
 		return store.Explain(c, path, err)
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
+	if sb := &m.Super; sb.Role == layout.RoleLog && action != "super" && action != "label" {
+		return &verb.Failure{Code: store.CodeLog, Message: fmt.Sprintf("%s: holds the log of store %s, not the store", path, sb.FSID.Short()),
+			Hint: "Name the store's main device, with --log " + verb.Quote(path) + "."}
+	}
 	if logPath, _ := c.Flags.GetString("log"); logPath != "" {
 		log, err := store.Open(logPath, false)
 		if err != nil {

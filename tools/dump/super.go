@@ -92,6 +92,7 @@ type Root struct {
 type Super struct {
 	Store       string    `json:"store"`
 	Device      string    `json:"device_uuid"`
+	Role        string    `json:"role"`
 	Label       string    `json:"label"`
 	Cluster     string    `json:"cluster,omitempty"`
 	OSD         *int64    `json:"osd,omitempty"`
@@ -129,9 +130,10 @@ func (m *Image) ReadSlots() []Slot {
 			s.Error = f.Err.Error()
 		} else {
 			sb := &f.Super
-			w := sb.Written
-			s.Generation, s.Epoch, s.Clean, s.Written, s.Root = sb.Generation, sb.Epoch, sb.Clean(), &w, sb.Root.String()
-			s.Newest = sb.Generation == m.Super.Generation
+			s.Generation, s.Epoch, s.Clean = sb.Generation, sb.Epoch, sb.Clean()
+			if w := sb.Written; sb.Role != layout.RoleLog { // mkfs writes a log device's once, and they name nothing
+				s.Written, s.Root, s.Newest = &w, sb.Root.String(), sb.Generation == m.Super.Generation
+			}
 		}
 		out = append(out, s)
 	}
@@ -142,7 +144,7 @@ func (m *Image) ReadSlots() []Slot {
 func (m *Image) ReadSuper(ctx context.Context) Super {
 	sb := &m.Super
 	s := Super{
-		Store: sb.FSID.String(), Device: sb.DeviceUUID.String(), Label: sb.Text, Created: sb.Created,
+		Store: sb.FSID.String(), Device: sb.DeviceUUID.String(), Role: sb.Role.String(), Label: sb.Text, Created: sb.Created,
 		Generation: sb.Generation, Epoch: sb.Epoch, Clean: sb.Clean(), Features: append([]string{}, sb.Features.Names()...),
 		Blocks: sb.Blocks, BlockBytes: layout.BlockSize, StripeBytes: sb.StripeBytes, UnitBytes: sb.UnitBytes, AlignBytes: sb.AlignBytes, Hard: sb.Hard(),
 		ZoneStart: sb.ZoneStart, ZoneEnd: sb.ZoneEnd, ZoneBlocks: sb.ZoneBlocks, Zones: sb.Zones, Slots: m.ReadSlots(), Rings: []Ring{}, Devices: []Device{},
@@ -158,6 +160,10 @@ func (m *Image) ReadSuper(ctx context.Context) Super {
 	}
 	for i, d := range sb.Devices {
 		s.Devices = append(s.Devices, Device{i, d.UUID.String(), d.Role.String(), d.Blocks})
+	}
+	if sb.Role == layout.RoleLog {
+		s.RootError = "the device holds the log alone"
+		return s
 	}
 	roots, err := m.Roots(ctx)
 	if err != nil {
@@ -181,6 +187,14 @@ func (m *Image) ReadSuper(ctx context.Context) Super {
 func showSuper(ctx context.Context, c *verb.Call, m *Image) error {
 	s := m.ReadSuper(ctx)
 	c.Set(s)
+	if m.Super.Role == layout.RoleLog {
+		c.Printf("store       %s\ndevice      %s, its log: %s\n", s.Store, s.Device, sizes.Human(s.Blocks*layout.BlockSize))
+		for _, sl := range s.Slots {
+			c.Printf("slot %s     block %d: %s\n", sl.Name, sl.Block, sl.describe())
+		}
+		c.Printf("What the log holds: %s\n", c.Command("dump", "MAIN", "log", "--log", c.Args[0]))
+		return nil
+	}
 	state := "in use or not closed"
 	if s.Clean {
 		state = "closed cleanly"
@@ -239,7 +253,10 @@ func (s *Slot) describe() string {
 	if !s.OK {
 		return s.Error
 	}
-	d := fmt.Sprintf("generation %d, epoch %d, root %s, written %s", s.Generation, s.Epoch, s.Root, s.Written.Format(time.RFC3339))
+	d := fmt.Sprintf("generation %d, epoch %d", s.Generation, s.Epoch)
+	if s.Written != nil {
+		d += fmt.Sprintf(", root %s, written %s", s.Root, s.Written.Format(time.RFC3339))
+	}
 	if s.Clean {
 		d += ", clean"
 	}
