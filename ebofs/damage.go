@@ -70,19 +70,25 @@ func (s *Store) damagedKeys(ctx context.Context) (holes []keyRange, damage error
 	err := btree.Walk(ctx, s.pages, s.cfg.objects, &btree.Owner{}, s.objects.Root(), btree.Visitor{
 		Damage: func(n *btree.Node, err error) error {
 			holes = append(holes, keyRange{bytes.Clone(n.Low), bytes.Clone(n.High)})
-			damage = errors.Join(damage, fmt.Errorf("objects from %s up to %s cannot be listed: %w", fence(n.Low), fence(n.High), err))
+			damage = errors.Join(damage, fmt.Errorf("%s cannot be listed: %w", between(n.Low, n.High), err))
 			return nil
 		},
 	})
 	return holes, errors.Join(damage, err)
 }
 
-// fence prints the end of a node's range: a separator, often no whole key.
-func fence(key []byte) string {
-	if key == nil {
-		return "the end"
+// between names the objects of a node by its fences: separators, often no whole
+// keys, and none at an end of the tree.
+func between(lo, hi []byte) string {
+	switch {
+	case len(lo) == 0 && len(hi) == 0:
+		return "all objects"
+	case len(lo) == 0:
+		return fmt.Sprintf("objects below key %x", hi)
+	case len(hi) == 0:
+		return fmt.Sprintf("objects from key %x on", lo)
 	}
-	return fmt.Sprintf("key %x", key)
+	return fmt.Sprintf("objects from key %x up to key %x", lo, hi)
 }
 
 // without returns the parts of r outside of holes, which ascend.
