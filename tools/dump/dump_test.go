@@ -285,6 +285,21 @@ func TestDamaged(t *testing.T) {
 	if code, out, _ := run(path, "tree", "objects"); code != 0 || !strings.Contains(out, "objects node at "+objects.String()) {
 		t.Error(out)
 	}
+	// A damaged node is shown as far as it makes sense, and called damaged.
+	if code, out, errOut := run(path, "node", objects.String()); code != 1 || !strings.Contains(out, "damaged, what follows may be wrong: node at device 0 block "+objects.String()[2:]+": crc is") ||
+		!strings.Contains(out, "node "+objects.String()+" of tree objects") || !strings.Contains(out, "3 items") || !strings.Contains(errOut, "node at device 0 block") || strings.Contains(errOut, "inline root") {
+		t.Errorf("exit %d: %s%s", code, out, errOut)
+	}
+	if code, out, _ := run(path, "node", objects.String(), "--format", "json"); code != 1 || !strings.Contains(out, `"tree":"objects"`) || !strings.Contains(out, `"code":"E-CORRUPT"`) {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	flip(int64(objects.Block()), 78) // where keys begin: nothing but the header is left
+	if code, out, _ := run(path, "node", objects.String()); code != 1 || !strings.Contains(out, "node "+objects.String()+" of tree objects") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if code, out, errOut := run(path, "node", "9"); code != 1 || out != "" || !strings.Contains(errOut, "node at device 0 block 9: magic is") {
+		t.Errorf("exit %d: %s%s", code, out, errOut)
+	}
 	if code, _, errOut := run(path, "object", "small"); code != 1 || !strings.Contains(errOut, objects.String()[2:]) {
 		t.Error(errOut)
 	}

@@ -1,9 +1,13 @@
 package dump
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"hash/crc32"
 	"strconv"
 
 	"ebofs/btree"
@@ -121,6 +125,7 @@ type Node struct {
 	High    string `json:"high"`
 	Items   int    `json:"item_count"`
 	Used    int    `json:"used_bytes"`
+	Error   string `json:"error,omitempty"` // it is damaged: what is shown may be wrong
 }
 
 // Item is one item of a node.
@@ -136,7 +141,8 @@ type Item struct {
 	Preview  string `json:"preview,omitempty"` // first bytes of the value, hexadecimal
 }
 
-// ReadNode reads the node at a, whatever tree it is part of.
+// ReadNode reads the node at a, whatever tree it is part of. Of a damaged node it
+// returns what can be made out, if only the header, with the error.
 func (m *Image) ReadNode(ctx context.Context, a layout.Addr) (Node, []Item, error) {
 	fail := func(err error) (Node, []Item, error) { return Node{}, nil, fmt.Errorf("node at %v: %w", a, err) }
 	if a.Device() != 0 || a.Block() >= m.Super.Blocks {
@@ -151,9 +157,9 @@ func (m *Image) ReadNode(ctx context.Context, a layout.Addr) (Node, []Item, erro
 			return fail(err)
 		}
 	}
-	page, err := btree.ParsePage(p)
-	if err != nil {
-		return fail(err)
+	page, damage := parseNode(p, a)
+	if page == nil {
+		return headerOf(p, a, damage), nil, damage
 	}
 	ptr := page.Ptr()
 	fsid, kind, own := page.Identity()
@@ -173,7 +179,45 @@ func (m *Image) ReadNode(ctx context.Context, a layout.Addr) (Node, []Item, erro
 		val, over := page.Value(i)
 		items[i] = Item{Key: strconv.Quote(string(page.AppendKey(nil, i))), Bytes: len(val), Overflow: over, Preview: hex.EncodeToString(val[:min(len(val), 16)])}
 	}
-	return n, items, nil
+	if damage != nil {
+		n.Error, n.CRC = damage.Error(), fmt.Sprintf("%08x", binary.LittleEndian.Uint32(p[4:]))
+	}
+	return n, items, damage
+}
+
+// parseNode reads the page p of address a. If it is damaged and its fields
+// still fit each other, the page is returned with the error.
+func parseNode(p []byte, a layout.Addr) (*btree.Page, error) {
+	page, err := btree.ParsePage(p)
+	if err == nil {
+		return page, nil
+	}
+	var c *btree.CorruptError
+	if !errors.As(err, &c) {
+		return nil, fmt.Errorf("node at %v: %w", a, err)
+	}
+	named := *c
+	named.Addr = uint64(a)
+	if c.Field != "crc" {
+		return nil, &named
+	}
+	// As if the checksum were right.
+	mended := bytes.Clone(p)
+	clear(mended[4:8])
+	binary.LittleEndian.PutUint32(mended[4:], crc32.Checksum(mended, crc32.MakeTable(crc32.Castagnoli)))
+	page, _ = btree.ParsePage(mended)
+	return page, &named
+}
+
+// headerOf reads the header of a page that makes no sense beyond it; an empty
+// Node means that there is none.
+func headerOf(p []byte, a layout.Addr, damage error) Node {
+	if string(p[:4]) != "EBTN" {
+		return Node{}
+	}
+	le := binary.LittleEndian
+	return Node{Address: a.String(), Self: layout.Addr(le.Uint64(p[24:])).String(), Blocks: p[11], Level: p[10], Epoch: le.Uint64(p[32:]), CRC: fmt.Sprintf("%08x", le.Uint32(p[4:])),
+		FSID: fmt.Sprintf("%016x", le.Uint64(p[16:])), Tree: layout.TreeKind(p[40]).String(), Owner: le.Uint64(p[56:]), Items: int(le.Uint32(p[64:])), Used: int(le.Uint16(p[86:])), Error: damage.Error()}
 }
 
 func showNode(ctx context.Context, c *verb.Call, m *Image) error {
@@ -182,15 +226,20 @@ func showNode(ctx context.Context, c *verb.Call, m *Image) error {
 		return verb.Usage(err.Error())
 	}
 	n, items, err := m.ReadNode(ctx, a)
-	if err != nil {
+	if err != nil && n.Address == "" {
 		return err
 	}
 	c.Set(n)
+	if n.Error != "" {
+		c.Printf("damaged, what follows may be wrong: %s\n", n.Error)
+	}
 	c.Printf("node %s of tree %s, owner %d: level %d, %d blocks, epoch %d, crc %s, %d items, %d bytes used\n", n.Address, n.Tree, n.Owner, n.Level, n.Blocks, n.Epoch, n.CRC, n.Items, n.Used)
 	if n.Self != n.Address {
 		c.Printf("it was written for %s\n", n.Self)
 	}
-	c.Printf("keys from %s up to %s\n", n.Low, n.High)
+	if n.Low != "" {
+		c.Printf("keys from %s up to %s\n", n.Low, n.High)
+	}
 	for _, it := range items {
 		c.Row(it)
 		if it.Child != "" {
@@ -203,5 +252,5 @@ func showNode(ctx context.Context, c *verb.Call, m *Image) error {
 		}
 		c.Printf("%-40s %d bytes%s  %s\n", it.Key, it.Bytes, note, it.Preview)
 	}
-	return nil
+	return err
 }

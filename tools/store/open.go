@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"ebofs/btree"
 	"ebofs/devices"
 	"ebofs/ebofs"
 	"ebofs/ebofs/layout"
@@ -194,7 +195,7 @@ func Explain(c *verb.Call, path string, err error) error {
 		f.Hint = "What is stored stays, and removing works. How full it is: " + c.Command("map", path)
 	case errors.Is(err, layout.ErrTooLong), errors.Is(err, ebofs.ErrTooLarge):
 		f.Code = CodeName
-	case errors.Is(err, ebofs.ErrCorrupt), errors.Is(err, layout.ErrNoSuperblock), errors.Is(err, layout.ErrDisagree):
+	case errors.Is(err, ebofs.ErrCorrupt), errors.Is(err, btree.ErrCorrupt), errors.Is(err, layout.ErrNoSuperblock), errors.Is(err, layout.ErrDisagree):
 		f.Code, f.Hint = CodeCorrupt, "All that is damaged: "+c.Command("fsck", "--level", "deep", path)
 	case errors.Is(err, ebofs.ErrReadOnly), errors.Is(err, devices.ErrReadOnly):
 		f.Code = CodeReadOnly

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"ebofs/btree"
 	"ebofs/devices"
 	"ebofs/ebofs"
 	"ebofs/ebofs/layout"
@@ -98,6 +99,7 @@ func TestExplain(t *testing.T) {
 			{ebofs.ErrNoSpace, "E-NO-SPACE", "ebofs map /dev/x"},
 			{layout.ErrTooLong, "E-NAME", ""},
 			{&ebofs.CorruptError{Kind: "data"}, "E-CORRUPT", "ebofs fsck --level deep /dev/x"},
+			{&btree.CorruptError{Field: "crc"}, "E-CORRUPT", "ebofs fsck"},
 			{layout.ErrNoSuperblock, "E-CORRUPT", "ebofs fsck"},
 			{ebofs.ErrReadOnly, "E-READ-ONLY", ""},
 			{errors.New("odd"), "E-FAILED", ""},
