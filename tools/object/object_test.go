@@ -14,6 +14,7 @@ import (
 
 	"ebofs/devices"
 	"ebofs/ebofs"
+	"ebofs/ebofs/layout"
 	"ebofs/tools/verb"
 )
 
@@ -333,6 +334,52 @@ func TestRemoveAll(t *testing.T) {
 	must(t, img, "rm", "a", "c", "a")
 	if got := must(t, img, "ls"); got != "b\n" {
 		t.Errorf("left: %q", got)
+	}
+}
+
+// spoilNodes damages every node of a kind of tree.
+func spoilNodes(t *testing.T, img string, kind layout.TreeKind) {
+	t.Helper()
+	p, err := os.ReadFile(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hits := 0
+	for at := 0; at < len(p); at += devices.BlockSize {
+		if bytes.HasPrefix(p[at:], []byte("EBTN")) && layout.TreeKind(p[at+40]) == kind {
+			p[at+100] ^= 1
+			hits++
+		}
+	}
+	if hits == 0 {
+		t.Fatalf("no node of tree %v", kind)
+	}
+	if err := os.WriteFile(img, p, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestStatDamaged: stat shows what is known of an object and names what is not;
+// ls says what it cannot list.
+func TestStatDamaged(t *testing.T) {
+	img, root := image(t, 96), t.TempDir()
+	must(t, img, "put", "big", file(t, root, "big", noise(6<<20, 8)))
+	must(t, img, "attr", "big", "colour", "--set", "blue")
+	spoilNodes(t, img, layout.TreeExtents)
+	out, errs, code := run(bg, img, "stat", "big")
+	if code != 1 || !strings.Contains(out, "size     6291456") || !strings.Contains(out, "mapped   damaged") || !strings.Contains(out, "attr     colour") || !strings.Contains(errs, "object big: extents: ") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	out, _, code = run(bg, img, "stat", "big", "--format", "json")
+	if code != 1 || !strings.Contains(out, `"bytes":6291456`) || !strings.Contains(out, `"damage":"object big: extents: `) || !strings.Contains(out, `"code":"E-CORRUPT"`) {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	spoilNodes(t, img, layout.TreeObjects)
+	if _, errs, code = run(bg, img, "ls"); code != 1 || !strings.Contains(errs, "all objects cannot be listed") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	if _, errs, code = run(bg, img, "stat", "big"); code != 1 || !strings.Contains(errs, "big") {
+		t.Errorf("exit %d: %s", code, errs)
 	}
 }
 

@@ -293,6 +293,7 @@ type statResult struct {
 	Attrs   map[string]string `json:"attrs"` // as text; see value
 	Mode    string            `json:"mode,omitempty"`
 	MTime   *time.Time        `json:"mtime,omitempty"`
+	Damage  string            `json:"damage,omitempty"` // what of the above is not known
 }
 
 func (*stat) run(ctx context.Context, c *verb.Call, s *session) error {
@@ -303,13 +304,26 @@ func (*stat) run(ctx context.Context, c *verb.Call, s *session) error {
 	if err != nil {
 		return err
 	}
+	// What is damaged does not hide the rest.
+	var damage error
+	note := func(what string, err error) error {
+		if err != nil {
+			err = fmt.Errorf("object %s: %s: %w", printable(s.name(&id)), what, err)
+		}
+		if err == nil || !errors.Is(err, ebofs.ErrCorrupt) {
+			return err
+		}
+		damage = errors.Join(damage, err)
+		return nil
+	}
 	st, err := s.Stat(ctx, s.coll, id)
 	if err != nil {
-		return err
+		return errors.Join(note("onode", err), damage)
 	}
 	r := statResult{Name: s.name(&id), Key: id.String(), ID: st.ID, Bytes: st.Size, Attrs: map[string]string{}}
 	mapped, err := s.Fiemap(ctx, s.coll, id, 0, st.Size)
-	if err != nil {
+	known := err == nil
+	if err := note("extents", err); err != nil {
 		return err
 	}
 	r.Extents = len(mapped)
@@ -317,7 +331,7 @@ func (*stat) run(ctx context.Context, c *verb.Call, s *session) error {
 		r.Mapped += e.Length
 	}
 	attrs, err := s.GetAttrs(ctx, s.coll, id)
-	if err != nil {
+	if err := note("attributes", err); err != nil {
 		return err
 	}
 	for k, v := range attrs {
@@ -327,13 +341,20 @@ func (*stat) run(ctx context.Context, c *verb.Call, s *session) error {
 	if isFile {
 		r.Mode, r.MTime = fmt.Sprintf("%06o", meta.mode), &meta.mtime
 	}
+	if damage != nil {
+		r.Damage = damage.Error()
+	}
 	c.Set(r)
-	c.Printf("name     %s\nkey      %s\nsize     %d (%s)\nmapped   %d in %d ranges\n", printable(r.Name), r.Key, r.Bytes, sizes.Human(r.Bytes), r.Mapped, r.Extents)
+	where := "damaged"
+	if known {
+		where = fmt.Sprintf("%d in %d ranges", r.Mapped, r.Extents)
+	}
+	c.Printf("name     %s\nkey      %s\nsize     %d (%s)\nmapped   %s\n", printable(r.Name), r.Key, r.Bytes, sizes.Human(r.Bytes), where)
 	if isFile {
 		c.Printf("mode     %s\nmodified %s\n", r.Mode, meta.mtime.UTC().Format(time.RFC3339Nano))
 	}
 	for _, k := range sortedKeys(attrs) {
 		c.Printf("attr     %s (%d bytes)\n", printable(k), len(attrs[k]))
 	}
-	return nil
+	return damage
 }
