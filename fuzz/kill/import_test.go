@@ -85,7 +85,7 @@ func (m *importer) run(tree string, seed uint64) error {
 	if err := os.WriteFile(journal, lines, 0o600); err != nil {
 		return err
 	}
-	m.acked += bytes.Count(lines, []byte("\n"))
+	m.acked += max(0, bytes.Count(lines, []byte("\n"))-1) // the first names the store
 	for _, args := range [][]string{
 		{"fsck", "--level", "deep", "-n", image}, // as it was left
 		{"object", image, "export", "--verify", journal},
@@ -211,7 +211,7 @@ func (m *importer) replaced(before, after string, seed uint64) (news int, err er
 	if err != nil {
 		return 0, err
 	}
-	if n := bytes.Count(acked, []byte("\n")) - 1; news < n { // the directory has a line, too
+	if n := bytes.Count(acked, []byte("\n")) - 2; news < n { // store and directory have a line, too
 		return 0, fmt.Errorf("%d objects are the new ones, %d were acknowledged", news, n)
 	}
 	// What was left half written is gone once the import went through.

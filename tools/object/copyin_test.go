@@ -3,6 +3,7 @@ package object
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -49,7 +50,12 @@ func TestReplaceFull(t *testing.T) {
 		if got := must(t, img, "get", "a"); got != string(small) {
 			t.Fatalf("%s: %d bytes, the old object has %d", args[0], len(got), len(small))
 		}
-		must(t, img, "export", "--verify", acked)
+		if got := must(t, img, "export", "--verify", acked); args[0] == "put" && !strings.Contains(got, "2 objects are as") || !strings.Contains(got, "objects are as acknowledged") {
+			t.Errorf("%s: %s", args[0], got)
+		}
+	}
+	if p, err := os.ReadFile(acked); err != nil || !strings.HasSuffix(string(p), fmt.Sprintf("%x %d a\n", hashOf(small), len(small))) {
+		t.Errorf("%v, the journal ends without what is stored:\n%s", err, p)
 	}
 	if _, errs, _ := run(bg, img, "put", "a", path); !strings.Contains(errs, "ebofs object "+img+" rm a\n") {
 		t.Errorf("no hint: %s", errs)

@@ -21,7 +21,7 @@
 //	    old object. Temporary objects are listed and exported by nobody; the next
 //	    session that writes removes those a kill has left.
 //	I2  A line stands in the --acked journal only if the object it names was
-//	    committed before.
+//	    committed before and is not being replaced.
 //	I3  export never writes outside its directory, whatever names the store holds,
 //	    and replaces a file only once the object was read whole.
 //

@@ -146,6 +146,9 @@ func parallel[T any](ctx context.Context, jobs int, next func(yield func(T) erro
 
 // compare reads every object the journal names.
 func (j *exporter) compare(ctx context.Context) error {
+	if err := checkJournal(j.verify, j.s.Superblock().FSID.String()); err != nil {
+		return err
+	}
 	f, err := os.Open(j.verify)
 	if err != nil {
 		return err
@@ -155,7 +158,9 @@ func (j *exporter) compare(ctx context.Context) error {
 	var total int64
 	if err := ReadJournal(f, func(a Acked) error {
 		total += a.Size - last[a.Name].Size
-		last[a.Name] = a
+		if last[a.Name] = a; a.SHA256 == notKnown {
+			delete(last, a.Name)
+		}
 		return nil
 	}); err != nil {
 		return fmt.Errorf("%s: %w", j.verify, err)
@@ -240,7 +245,7 @@ func (j *exporter) export(ctx context.Context, dir string) (failed int64, err er
 // whoever comes first makes the directories above.
 func (j *exporter) exportOne(ctx context.Context, id ebofs.ObjectID) error {
 	name := j.s.name(&id)
-	if name != path.Clean(name) || !fs.ValidPath(name) {
+	if !isPath(name) {
 		return &verb.Failure{Code: store.CodeName, Message: "the name is no path below a directory"}
 	}
 	attrs, err := j.s.GetAttrs(ctx, j.s.coll, id)
@@ -256,6 +261,9 @@ func (j *exporter) exportOne(ctx context.Context, id ebofs.ObjectID) error {
 		j.dirs = append(j.dirs, dirTimes{name, meta})
 		j.mu.Unlock()
 		return nil
+	}
+	if name == "." {
+		return &verb.Failure{Code: store.CodeName, Message: "the name stands for the directory itself"}
 	}
 	if err := j.mkdir(path.Dir(name)); err != nil {
 		return err
@@ -319,6 +327,9 @@ func (j *exporter) part(ctx context.Context, id ebofs.ObjectID, dir string, isFi
 	}
 	return name, j.finish(name, meta)
 }
+
+// isPath reports whether an object's name is a path below a directory.
+func isPath(name string) bool { return name == path.Clean(name) && fs.ValidPath(name) }
 
 // mkdir makes a directory and those above it, open to us for now.
 func (j *exporter) mkdir(name string) error {

@@ -29,7 +29,7 @@ type importer struct {
 	s       *session
 	meter   *progress.Meter
 	journal *journal
-	known   map[string]struct{} // names the journal held at the start of a --resume
+	known   map[string]Acked // what the journal said at the start
 	c       *verb.Call
 
 	files, dirs, links, skipped, failed atomic.Int64
@@ -82,15 +82,13 @@ func (j *importer) run(ctx context.Context, c *verb.Call, s *session) (err error
 		return err
 	}
 	if j.acked != "" {
-		if j.resume {
-			if j.known, err = readNames(j.acked); err != nil {
-				return err
-			}
-		}
-		if j.journal, err = openJournal(j.acked); err != nil {
+		if j.journal, err = openJournal(j.acked, s.Superblock().FSID.String()); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, j.journal.close()) }()
+		if j.known, err = readAcked(j.acked); err != nil {
+			return err
+		}
 	}
 	start := c.Now()
 	j.meter = progress.Start(progress.Options{Err: c.Err, Terminal: c.ErrTerminal, Columns: c.Columns, Name: c.Name() + ": " + s.Path, Status: c.Status})

@@ -11,21 +11,35 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"ebofs/tools/verb"
 )
 
 // journal is the file of --acked: one line "sha256 size name" for each object
 // whose transaction was committed. Lines are appended by one write each, so
 // that a killed process leaves whole lines but possibly the last. A name that
 // holds a line break or a backslash is escaped, and a backslash before the
-// checksum says so, as sha256sum does.
+// checksum says so, as sha256sum does. The first line names the store. Before an
+// object it names is replaced, its line is taken back by one with the checksum
+// notKnown: a kill may leave either version.
 type journal struct {
 	mu sync.Mutex
 	f  *os.File
 }
 
-// openJournal opens a journal for more lines. A last line that a power cut left
-// without its end is cut off.
-func openJournal(path string) (*journal, error) {
+// journalHead begins the first line; the store's id follows. Journals of older
+// releases have no such line.
+const journalHead = "# objects of store "
+
+// notKnown stands for the checksum of an object that is being replaced.
+var notKnown = strings.Repeat("0", 64)
+
+// openJournal opens a journal of that store for more lines. A last line that a
+// power cut left without its end is cut off.
+func openJournal(path, store string) (*journal, error) {
+	if err := checkJournal(path, store); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
@@ -33,7 +47,39 @@ func openJournal(path string) (*journal, error) {
 	if err := cutTail(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() || st.Size() == 0 {
+		if err == nil {
+			_, err = fmt.Fprintf(f, "%s%s\n", journalHead, store)
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+		}
+	}
 	return &journal{f: f}, nil
+}
+
+// checkJournal refuses a journal of another store than the one of that id.
+func checkJournal(path, store string) error {
+	st, err := os.Stat(path)
+	if err != nil || !st.Mode().IsRegular() {
+		return err // a pipe cannot be looked at
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	line, err := bufio.NewReader(io.LimitReader(f, 4096)).ReadString('\n')
+	if errors.Is(err, io.EOF) {
+		return nil // empty, or nothing but a line cut short
+	}
+	if err != nil {
+		return err
+	}
+	if other, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), journalHead); ok && other != store {
+		return &verb.Failure{Code: "E-JOURNAL", Message: fmt.Sprintf("%s: the journal of store %s, not of %s", path, shorten(other), store), Hint: "Nothing was written."}
+	}
+	return nil
 }
 
 // cutTail truncates f behind its last line break.
@@ -88,7 +134,7 @@ func (j *journal) close() error {
 
 // Acked is one line of an --acked journal.
 type Acked struct {
-	SHA256 string
+	SHA256 string // all zeros: the object was about to be replaced
 	Size   int64
 	Name   string
 }
@@ -108,6 +154,9 @@ func ReadJournal(r io.Reader, fn func(Acked) error) error {
 		if err != nil {
 			return err
 		}
+		if n == 1 && strings.HasPrefix(line, journalHead) {
+			continue
+		}
 		a, ok := parseAcked(strings.TrimSuffix(line, "\n"))
 		if !ok {
 			return fmt.Errorf("line %d: %w", n, errJournal)
@@ -118,22 +167,32 @@ func ReadJournal(r io.Reader, fn func(Acked) error) error {
 	}
 }
 
-// readNames returns the names a journal holds; none if it is not there yet.
-func readNames(path string) (map[string]struct{}, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+// readAcked returns what a journal says of each name; nothing if it is not there
+// yet, or no file.
+func readAcked(path string) (map[string]Acked, error) {
+	st, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !st.Mode().IsRegular() {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
 	defer f.Close()
-	names := map[string]struct{}{}
-	err = ReadJournal(f, func(a Acked) error { names[a.Name] = struct{}{}; return nil })
+	known := map[string]Acked{}
+	err = ReadJournal(f, func(a Acked) error {
+		if known[a.Name] = a; a.SHA256 == notKnown {
+			delete(known, a.Name)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return names, nil
+	return known, nil
 }
 
 func parseAcked(line string) (a Acked, ok bool) {

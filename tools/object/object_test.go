@@ -41,10 +41,17 @@ func mounted(t *testing.T, img string, fn func(*ebofs.Store)) {
 // TestNotOutside: names of objects never lead an export out of its directory.
 func TestNotOutside(t *testing.T) {
 	img := image(t, 64)
-	for _, name := range []string{"../evil", "/etc/evil", "a/../../evil", "a//b", "good", "./dot"} {
-		if _, errs, code := runIn(strings.NewReader("x"), img, "put", name, "-"); code != 0 {
-			t.Fatal(errs)
+	if _, errs, code := runIn(strings.NewReader("x"), img, "put", "good", "-"); code != 0 {
+		t.Fatal(errs)
+	}
+	bad := []string{"../evil", "/etc/evil", "a/../../evil", "a//b", "./dot", "."}
+	for _, name := range bad {
+		if _, errs, code := runIn(strings.NewReader("x"), img, "put", name, "-"); code != 1 || !strings.Contains(errs, "is no path below a directory") {
+			t.Errorf("put %q: exit %d: %s", name, code, errs)
 		}
+	}
+	if got := must(t, img, "ls"); got != "good\n" {
+		t.Errorf("ls: %q", got)
 	}
 	// A link that leads out, and a file behind it.
 	outside := t.TempDir()
@@ -54,13 +61,16 @@ func TestNotOutside(t *testing.T) {
 		x.Touch("files", ebofs.NewObjectID(1, "out"))
 		x.SetAttrs("files", ebofs.NewObjectID(1, "out"), link.encode())
 		x.Write("files", ebofs.NewObjectID(1, "out/file"), 0, []byte("x"))
+		for _, name := range bad { // other programs may name objects so
+			x.Write("files", ebofs.NewObjectID(1, name), 0, []byte("x"))
+		}
 		if err := s.Apply(bg, x); err != nil {
 			t.Fatal(err)
 		}
 	})
 	dir := t.TempDir()
 	_, errs, code := run(bg, img, "export", filepath.Join(dir, "sub"))
-	if code != 1 || strings.Count(errs, "the name is no path below a directory") != 5 {
+	if code != 1 || strings.Count(errs, "the name is no path below a directory") != 5 || !strings.Contains(errs, "the name stands for the directory itself") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 	for _, d := range []string{dir, outside} {
@@ -409,9 +419,74 @@ func TestVerifyFinds(t *testing.T) {
 	}
 }
 
+// TestJournalStore: a journal is that of one store.
+func TestJournalStore(t *testing.T) {
+	root := t.TempDir()
+	file(t, root, "a", []byte("x"))
+	j := filepath.Join(t.TempDir(), "acked")
+	one, two := image(t, 64), image(t, 64)
+	must(t, one, "import", "--acked", j, root)
+	before, err := os.ReadFile(j)
+	if err != nil || !bytes.HasPrefix(before, []byte(journalHead)) {
+		t.Fatalf("%q, %v", before, err)
+	}
+	must(t, two, "import", root)
+	for _, args := range [][]string{{"import", "--acked", j, root}, {"import", "--resume", "--acked", j, root}, {"export", "--verify", j}} {
+		if _, errs, code := run(bg, append([]string{two}, args...)...); code != 1 || !strings.Contains(errs, j+": the journal of store ") {
+			t.Errorf("%v: exit %d: %s", args, code, errs)
+		}
+	}
+	if after, err := os.ReadFile(j); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the journal changed: %q, %v", after, err)
+	}
+	// One of an older release has no such line.
+	if err := os.WriteFile(j, before[bytes.IndexByte(before, '\n')+1:], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, two, "export", "--verify", j)
+}
+
+// TestJournalReplace: while an object is replaced its line does not count, and
+// --resume writes it again.
+func TestJournalReplace(t *testing.T) {
+	img, root := image(t, 64), t.TempDir()
+	j := filepath.Join(t.TempDir(), "acked")
+	path := file(t, root, "a", []byte("old bytes"))
+	must(t, img, "import", "--acked", j, root)
+	old, err := os.ReadFile(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file(t, root, "a", []byte("new bytes"))
+	at := time.Unix(1_700_000_000, 0)
+	if err := os.Chtimes(path, at, at); err != nil {
+		t.Fatal(err)
+	}
+	must(t, img, "import", "--acked", j, root)
+	now, err := os.ReadFile(j)
+	if err != nil || !bytes.HasPrefix(now, old) {
+		t.Fatalf("%q, %v", now, err)
+	}
+	taken, acked := notKnown+" 0 a\n", fmt.Sprintf("%x 9 a\n", hashOf([]byte("new bytes")))
+	if i, k := strings.Index(string(now), taken), strings.LastIndex(string(now), acked); i < len(old) || k < i {
+		t.Fatalf("journal:\n%s", now)
+	}
+	must(t, img, "export", "--verify", j)
+	// As a kill leaves it behind the commit: the new object, and no line of it.
+	if err := os.WriteFile(j, append(old, taken...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, img, "export", "--verify", j)
+	must(t, img, "import", "--resume", "--acked", j, root)
+	if now, err = os.ReadFile(j); err != nil || !strings.HasSuffix(string(now), acked) {
+		t.Errorf("%v, journal:\n%s", err, now)
+	}
+	must(t, img, "export", "--verify", j)
+}
+
 func TestJournalNames(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "j")
-	j, err := openJournal(path)
+	j, err := openJournal(path, "5")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 
@@ -169,6 +170,14 @@ type put struct{}
 func putFlags(*pflag.FlagSet) job { return &put{} }
 
 func (*put) write(*verb.Call) bool { return true }
+
+func (*put) check(c *verb.Call) error {
+	// An empty name or one that is not UTF-8 is refused with every other object's.
+	if name := c.Args[1]; utf8.ValidString(name) && name != "" && (!isPath(name) || name == ".") {
+		return &verb.Failure{Code: store.CodeName, Message: fmt.Sprintf("%q is no path below a directory: export could not write that object", shorten(name)), Hint: "Nothing was written."}
+	}
+	return nil
+}
 
 func (*put) run(ctx context.Context, c *verb.Call, s *session) error {
 	if err := s.create(ctx); err != nil {

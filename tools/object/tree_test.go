@@ -352,7 +352,7 @@ func TestInterrupt(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &v); err != nil {
 		t.Fatal(err)
 	}
-	if code != 130 || v.Complete || v.Files+v.Directories != int64(n) || n < 10 || n > 290 {
+	if code != 130 || v.Complete || v.Files+v.Directories != int64(n-1) || n < 10 || n > 290 {
 		t.Fatalf("exit %d, %d acknowledged, %+v, %s", code, n, v, errs)
 	}
 	if !strings.Contains(errs, "interrupted: ") || !strings.Contains(errs, "import --resume --acked "+pipe) {

@@ -60,9 +60,20 @@ func (w *worker) one(e entry) {
 		}
 	}
 	sum := sha256.New()
-	n, err := w.store(id, e, &meta, sum)
+	had, replaces := w.known[e.name]
+	var err error
+	if replaces {
+		err = w.line(notKnown, 0, e.name)
+	}
+	var n int64
 	if err == nil {
-		err = w.addLine(sum, n, e.name)
+		n, err = w.store(id, e, &meta, sum)
+		switch {
+		case err == nil:
+			err = w.addLine(sum, n, e.name)
+		case replaces && w.s.Err() == nil: // the old one is whole
+			err = errors.Join(err, w.line(had.SHA256, had.Size, e.name))
+		}
 	}
 	if err != nil {
 		w.refused(e, err)
@@ -106,7 +117,11 @@ func (w *worker) catchUp(e entry) error {
 }
 
 func (w *worker) addLine(sum hash.Hash, n int64, name string) error {
-	if err := w.journal.add(hex.EncodeToString(sum.Sum(nil)), n, name); err != nil {
+	return w.line(hex.EncodeToString(sum.Sum(nil)), n, name)
+}
+
+func (w *worker) line(sum string, n int64, name string) error {
+	if err := w.journal.add(sum, n, name); err != nil {
 		return &journalError{fmt.Errorf("%s: %w", w.acked, err)}
 	}
 	return nil
