@@ -152,6 +152,9 @@ func show(c *verb.Call, pages []Page, name string, roff bool) error {
 
 // write stores the source of every page in dir.
 func write(c *verb.Call, pages []Page, dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
 	var files []string
 	for _, p := range pages {
 		if err := os.WriteFile(filepath.Join(dir, p.File()), []byte(p.Roff), 0o644); err != nil {
