@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -248,7 +249,11 @@ func (m *job) claimLog(ctx context.Context, c *verb.Call) (*devices.File, error)
 
 // planFailure names what is wrong with sizes and geometry.
 func (m *job) planFailure(err error) error {
-	f := &verb.Failure{Code: "E-GEOMETRY", Message: m.path + ": " + err.Error(), Hint: "Nothing was written.", Err: err}
+	text := sizes.InText(err.Error())
+	for _, kind := range []error{layout.ErrInvalid, ebofs.ErrInvalid} {
+		text = strings.TrimSuffix(text, ": "+kind.Error())
+	}
+	f := &verb.Failure{Code: "E-GEOMETRY", Message: m.path + ": " + text, Hint: "Nothing was written.", Err: err}
 	if errors.Is(err, layout.ErrTooSmall) {
 		f.Code = probe.CodeTooSmall
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -126,6 +128,21 @@ func Decimal(n uint64) string { return scaled(n, 1000, []string{"kB", "MB", "GB"
 // KiB", "1.5 GiB". Use it for sizes that were chosen, not measured.
 func Short(n uint64) string {
 	return strings.Replace(Human(n), ".0 ", " ", 1)
+}
+
+// numbers are amounts in an error of the engine, which speaks bytes.
+var numbers = regexp.MustCompile(`\b[0-9]+\b( bytes)?`)
+
+// InText prints the amounts in a text about sizes as Short does. Only multiples
+// of 4096 are taken for amounts: of others every digit may matter.
+func InText(text string) string {
+	return numbers.ReplaceAllStringFunc(text, func(m string) string {
+		n, err := strconv.ParseUint(strings.TrimSuffix(m, " bytes"), 10, 64)
+		if err != nil || n == 0 || n%4096 != 0 {
+			return m
+		}
+		return Short(n)
+	})
 }
 
 func scaled(n, base uint64, units []string) string {

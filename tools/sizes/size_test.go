@@ -99,3 +99,16 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestInText(t *testing.T) {
+	for in, want := range map[string]string{
+		"log of 1099511627776 bytes: not within 4194304..33554432":     "log of 1 TiB: not within 4 MiB..32 MiB",
+		"stripe of 3 bytes: not a multiple of 4096 up to 67108864":     "stripe of 3 bytes: not a multiple of 4 KiB up to 64 MiB",
+		"memory budget 1 is below the least, 67108864":                 "memory budget 1 is below the least, 64 MiB",
+		"3 zones, 0 bytes, disk8192, 99999999999999999999999999 bytes": "3 zones, 0 bytes, disk8192, 99999999999999999999999999 bytes",
+	} {
+		if got := InText(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"ebofs/ebofs"
 	"ebofs/ebofs/layout"
 	"ebofs/tools/probe"
+	"ebofs/tools/sizes"
 	"ebofs/tools/verb"
 )
 
@@ -119,6 +120,10 @@ func Mount(ctx context.Context, c *verb.Call, path string, m Mode) (*Session, er
 		o.LogDevice = s.log
 	}
 	if s.Store, err = ebofs.Open(ctx, s.dev, o); err != nil {
+		if errors.Is(err, ebofs.ErrInvalid) { // an option of ours
+			text := strings.TrimSuffix(err.Error(), ": "+ebofs.ErrInvalid.Error())
+			err = &verb.Failure{Code: verb.CodeUsage, Message: path + ": " + sizes.InText(text), Err: err}
+		}
 		return nil, errors.Join(Explain(c, path, err), s.closeDevices())
 	}
 	if why := s.Degraded(); why != "" {
