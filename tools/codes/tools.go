@@ -76,7 +76,7 @@ func toolPages() []Page {
 			"None; nothing was changed.",
 			"Take another name, or remove the old one first."},
 		{"E-NO-SPACE", "the store is full",
-			"The operation needs more free space than the store has left beside its reserve.",
+			"The operation needs more free space than the store has left beside its reserve. A large object that is replaced needs space for both versions.",
 			"None for what is stored. Removing still works.",
 			"Remove objects, or use a larger device."},
 		{"E-CORRUPT", "damaged data or metadata",

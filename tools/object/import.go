@@ -54,7 +54,7 @@ type importResult struct {
 func importFlags(fs *pflag.FlagSet) job {
 	j := &importer{}
 	fs.IntVarP(&j.jobs, "jobs", "j", 32, "files in flight at once: `N`")
-	fs.StringVar(&j.acked, "acked", "", "append \"sha256 size name\" to `FILE` for each object, once it is committed")
+	fs.StringVar(&j.acked, "acked", "", "append \"sha256 size name\" to `FILE` for each object, once it is committed; its first line names the store")
 	fs.BoolVar(&j.resume, "resume", false, "leave objects alone whose size, mode and modification time are the file's")
 	return j
 }
