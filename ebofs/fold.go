@@ -181,6 +181,9 @@ func (f *folder) merge(p []byte, v *version, c *layout.Chunk, off uint64, list [
 		tmp := f.ck.s.pool.Get(blockSize)
 		defer tmp.Release()
 		err := f.ck.s.readData(f.ck.ctx, c.Addr[i], c.CRC[i], tmp.Bytes(), v.key)
+		if err != nil && f.ck.s.outage(f.ck.ctx, err) {
+			return 0, err // the block may well be sound; the log keeps the bytes
+		}
 		copy(p, tmp.Bytes())
 		if err != nil || c.Flags[i]&layout.BlockDamaged != 0 {
 			flags = layout.BlockDamaged

@@ -176,6 +176,9 @@ func (s *Store) dataThere(ctx context.Context, cs []change) (bool, error) {
 					if ctx.Err() != nil {
 						return false, ctx.Err() // says nothing about the block
 					}
+					if s.outage(ctx, err) {
+						return false, err // nor does a device that reads nothing
+					}
 					return false, nil // torn: never committed
 				}
 				if layout.CRC(f.Bytes()) != crc {
