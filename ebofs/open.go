@@ -76,7 +76,7 @@ func (s *Store) mount(ctx context.Context, slots []layout.Candidate) error {
 	if s.space, err = newSpace(s.main, s.pool, s.super.FSID, s.place, roots.Record.ZoneTables, roots.Zones, roots.Own); err != nil {
 		return err
 	}
-	s.space.onLost = s.lostZone
+	s.space.onLost, s.space.refuse = s.lostZone, s.opt.Refuse
 	s.openTrees(&roots.Record)
 	s.epoch = s.super.Epoch + 1
 	s.txid = roots.Record.Cut

@@ -43,6 +43,11 @@ type Options struct {
 	// bytes; 0 derives it from MemoryBytes and the size of the log.
 	MaxDirtyBytes int64
 
+	// Refuse, if set, is asked before every allocation and every promise of
+	// space, named by its kind; true refuses it as a full device would. For
+	// tests; nil costs nothing. It must not use the store.
+	Refuse func(kind string) bool
+
 	// Logger receives what happens; default: nothing is logged.
 	Logger *slog.Logger
 

@@ -38,6 +38,7 @@ type space struct {
 
 	zones  []zoneSpace                       // fields other than loaded and lost are the checkpointer's alone
 	onLost func(zone int, cause error) error // asked whether to go on without a bitmap
+	refuse func(kind string) bool            // Options.Refuse
 	table  []layout.Ref
 	own    []allocator.Extent // of the durable checkpoint
 	fixed  []allocator.Extent
@@ -203,9 +204,15 @@ func (s *space) retry(ctx context.Context, step func() error) error {
 	}
 }
 
+// refused asks whether a test wants an allocation of that kind to fail.
+func (s *space) refused(kind string) bool { return s.refuse != nil && s.refuse(kind) }
+
 // alloc appends exactly blocks blocks of class to buf, in as few runs as
 // sensible, or returns ErrNoSpace and nothing.
 func (s *space) alloc(ctx context.Context, class allocator.Class, blocks int, hint uint64, buf []allocator.Extent) ([]allocator.Extent, error) {
+	if s.refused("blocks") {
+		return buf, ErrNoSpace
+	}
 	var out []allocator.Extent
 	err := s.retry(ctx, func() (err error) {
 		out, err = s.a.Alloc(class, blocks, hint, buf)
@@ -217,6 +224,9 @@ func (s *space) alloc(ctx context.Context, class allocator.Class, blocks int, hi
 // allocPromised is alloc of blocks that were promised as data. The promise ends
 // in the same moment, so that no block counts twice.
 func (s *space) allocPromised(ctx context.Context, class allocator.Class, blocks int, buf []allocator.Extent) ([]allocator.Extent, error) {
+	if s.refused("promised") {
+		return buf, ErrNoSpace
+	}
 	var out []allocator.Extent
 	err := s.retry(ctx, func() (err error) {
 		if out, err = s.a.Alloc(class, blocks, 0, buf); err == nil {
@@ -229,6 +239,9 @@ func (s *space) allocPromised(ctx context.Context, class allocator.Class, blocks
 
 // allocRun returns one run of between least and most blocks.
 func (s *space) allocRun(ctx context.Context, class allocator.Class, least, most int, hint uint64) (allocator.Extent, error) {
+	if s.refused("run") {
+		return allocator.Extent{}, ErrNoSpace
+	}
 	var e allocator.Extent
 	err := s.retry(ctx, func() (err error) {
 		e, err = s.a.AllocRun(class, least, most, hint)

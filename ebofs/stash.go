@@ -97,6 +97,9 @@ func (s *space) refill(ctx context.Context) error {
 // unstashLocked takes between least and most neighbouring blocks out of the
 // stash, from the shortest run that has the least. mu is held.
 func (s *space) unstashLocked(least, most uint64) (allocator.Extent, bool) {
+	if s.refused("stash") {
+		return allocator.Extent{}, false
+	}
 	best := -1
 	for i, e := range s.stash {
 		if e.Blocks >= least && (best < 0 || e.Blocks < s.stash[best].Blocks) {
@@ -125,6 +128,9 @@ func (s *space) unstashLocked(least, most uint64) (allocator.Extent, bool) {
 // A long value must fit one page's list of runs however scattered the holes
 // are; longest is the largest of t, in blocks.
 func (s *space) promise(t spaceTokens, longest uint64, freeing bool, metaBlocks uint64) bool {
+	if s.refused("promise") {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := s.tokens

@@ -13,7 +13,12 @@ import (
 // also reads all data. After a crash a superblock slot may be torn, which is no
 // fault of a store that keeps four of them; anything else is.
 func Check(ctx context.Context, dev devices.Device, deep, crashed bool) error {
-	r, err := Report(ctx, dev, deep)
+	return CheckWith(ctx, dev, nil, deep, crashed)
+}
+
+// CheckWith is Check of a store whose log lies on a device of its own.
+func CheckWith(ctx context.Context, dev, log devices.Device, deep, crashed bool) error {
+	r, err := report(ctx, dev, log, deep)
 	if err != nil {
 		return err
 	}
@@ -37,7 +42,11 @@ func Check(ctx context.Context, dev devices.Device, deep, crashed bool) error {
 
 // Report is what fsck says of a device, in full.
 func Report(ctx context.Context, dev devices.Device, deep bool) (*check.Report, error) {
-	o := check.Options{Level: check.Full, MemoryBytes: 1 << 20, Workers: 1}
+	return report(ctx, dev, nil, deep)
+}
+
+func report(ctx context.Context, dev, log devices.Device, deep bool) (*check.Report, error) {
+	o := check.Options{Level: check.Full, MemoryBytes: 1 << 20, Workers: 1, LogDevice: log}
 	if deep {
 		o.Level = check.Deep
 	}

@@ -19,6 +19,9 @@ type Options struct {
 	ReadOnly    bool
 	MaxOnodes   int   // decoded onodes kept; 0: as memory allows
 	DirtyBytes  int64 // journaled data kept; 0: as memory allows
+
+	LogDevice devices.Device         // nil: the log lies on the main device
+	Refuse    func(kind string) bool // see ebofs.Options
 }
 
 // MemoryBytes is the budget of every store here: the least there is.
@@ -27,7 +30,7 @@ const MemoryBytes = 64 << 20
 // Format makes an empty store whose ids are always the same.
 func Format(ctx context.Context, dev devices.Device, o Options) error {
 	_, err := ebofs.Format(ctx, dev, ebofs.FormatOptions{
-		UUID: [16]byte{1, 2, 3}, DeviceUUID: [16]byte{4, 5, 6}, LogBytes: o.LogBytes, StripeBytes: o.StripeBytes, Now: noon,
+		UUID: [16]byte{1, 2, 3}, DeviceUUID: [16]byte{4, 5, 6}, LogBytes: o.LogBytes, StripeBytes: o.StripeBytes, LogDevice: o.LogDevice, Now: noon,
 	})
 	return err
 }
@@ -42,6 +45,7 @@ type Store struct{ s *ebofs.Store }
 func Open(ctx context.Context, dev devices.Device, o Options) (*Store, error) {
 	opt := ebofs.Options{
 		Inline: !o.Background, ReadOnly: o.ReadOnly, MemoryBytes: MemoryBytes, MaxOnodes: o.MaxOnodes, MaxDirtyBytes: o.DirtyBytes,
+		LogDevice: o.LogDevice, Refuse: o.Refuse,
 	}
 	if opt.Inline {
 		opt.Now = noon
