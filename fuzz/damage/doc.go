@@ -1,0 +1,31 @@
+// Package damage damages every kind of block of a store in every way and records
+// who notices, and how far the damage reaches. The table in testdata is the
+// answer; a change of it is a change of what the store promises.
+//
+// Nouns:
+//
+//	zoo      a small store with every class of block in it, closed, or left with a
+//	         log that is needed
+//	class    what a block is for: a row of the table
+//	way      how a block is damaged: a column
+//	image    the zoo with one block damaged in one way
+//	verdict  who found an image's damage, and what it was contained to
+//
+// Each image is opened for reading, read as a whole and checked; a sample is then
+// mounted for writing, written to everywhere, closed and read again.
+//
+// Invariants, the tests':
+//
+//	I1  No read returns wrong bytes: before and after writing on, each object is
+//	    what it was, or what was written, or an error. Only a block forged with a
+//	    right checksum may be believed, and the table says so.
+//	I2  Nothing panics and nothing hangs.
+//	I3  What fails a read or a mount is found by fsck.
+//	I4  A damaged log may lose transactions from its end only if it looks like a
+//	    torn tail, and then the state is one the store was in.
+//
+// Locks: images share nothing but the zoo, which does not change.
+//
+// The trash tree is missing among the classes: it takes more entries than a small
+// store has to leave work to a later checkpoint.
+package damage
