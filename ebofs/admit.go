@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"ebofs/internal/invariants"
 )
 
 // Admission keeps what waits for the next checkpoint within bounds: bytes in
@@ -89,6 +91,10 @@ func (s *Store) admitSpace(ctx context.Context, p *pass, direct uint64) error {
 		}
 	}
 	free, limbo, _ := s.space.counts()
+	// With others at work the room may go to them; alone it is there.
+	alone := s.opt.Inline && s.opt.Refuse == nil && s.lostZones == 0
+	invariants.Check(!p.frees || len(p.changes) != 1 || !alone,
+		"an operation that frees is refused: %d blocks free, %d wanted, bound %d", free, want.data+want.meta(s.metaBlocks.Load()), freeingBlocks(&s.space.place))
 	return fmt.Errorf("%w: %d blocks free, %d of them reserved, %d being freed, %d wanted", ErrNoSpace, free, s.space.reserve, limbo, want.data+want.meta(s.metaBlocks.Load()))
 }
 

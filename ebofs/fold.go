@@ -1,6 +1,7 @@
 package ebofs
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -140,6 +141,9 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 		if len(list) == 0 && !small {
 			continue
 		}
+		if c.Addr[i] == 0 && !small && zeros(list, off) {
+			continue // the edge of a truncate or zero in a hole: what frees takes nothing
+		}
 		addr, err := f.take()
 		if err != nil {
 			return nil, err
@@ -195,6 +199,17 @@ func (f *folder) merge(p []byte, v *version, c *layout.Chunk, off uint64, list [
 		copy(p[lo-off:], q.data[lo-q.off:hi-q.off])
 	}
 	return flags, nil
+}
+
+// zeros reports whether list has nothing but zeros for the block at off.
+func zeros(list []piece, off uint64) bool {
+	for _, q := range list {
+		lo, hi := max(q.off, off), min(q.end(), off+blockSize)
+		if !bytes.Equal(q.data[lo-q.off:hi-q.off], zeroBlock[:hi-lo]) {
+			return false
+		}
+	}
+	return true
 }
 
 // covers reports whether list covers the whole block at off.

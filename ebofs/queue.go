@@ -248,7 +248,7 @@ func (p *pass) cost() {
 			p.tokens.path += 6 + 3*(1+c.n>>chunkShift)
 			grow += 24 * (1 + c.n>>blockShift)
 		case opZero, opTruncate:
-			p.tokens.data += 2 // edges
+			p.tokens.data += c.edges()
 			p.tokens.path += 24
 		case opSetAttrs, opOmapSet, opRmAttrs, opOmapRm:
 			for _, kv := range c.pairs {
@@ -270,6 +270,17 @@ func (p *pass) cost() {
 		}
 	}
 	p.tokens.growth = 1 + grow*2/blockSize
+}
+
+// edges returns how many blocks an opZero or opTruncate changes a part of.
+func (c *change) edges() (n uint64) {
+	if c.off%blockSize != 0 {
+		n++
+	}
+	if c.code == opZero && (c.off+c.n)%blockSize != 0 {
+		n++
+	}
+	return n
 }
 
 // writeDirect puts the data of path D on the device, in fresh stripes nothing

@@ -61,6 +61,15 @@ func reserveBlocks(p *layout.Placement) uint64 {
 	return max(min(64<<20/blockSize, (p.ZoneEnd-p.ZoneStart)/16), 3*checkpointBlocks(p))
 }
 
+// freeingBlocks is the most that the checkpoint of one operation that frees
+// takes: its edges, its path, and what every checkpoint takes. Transactions that
+// need space leave so much of the stash that such an operation is never refused,
+// however full the store is (see admitSpace, which asserts it).
+func freeingBlocks(p *layout.Placement) uint64 {
+	const edges, path, growth = 2, 36, 1 // see pass.cost
+	return edges + path + growth + checkpointBlocks(p)
+}
+
 // maxScattered is the longest value, in blocks, that is sure to fit into the
 // holes of a store almost full.
 const maxScattered = btree.MaxBlobExtents
@@ -143,7 +152,7 @@ func (s *space) promise(t spaceTokens, longest uint64, freeing bool, metaBlocks 
 		if meta+short > s.stashed || short > 0 && !freeing || longest > maxScattered {
 			return false
 		}
-		if !freeing && s.stashed < s.reserve-s.reserve/4 {
+		if !freeing && (s.stashed < s.reserve-s.reserve/4 || meta+short+freeingBlocks(&s.place) > s.stashed) {
 			return false
 		}
 	}
