@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+
+	"ebofs/internal/planted"
 )
 
 // body is the part a page and an inline root have in common: sorted items after
@@ -210,7 +212,7 @@ func (b *body) search(key []byte) (int, bool) {
 // childOf returns the index of the child whose range holds key.
 func (b *body) childOf(key []byte) int {
 	i, found := b.search(key)
-	if found {
+	if found && !planted.On(planted.WrongFence) {
 		return i + 1
 	}
 	return i

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 
 	"ebofs/devices"
+	"ebofs/internal/planted"
 )
 
 // PageReader reads whole blocks from wherever addresses lead.
@@ -274,7 +275,7 @@ func (c *Cache) ReadBlob(ctx context.Context, ext []BlobExtent, dst []byte) erro
 			}
 			crc = crc32.Update(crc, castagnoli, dst[at:at+n])
 		}
-		if crc != e.CRC {
+		if crc != e.CRC && !planted.On(planted.ValueCRC) {
 			return corrupt(e.Addr, "overflow run crc", fmt.Sprintf("%08x", e.CRC), fmt.Sprintf("%08x", crc))
 		}
 		dst = dst[e.Bytes:]

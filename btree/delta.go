@@ -1,6 +1,10 @@
 package btree
 
-import "bytes"
+import (
+	"bytes"
+
+	"ebofs/internal/planted"
+)
 
 // delta is what changed since the pages below were written: entries, and ranges
 // cleared before those entries were put. A lookup asks entries first, then
@@ -76,6 +80,9 @@ func (d *delta) del(key []byte) {
 
 // delRange records that every key in [lo, hi) is gone; a nil hi is unbounded.
 func (d *delta) delRange(lo, hi []byte) {
+	if planted.On(planted.RangeShort) && len(lo) > 0 {
+		lo = append(append([]byte(nil), lo...), 0)
+	}
 	d.ents.removeRange(lo, hi)
 	// Swallow every range that overlaps or touches the new one.
 	lo = append(make([]byte, 0, 64), lo...)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+
+	"ebofs/internal/planted"
 )
 
 // Tree is one ordered map: pages on media and what changed since.
@@ -300,7 +302,9 @@ func (t *Tree) LoseFrozen(key []byte) {
 // delta it contains.
 func (t *Tree) Publish(r Root) {
 	t.mu.Lock()
-	t.setRootLocked(r)
+	if !planted.On(planted.StalePublish) {
+		t.setRootLocked(r)
+	}
 	t.frozen = nil
 	t.mu.Unlock()
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"ebofs/devices/internal/image"
+	"ebofs/internal/planted"
 )
 
 // MemOptions describe a memory device. Only Blocks must be given.
@@ -175,6 +176,9 @@ func (m *Mem) Flush(ctx context.Context) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if planted.On(planted.DeviceFlushForgotten) {
+		return fmt.Errorf("flush: %w", err)
+	}
 	if m.mu.failed == nil {
 		m.mu.failed = fmt.Errorf("flush: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"ebofs/btree"
 	"ebofs/ebofs/layout"
+	"ebofs/internal/planted"
 )
 
 // apply makes resolved changes readable. It cannot fail and does no I/O:
@@ -53,6 +54,9 @@ func (s *Store) changeLocked(o *onode, c *change, epoch uint64) {
 func (s *Store) deferLocked(o *onode, c *change, epoch uint64) {
 	if n := len(o.stubAt); n == 0 || o.stubAt[n-1] != epoch {
 		s.dirty.add(o, epoch)
+	}
+	if planted.On(planted.StubDropped) {
+		return
 	}
 	w := *c
 	w.retain()
@@ -112,7 +116,7 @@ func (s *Store) applyLocked(o *onode, c *change, epoch uint64) {
 			b.size = max(b.size, c.off+c.n)
 		}
 	case opTruncate:
-		if c.off < b.size {
+		if c.off < b.size && !planted.On(planted.TruncateShows) {
 			s.zeroLocked(b, c.off, b.size-c.off, epoch)
 		}
 		b.size = c.off
@@ -315,6 +319,8 @@ func (s *Store) applyRename(c *change, epoch uint64) {
 	s.touchLocked(to, epoch)
 	to.cur, from.cur = from.cur, nil
 	to.cur.home.Store(to)
-	s.objects.Delete([]byte(from.key))
+	if !planted.On(planted.RenameStays) {
+		s.objects.Delete([]byte(from.key))
+	}
 	s.objects.Put([]byte(to.key), nil)
 }

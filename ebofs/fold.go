@@ -11,6 +11,7 @@ import (
 	"ebofs/allocator"
 	"ebofs/btree"
 	"ebofs/ebofs/layout"
+	"ebofs/internal/planted"
 )
 
 // folder turns the overlay of frozen objects into base content: journaled
@@ -141,7 +142,7 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 		if len(list) == 0 && !small {
 			continue
 		}
-		if c.Addr[i] == 0 && !small && zeros(list, off) {
+		if c.Addr[i] == 0 && !small && zeros(list, off) && !planted.On(planted.HoleFilled) {
 			continue // the edge of a truncate or zero in a hole: what frees takes nothing
 		}
 		addr, err := f.take()
@@ -190,7 +191,9 @@ func (f *folder) merge(p []byte, v *version, c *layout.Chunk, off uint64, list [
 		}
 		copy(p, tmp.Bytes())
 		if err != nil || c.Flags[i]&layout.BlockDamaged != 0 {
-			flags = layout.BlockDamaged
+			if !planted.On(planted.DamageLaundered) {
+				flags = layout.BlockDamaged
+			}
 			f.ck.s.log.Warn("journaled bytes over a damaged block", "oid", objectName(v.key), "addr", c.Addr[i], "err", err)
 		}
 	}
@@ -336,7 +339,7 @@ func (ck *checkpoint) diffChunk(old, new []byte) error {
 		if o.Addr[i] == n.Addr[i] {
 			continue
 		}
-		if o.Addr[i] != 0 {
+		if o.Addr[i] != 0 && !planted.On(planted.FreeForgotten) {
 			ck.freeData(o.Addr[i], 1)
 		}
 		if n.Addr[i] != 0 {

@@ -8,6 +8,7 @@ import (
 
 	"ebofs/devices"
 	"ebofs/ebofs/layout"
+	"ebofs/internal/planted"
 )
 
 // readTries is how often a read that fails or fails its checksum is tried: some
@@ -36,6 +37,9 @@ func readChecked(ctx context.Context, dev devices.Device, b devices.Block, p []b
 			return err
 		}
 		err = fmt.Errorf("read %d blocks at %d: %w", len(p)/blockSize, b, err)
+		if planted.On(planted.ReadOnce) {
+			return err
+		}
 	}
 	return err
 }
@@ -94,7 +98,7 @@ func (g *gatherer) flush() error {
 	p := g.frame.Bytes()[:g.n]
 	g.bytes.Add(int64(g.n))
 	g.n = 0
-	if err := g.dev.Write(g.ctx, devices.Block(g.start), devices.Vec{p}); err != nil {
+	if err := g.dev.Write(g.ctx, devices.Block(g.start), devices.Vec{p}); err != nil && !planted.On(planted.WriteSwallowed) {
 		return fmt.Errorf("write %d blocks at %d: %w", len(p)/blockSize, g.start, err)
 	}
 	return nil

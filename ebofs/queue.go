@@ -13,6 +13,7 @@ import (
 	"ebofs/devices"
 	"ebofs/ebofs/layout"
 	"ebofs/ebofs/wal"
+	"ebofs/internal/planted"
 )
 
 // notice is somebody to be told when a transaction is committed.
@@ -595,7 +596,9 @@ func (c *change) dirtyBytes() int64 {
 // refuse gives back what a transaction took before it was found impossible.
 func (s *Store) refuse(p *pass) {
 	s.space.release(p.placed)
-	s.space.fulfil(p.tokens)
+	if !planted.On(planted.PromiseKept) {
+		s.space.fulfil(p.tokens)
+	}
 	p.placed, p.tokens = p.placed[:0], spaceTokens{}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"ebofs/devices"
 	"ebofs/ebofs/layout"
+	"ebofs/internal/planted"
 )
 
 // Reads look an object's map up under its lock and touch the device without
@@ -324,7 +325,7 @@ func (s *Store) readData(ctx context.Context, addr layout.Addr, crc uint32, p []
 	for try := range readTries {
 		if err = s.main.Read(ctx, devices.Block(addr.Block()), devices.Vec{p}); err == nil {
 			s.metrics.ReadBytes.Add(int64(len(p)))
-			if layout.CRC(p) == crc {
+			if layout.CRC(p) == crc || planted.On(planted.DataCRC) {
 				if try > 0 {
 					s.metrics.RetriedReads.Add(1)
 					s.log.Warn("read was right only when repeated", "addr", addr, "try", try+1)

@@ -11,6 +11,7 @@ import (
 	"ebofs/allocator"
 	"ebofs/devices"
 	"ebofs/ebofs/layout"
+	"ebofs/internal/planted"
 )
 
 // space hands out blocks of the main device and keeps two pictures of them:
@@ -294,6 +295,9 @@ func (s *space) takeFixed(ctx context.Context) error {
 func (s *space) free(e allocator.Extent, epoch uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if planted.On(planted.LimboReuse) {
+		return s.a.Release(e)
+	}
 	return s.a.Free(e, epoch)
 }
 

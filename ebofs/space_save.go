@@ -6,6 +6,7 @@ import (
 
 	"ebofs/allocator"
 	"ebofs/ebofs/layout"
+	"ebofs/internal/planted"
 )
 
 // save brings the durable picture of the space up to date with a checkpoint
@@ -141,7 +142,7 @@ func (s *space) book(ck *checkpoint) error {
 				} else {
 					clearBits(zs.bits, first, n)
 				}
-				zs.dirty = true
+				zs.dirty = !planted.On(planted.BookForgotten)
 			})
 			if err != nil {
 				return err

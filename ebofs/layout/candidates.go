@@ -2,6 +2,8 @@ package layout
 
 import (
 	"fmt"
+
+	"ebofs/internal/planted"
 )
 
 // Candidate is what was found in one superblock slot.
@@ -45,7 +47,7 @@ func Best(cs []Candidate) (*Superblock, error) {
 		if s.Generation == best.Generation && (s.Epoch != best.Epoch || s.Root != best.Root || s.Flags != best.Flags) {
 			return nil, fmt.Errorf("slots %v and %v: generation %d with epochs %d and %d: %w", best.Self, s.Self, s.Generation, best.Epoch, s.Epoch, ErrDisagree)
 		}
-		if s.Generation > best.Generation {
+		if s.Generation > best.Generation != planted.On(planted.SuperOldest) {
 			best = s
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"ebofs/devices"
+	"ebofs/internal/planted"
 )
 
 // Record is what Scan found.
@@ -248,6 +249,9 @@ func (s *scanner) finish(pos Pos, bad *badBatch) error {
 		}
 	}
 	s.res.Reason = fmt.Sprintf("batch %d at block %d: want %s, got %s", pos.Seq, s.cfg.Start+pos.Block, bad.want, bad.got)
+	if planted.On(planted.LogHorizon) {
+		w = 0
+	}
 	if w >= pos.Seq {
 		s.res.Damage = &Damage{
 			Seq: pos.Seq, Block: devices.Block(s.cfg.Start + pos.Block),

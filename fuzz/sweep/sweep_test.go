@@ -18,6 +18,7 @@ import (
 var (
 	soak = flag.Duration("soak", 0, "sweep random lists for so long")
 	seed = flag.Uint64("seed", 1, "first seed")
+	part = flag.Uint64("part", 1, "try one fault in so many")
 )
 
 // remount is the operation that closes the store and opens it again.
@@ -53,12 +54,12 @@ const (
 // sweep runs workloads and reports.
 func sweep(t *testing.T, every uint64, ws []*Workload) {
 	t.Helper()
-	if testing.Short() {
+	if every *= *part; testing.Short() {
 		every *= 120
 	}
 	x := &Sweep{Every: every, reg: registry}
 	x.Do(context.Background(), ws)
-	if !testing.Short() {
+	if !testing.Short() && *part == 1 {
 		x.TopUp(context.Background())
 	}
 	for _, err := range x.errs {
@@ -238,7 +239,7 @@ func TestSoak(t *testing.T) {
 // TestSites comes last: every line of the engine that calls a device has failed,
 // and so has every site that was seen (I4).
 func TestSites(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || *part > 1 {
 		t.Skip("a fraction of the faults is not enough")
 	}
 	for _, s := range registry.Unfailed() {

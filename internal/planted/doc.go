@@ -1,0 +1,55 @@
+// Package planted holds the bugs we put in on purpose: switches that break one
+// rule of the engine each, so that CI can show that the rule is tested. It is no
+// configuration and nothing a program may use.
+//
+// A build without the tag "planted" has no switches: On is a constant there, and
+// what it guards is not compiled. With the tag the environment variable
+// EBOFS_PLANTED names the one that is on. docs/planted.md says which rule each
+// breaks and which stage goes red.
+package planted
+
+// Bug names a switch.
+type Bug string
+
+// The switches, by package.
+const (
+	DeviceFlushForgotten Bug = "device-flush-forgotten" // devices: a failed flush does not stick
+
+	AllocTwice   Bug = "alloc-twice"   // allocator: a run is handed out and stays free
+	AllocLimbo   Bug = "alloc-limbo"   // allocator: freed blocks are free at once
+	AllocStripes Bug = "alloc-stripes" // allocator: a broken stripe counts as free
+
+	NodeCRC      Bug = "node-crc"      // btree: the checksum of a node is not looked at
+	ValueCRC     Bug = "value-crc"     // btree: nor that of a long value
+	WrongFence   Bug = "wrong-fence"   // btree: a key equal to a fence goes to the left
+	StalePublish Bug = "stale-publish" // btree: readers keep the old root
+	RangeShort   Bug = "range-short"   // btree: a range delete leaves its first key
+
+	LogNoFlush   Bug = "log-no-flush"   // wal: acknowledged before the flush
+	LogDataFlush Bug = "log-data-flush" // wal: and before the flush of direct data
+	LogHorizon   Bug = "log-horizon"    // wal: what was committed behind damage is ignored
+	LogLength    Bug = "log-length"     // wal: the length of a record is trusted
+	LogChain     Bug = "log-chain"      // wal: the checksum of a batch is not looked at
+	SuperOldest  Bug = "super-oldest"   // layout: the oldest superblock is taken
+
+	SuperNoFlush    Bug = "super-no-flush"   // ebofs: superblock before what it names is durable
+	SuperUnflushed  Bug = "super-unflushed"  // ebofs: the superblock itself is not flushed
+	LimboReuse      Bug = "limbo-reuse"      // ebofs: freed blocks reused before the checkpoint is durable
+	FreeForgotten   Bug = "free-forgotten"   // ebofs: replaced blocks are not given back
+	BookForgotten   Bug = "book-forgotten"   // ebofs: a changed bitmap is not written
+	DataCRC         Bug = "data-crc"         // ebofs: the checksum of data is not looked at
+	ReadOnce        Bug = "read-once"        // ebofs: a read that failed is not tried again
+	WriteSwallowed  Bug = "write-swallowed"  // ebofs: a failed write of a checkpoint is not reported
+	StubDropped     Bug = "stub-dropped"     // ebofs: a change waiting for its object is dropped
+	ReplaySkips     Bug = "replay-skips"     // ebofs: attrs are not replayed
+	TornBelieved    Bug = "torn-believed"    // ebofs: direct data is not compared at replay
+	OutageIgnored   Bug = "outage-ignored"   // ebofs: a dead device looks like damaged blocks
+	DamageLaundered Bug = "damage-laundered" // ebofs: bytes merged over a damaged block make it sound
+	PromiseKept     Bug = "promise-kept"     // ebofs: a refused transaction keeps its promise of space
+	TruncateShows   Bug = "truncate-shows"   // ebofs: bytes cut off come back
+	HoleFilled      Bug = "hole-filled"      // ebofs: zeros over a hole take a block
+	RenameStays     Bug = "rename-stays"     // ebofs: the old name is still listed
+
+	CheckLeak Bug = "check-leak" // check: leaked blocks are not reported
+	CheckData Bug = "check-data" // check: damaged data is not reported
+)
