@@ -1,6 +1,7 @@
 package ebofs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"testing"
@@ -53,7 +54,7 @@ func TestOutageInFold(t *testing.T) {
 	s := newStore(t, mem, FormatOptions{}, quiet())
 	m := model{}
 	put := func(s *Store, name string, off uint64, n int) {
-		ops := []modelOp{{code: opWrite, name: name, off: off, data: make([]byte, n)}}
+		ops := []modelOp{{code: opWrite, name: name, off: off, data: bytes.Repeat([]byte{7}, n)}}
 		apply(t, s, func(x *Txn) { *x = *txnOf(mainColl, ops) })
 		m.apply(ops)
 	}
