@@ -5,7 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"ebofs/devices"
 	"ebofs/ebofs"
@@ -34,6 +36,30 @@ var (
 		{name: "hard stripes", format: ebofs.FormatOptions{StripeBytes: 64 << 10, Hard: &hard}},
 		{name: "log device", log: true},
 		{name: "image file", file: true},
+	}
+	// variants are for the model alone: how each pair of them could get into each
+	// other's way.
+	variants = []set{
+		{name: "inline, tiny caches", open: ebofs.Options{Inline: true, MemoryBytes: 64 << 20, MaxOnodes: 8, MaxDirtyBytes: 256 << 10}},
+		{name: "inline, tiny ring", format: ebofs.FormatOptions{LogBytes: 8 << 20}, open: ebofs.Options{Inline: true}},
+		{name: "inline, hard stripes", format: ebofs.FormatOptions{StripeBytes: 64 << 10, Hard: &hard}, open: ebofs.Options{Inline: true}},
+		{name: "inline, log device", log: true, open: ebofs.Options{Inline: true}},
+		{name: "one onode", open: ebofs.Options{MaxOnodes: 1}},
+		{name: "one onode, inline", open: ebofs.Options{MaxOnodes: 1, Inline: true}},
+		{name: "hardly any dirty data", open: ebofs.Options{MaxDirtyBytes: 16 << 10}},
+		{name: "checkpoints all the time", open: ebofs.Options{CheckpointInterval: time.Millisecond}},
+		{name: "checkpoints all the time, tiny caches", open: ebofs.Options{CheckpointInterval: time.Millisecond, MemoryBytes: 64 << 20, MaxOnodes: 8}},
+		{name: "checkpoints all the time, log device", log: true, open: ebofs.Options{CheckpointInterval: time.Millisecond}},
+		{name: "small stripes", format: ebofs.FormatOptions{StripeBytes: 16 << 10}},
+		{name: "large stripes", format: ebofs.FormatOptions{StripeBytes: 1 << 20}},
+		{name: "large hard stripes", format: ebofs.FormatOptions{StripeBytes: 256 << 10, Hard: &hard}},
+		{name: "hard stripes, tiny caches", format: ebofs.FormatOptions{StripeBytes: 64 << 10, Hard: &hard}, open: ebofs.Options{MemoryBytes: 64 << 20, MaxOnodes: 8, MaxDirtyBytes: 256 << 10}},
+		{name: "small stripes, tiny ring", format: ebofs.FormatOptions{StripeBytes: 16 << 10, LogBytes: 8 << 20}},
+		{name: "log device, tiny caches", log: true, open: ebofs.Options{MemoryBytes: 64 << 20, MaxOnodes: 8, MaxDirtyBytes: 256 << 10}},
+		{name: "log device, hard stripes", log: true, format: ebofs.FormatOptions{StripeBytes: 64 << 10, Hard: &hard}},
+		{name: "image file, tiny caches", file: true, open: ebofs.Options{MemoryBytes: 64 << 20, MaxOnodes: 8, MaxDirtyBytes: 256 << 10}},
+		{name: "image file, inline, log device", file: true, log: true, open: ebofs.Options{Inline: true}},
+		{name: "part of the device", format: ebofs.FormatOptions{SizeBytes: 700<<20 + 12288}},
 	}
 )
 
@@ -124,7 +150,7 @@ func TestSuite(t *testing.T) {
 }
 
 func TestScripts(t *testing.T) {
-	for _, o := range sets {
+	for _, o := range slices.Concat(sets, variants) {
 		t.Run(o.name, func(t *testing.T) { storetest.RunScripts(t, o.factory()) })
 	}
 }
@@ -135,8 +161,12 @@ func TestModelFull(t *testing.T) {
 	}
 }
 
+// TestModel gives the same operations to stores of every set and variant.
 func TestModel(t *testing.T) {
-	for _, o := range sets {
+	for i, o := range slices.Concat(sets, variants) {
+		if testing.Short() && i >= len(sets) && i%5 != 0 {
+			continue
+		}
 		t.Run(o.name, func(t *testing.T) { storetest.RunModel(t, o.factory(), 2, 3000) })
 	}
 }
