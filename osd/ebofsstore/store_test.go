@@ -170,3 +170,28 @@ func TestModel(t *testing.T) {
 		t.Run(o.name, func(t *testing.T) { storetest.RunModel(t, o.factory(), 2, 3000) })
 	}
 }
+
+var soak = flag.Duration("soak", 0, "give stores random operations for so long")
+var firstSeed = flag.Uint64("seed", 1, "first seed of them")
+
+// TestSoak goes on with other seeds, each on the next set of options.
+func TestSoak(t *testing.T) {
+	if *soak == 0 {
+		t.Skip("no -soak given")
+	}
+	all := slices.Concat(sets, variants)
+	next, ops, failures := *firstSeed, 0, 0
+	for began := time.Now(); time.Since(began) < *soak; next++ {
+		o := all[next%uint64(len(all))]
+		if err := flag.Set("storetest.seed", fmt.Sprint(next)); err != nil {
+			t.Fatal(err)
+		}
+		ok := t.Run(fmt.Sprintf("%s/seed=%d", o.name, next), func(t *testing.T) {
+			ops += storetest.RunModel(t, o.factory(), 1, 20_000)
+		})
+		if !ok {
+			failures++
+		}
+	}
+	fmt.Printf("soak: seeds %d-%d counts operations %d failures %d\n", *firstSeed, next-1, ops, failures)
+}
