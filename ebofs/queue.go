@@ -595,7 +595,9 @@ func (c *change) dirtyBytes() int64 {
 
 // refuse gives back what a transaction took before it was found impossible.
 func (s *Store) refuse(p *pass) {
-	s.space.release(p.placed)
+	if !planted.On(planted.RefuseKeeps) {
+		s.space.release(p.placed)
+	}
 	if !planted.On(planted.PromiseKept) {
 		s.space.fulfil(p.tokens)
 	}

@@ -29,6 +29,7 @@ type run struct {
 	done  int    // operations that were begun
 	short bool   // some transaction was refused for space
 	fail  error  // what stopped the store
+	free  uint64 // bytes free before the store was closed; 0: it has stopped
 }
 
 // hangAfter is the time in which a run that takes milliseconds has surely ended.
@@ -129,9 +130,9 @@ func (r *run) operate(ctx context.Context, s *engine.Store) (*engine.Store, erro
 	if st.Promised != 0 {
 		return s, fmt.Errorf("%d bytes stay promised to nobody", st.Promised)
 	}
+	r.free = st.Free + st.Limbo
 	if err := s.Close(ctx); err != nil {
-		r.fail = fmt.Errorf("close: %w", err)
-		return nil, nil
+		r.fail, r.free = fmt.Errorf("close: %w", err), 0
 	}
 	return nil, nil
 }
@@ -266,6 +267,9 @@ func (r *run) healed(ctx context.Context) error {
 	s, err := engine.Open(ctx, main, o)
 	if err != nil {
 		return fmt.Errorf("mount afterwards: %w", err)
+	}
+	if st, err := s.Engine().Statfs(); err != nil || r.free != 0 && st.Free+st.Limbo != r.free {
+		return fmt.Errorf("%d bytes were free when the store was closed, %d are when it is mounted again (%v)", r.free, st.Free+st.Limbo, err)
 	}
 	found, err := history.Draw(ctx, s, history.Options{Buffer: r.buf})
 	if err != nil {

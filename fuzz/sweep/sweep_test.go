@@ -80,6 +80,7 @@ func TestSingles(t *testing.T) {
 	for _, op := range crash.Alphabet {
 		ws = append(ws, &Workload{Ops: []crash.Op{op, letter("checkpoint")}, base: b["plain"]})
 	}
+	ws = append(ws, &Workload{Ops: []crash.Op{refused, letter("touch"), refused}, base: b["plain"]})
 	sweep(t, 1, ws)
 }
 

@@ -96,6 +96,19 @@ func (w *Workload) Name() string {
 // look is the operation that reads everything; it is not of the alphabet.
 const look = "look"
 
+// refused is an operation that is refused after its data has been written: what
+// it took on the way has to be given back.
+var refused = crash.Op{Name: "refused-write", Build: func(version uint64) *osd.Transaction {
+	const c = osd.CollectionID("1.0_head")
+	id := osd.ObjectID{Shard: -1, Pool: 1, Hash: 7, Name: "refused", Snap: 1<<64 - 2}
+	missing := id
+	missing.Name = "missing"
+	t := new(osd.Transaction)
+	t.Write(c, id, 0, history.Tagged(id, 0, version, 300_000))
+	t.Remove(c, missing)
+	return t
+}}
+
 // letter returns the operation of that name.
 func letter(name string) crash.Op {
 	if name == look {

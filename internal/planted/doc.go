@@ -46,6 +46,7 @@ const (
 	OutageIgnored   Bug = "outage-ignored"   // ebofs: a dead device looks like damaged blocks
 	DamageLaundered Bug = "damage-laundered" // ebofs: bytes merged over a damaged block make it sound
 	PromiseKept     Bug = "promise-kept"     // ebofs: a refused transaction keeps its promise of space
+	RefuseKeeps     Bug = "refuse-keeps"     // ebofs: a refused transaction keeps its blocks
 	TruncateShows   Bug = "truncate-shows"   // ebofs: bytes cut off come back
 	HoleFilled      Bug = "hole-filled"      // ebofs: zeros over a hole take a block
 	RenameStays     Bug = "rename-stays"     // ebofs: the old name is still listed
