@@ -188,3 +188,7 @@ func (f *Found) checkLabel() error {
 	}
 	return nil
 }
+
+// Sound reports whether the root record could be read, whatever became of the zone
+// tables.
+func (r *Roots) Sound() bool { return r.sound }

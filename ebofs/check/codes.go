@@ -44,6 +44,8 @@ const (
 	DataRead    Code = "E-DATA-READ"
 	DataCRC     Code = "E-DATA-CRC"
 	DataDamaged Code = "W-DATA-DAMAGED"
+	// ObjectDamaged: the onode is marked.
+	ObjectDamaged Code = "W-OBJECT-DAMAGED"
 )
 
 // Who can repair a problem.
@@ -127,8 +129,10 @@ func Pages() []Page {
 		{ValueBad, "a damaged long value", "The checksum of an attribute or omap value stored outside its tree does not match.", "That value cannot be read; wrong bytes are not returned.", peer, RepairPeer},
 		{DataRead, "data cannot be read", "The device returned an error for blocks of an object, three times.", "These bytes of the object cannot be read here.", peer, RepairPeer},
 		{DataCRC, "damaged data", "The checksum of blocks of an object does not match.", "These bytes cannot be read; wrong bytes are not returned.", peer, RepairPeer},
-		{DataDamaged, "data known to be damaged", "A part of a block was overwritten while the rest of it was already damaged; it is marked so that it is not taken for sound.",
-			"These bytes cannot be read.", peer, RepairPeer},
+		{DataDamaged, "data known to be damaged", "A part of a block was overwritten while the rest of it was already damaged, or a repair could not find what belongs there; it is marked so that nothing else is taken for it.",
+			"These bytes cannot be read. Overwriting the whole blocks takes the mark away.", peer, RepairPeer},
+		{ObjectDamaged, "an object known to be damaged", "Changes to the object were lost, or a repair could not tell which parts of it are; it is marked so that nothing old is taken for it.",
+			"The object cannot be read. It can be removed, with `ebofs object DEV rm`.", peer, RepairPeer},
 	}
 	slices.SortFunc(p, func(a, b Page) int {
 		if a.Code < b.Code {

@@ -36,6 +36,9 @@ func (w *walker) object(key, val []byte, ext []btree.BlobExtent, ranges []collRa
 	o := &w.onode
 	w.size = o.Size
 	w.n.Bytes += o.Size
+	if o.Flags&layout.OnodeDamaged != 0 {
+		w.report(Problem{Code: ObjectDamaged, Where: "onode", Tree: w.kind.String(), Found: "marked as damaged", Expected: "a sound object", Objects: w.objectPart(0, 0)})
+	}
 	switch {
 	case o.ID > w.c.root.NextObjectID:
 		w.report(Problem{Code: IDBad, Where: "onode", Tree: w.kind.String(), Expected: fmt.Sprintf("an id up to %d", w.c.root.NextObjectID), Found: fmt.Sprintf("id %d", o.ID), Objects: w.objectPart(0, 0)})
@@ -163,7 +166,7 @@ func (w *walker) chunk(key, val []byte, ext []btree.BlobExtent) error {
 		if r.Flags&layout.BlockDamaged != 0 {
 			w.report(Problem{Code: DataDamaged, Where: "data", Tree: w.kind.String(), Address: r.Addr.Block(), Blocks: uint64(r.Blocks), Expected: "sound blocks", Found: "marked as damaged", Objects: w.objectPart(off, n)})
 		}
-		if w.verify {
+		if w.verify && r.Flags&layout.BlockDamaged == 0 {
 			failed = w.verifyRun(r, off)
 		}
 		return failed == nil
