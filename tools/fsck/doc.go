@@ -1,3 +1,4 @@
-// Package fsck checks a store: the verb "fsck", also called fsck.ebofs. In this
-// release it only checks; package ebofs/check does the work and never writes.
+// Package fsck checks a store and repairs it: the verb "fsck", also called
+// fsck.ebofs. Package ebofs/check does the checking and never writes; package
+// ebofs/repair does the rest.
 package fsck

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -20,8 +21,9 @@ import (
 	"ebofs/tools/verb"
 )
 
-// Exit codes of fsck(8) that this verb gives.
+// Exit codes of fsck(8) that this verb gives; the first two add up.
 const (
+	exitDone   = 1 // problems repaired
 	exitLeft   = 4 // problems left
 	exitFailed = 8 // could not check
 	exitUsage  = 16
@@ -31,8 +33,8 @@ const (
 // Verb describes "fsck".
 func Verb() verb.Verb {
 	return verb.Verb{
-		Name: "fsck", Args: "DEV", Short: "check a store; writes nothing", Schema: "ebofs.fsck/1", Link: "fsck.ebofs",
-		Long: `Checks the store on DEV, which must not be in use, and writes nothing.
+		Name: "fsck", Args: "DEV", Short: "check a store and repair it", Schema: "ebofs.fsck/1", Link: "fsck.ebofs",
+		Long: `Checks the store on DEV, which must not be in use, and writes nothing unless it is told to repair.
 
   quick  labels, superblocks, log, root record, totals
   full   + every tree node, every object, every block has one owner
@@ -40,18 +42,23 @@ func Verb() verb.Verb {
 
 Of a store that was not closed, trees and data are checked as the next mount will find them: the log is replayed in RAM, up to 512 MiB of it.
 
-Each problem has a code, which "ebofs man CODE" explains, says where it is, what was expected and found, and which objects it costs.`,
+Each problem has a code, which "ebofs man CODE" explains, says where it is, what was expected and found, and which objects it costs.
+
+-p does what is safe without asking: it replays the log, restores labels and superblocks from sound copies, rebuilds counters. -y does everything: what is left of damaged trees is put together anew, free space is counted anew, and what is lost is marked, so that reads of it fail and nothing old or empty is taken for it. Without any superblock it searches the whole device for what the store wrote. Give --level deep to have all data verified, too.
+
+--undo keeps what a repair overwrites in a file, on another device. --apply-undo writes it back: the device is then what it was, byte for byte. A repair that was interrupted can be run again, with another undo file; they are applied newest first.`,
 		New: func(fs *pflag.FlagSet) verb.Run {
 			j := &job{}
 			fs.StringVar(&j.level, "level", "full", "`quick|full|deep`: how thoroughly")
-			fs.BoolP("no-change", "n", false, "change nothing, which is what this release does anyway")
-			fs.BoolP("force", "f", false, "check although the store was closed cleanly, likewise")
-			verb.Later(fs, "preen", "p", "repair what is safe without asking")
-			verb.Later(fs, "auto", "a", "the same as -p")
-			verb.Later(fs, "yes", "y", "do all repairs; wants --undo or --no-undo")
-			verb.LaterValue(fs, "undo", "", "keep what repairs change in `FILE`")
-			verb.Later(fs, "no-undo", "", "repair without a way back")
-			verb.LaterValue(fs, "apply-undo", "", "take back the repairs kept in `FILE`")
+			fs.BoolVarP(&j.readOnly, "no-change", "n", false, "change nothing, which is the default")
+			fs.BoolVarP(&j.force, "force", "f", false, "check although the store was closed cleanly, which is the default; with -p: write the label over something else")
+			fs.BoolVarP(&j.safe, "preen", "p", false, "repair what is safe without asking")
+			fs.BoolVarP(&j.safe, "auto", "a", false, "the same as -p")
+			fs.BoolVarP(&j.all, "yes", "y", false, "do all repairs; wants --undo or --no-undo")
+			fs.StringVar(&j.undo, "undo", "", "keep what repairs overwrite in the new `FILE`")
+			fs.BoolVar(&j.noUndo, "no-undo", false, "repair without a way back")
+			fs.StringVar(&j.applyUndo, "apply-undo", "", "take back the repair kept in `FILE`")
+			fs.StringVar(&j.fsid, "fsid", "", "with -y and no superblock: salvage the store of this `UUID`")
 			verb.Later(fs, "online", "", "ask the daemon that uses the device")
 			verb.LaterValue(fs, "rate", "", "read at most `SIZE` a second")
 			fs.StringVar(&j.logPath, "log", "", "the log is on `DEV`")
@@ -62,13 +69,15 @@ Each problem has a code, which "ebofs man CODE" explains, says where it is, what
 		},
 		Codes: verb.Codes{Failure: exitFailed, Usage: exitUsage, Cancelled: exitCancel},
 		Exits: []verb.Exit{
-			{Code: 0, Text: "clean"}, {Code: exitLeft, Text: "problems left"}, {Code: exitFailed, Text: "could not check: I/O error, in use, no store, unknown format"},
+			{Code: 0, Text: "clean"}, {Code: exitDone, Text: "problems repaired; added to the next"}, {Code: exitLeft, Text: "problems left"}, {Code: exitFailed, Text: "could not check: I/O error, in use, no store, unknown format"},
 			{Code: exitUsage, Text: "wrong usage, or not in this release"}, {Code: exitCancel, Text: "interrupted"},
 		},
 		Examples: []verb.Example{
 			{Command: "fsck.ebofs /dev/sdb", Text: "all metadata"},
 			{Command: "fsck.ebofs --level deep --format json /dev/sdb", Text: "data too, for a program"},
 			{Command: "ebofs man E-NODE-CRC", Text: "what a code means"},
+			{Command: "fsck.ebofs -y --undo sdb.undo /dev/sdb", Text: "repair, with a way back"},
+			{Command: "fsck.ebofs --apply-undo sdb.undo /dev/sdb", Text: "the way back"},
 		},
 		SeeAlso: []string{"mkfs", "dump", "map"},
 	}
@@ -85,12 +94,16 @@ type job struct {
 	verbose    bool
 	progressFD int
 	memory     sizes.Size
+
+	readOnly, force, safe, all, noUndo bool
+	undo, applyUndo, fsid              string
 }
 
 // result is the JSON: the report of package check and the device.
 type result struct {
 	Device string `json:"device"`
 	*check.Report
+	Repair *repaired `json:"repair,omitempty"`
 }
 
 func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
@@ -102,6 +115,9 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 	if j.memory.Percent > 0 {
 		return verb.Usage("--memory: no percentage here")
 	}
+	if err := j.flags(); err != nil {
+		return err
+	}
 	if d, err := probe.Look(path); err == nil && d.InUse {
 		f := probe.InUse(d)
 		f.Hint = "Nothing was written. A store is checked when nobody uses it."
@@ -110,14 +126,19 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 		}
 		return f
 	}
-	if err := store.Preflight(c, path, false); err != nil {
-		return err
+	if !j.writes() {
+		if err := store.Preflight(c, path, false); err != nil {
+			return err
+		}
 	}
-	dev, err := store.Open(path, false)
+	dev, err := store.Open(path, j.writes())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
+	if j.applyUndo != "" {
+		return j.takeBack(ctx, c, path, dev)
+	}
 	o := check.Options{Level: level, Now: c.Now, MemoryBytes: int64(j.memory.Bytes)}
 	if j.logPath != "" {
 		log, err := store.Open(j.logPath, false)
@@ -149,8 +170,11 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 	}
 	rep, err := check.Run(ctx, dev, o)
 	meter.Stop()
+	if j.writes() {
+		return j.repair(ctx, c, path, dev, o, meter, rep, err)
+	}
 	if rep != nil {
-		c.Set(result{path, rep})
+		c.Set(result{path, rep, nil})
 		if rep.Store != "" {
 			j.print(c, path, rep)
 		}
@@ -230,6 +254,9 @@ func (j *job) print(c *verb.Call, path string, r *check.Report) {
 	c.Printf("%s: %s\n", path, summary(r))
 	if len(r.Problems) > 0 {
 		c.Printf("Meaning and cure:  %s\n", c.Command("man", string(r.Problems[0].Code)))
+		if !j.writes() && repairable(r) {
+			c.Printf("Repair:  %s\n", c.Command("fsck", "-y", "--undo", filepath.Base(path)+".undo", path))
+		}
 	}
 }
 
