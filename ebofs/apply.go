@@ -43,6 +43,10 @@ func (s *Store) changeLocked(o *onode, c *change, epoch uint64) {
 	switch {
 	case o.loading:
 		s.deferLocked(o, c, epoch)
+	case o.doomed != nil && c.code == opRemove:
+		o.cur, o.doomed, o.loadErr = o.doomed, nil, nil
+		o.cur.home.Store(o)
+		s.applyLocked(o, c, epoch)
 	case o.loadErr != nil: // it was a stub when the transaction found it
 		s.lost(o, epoch)
 	default:

@@ -60,9 +60,11 @@ func (s *Store) loadOnode(o *onode) {
 
 // loadedOnode ends a load with what the object tree said.
 func (s *Store) loadedOnode(o *onode, val []byte, ok bool, err error) {
-	var b *body
+	var b, doomed *body
 	if err == nil && ok {
-		b, err = s.decodeBody(o.key, val)
+		if b, err = s.decodeBody(o.key, val); err != nil {
+			b, doomed = nil, b
+		}
 	}
 	outage := err != nil && s.outage(context.Background(), err)
 	// Changes that waited are applied in their own epochs, which the gate
@@ -79,9 +81,10 @@ func (s *Store) loadedOnode(o *onode, val []byte, ok bool, err error) {
 			if outage {
 				s.fail(o.loadErr) // the log keeps the changes
 			}
-		} else {
+		} else if doomed == nil {
 			s.onodes.discard(o) // the next user tries again
 		}
+		o.doomed = doomed
 		o.stub, o.stubAt = nil, nil
 	}
 	if b != nil {
@@ -104,14 +107,12 @@ func (s *Store) lost(o *onode, epoch uint64) {
 	s.dirty.addLost(o.key, epoch)
 }
 
-// decodeBody makes the body of an onode as stored.
+// decodeBody makes the body of an onode as stored. One that is marked as damaged
+// comes with an error: all that may be done with it is to remove it.
 func (s *Store) decodeBody(key string, val []byte) (*body, error) {
 	on, err := layout.DecodeOnode(slices.Clone(val))
 	if err != nil {
 		return nil, err
-	}
-	if on.Flags&layout.OnodeDamaged != 0 {
-		return nil, fmt.Errorf("changes to it were lost: %w", ErrCorrupt)
 	}
 	b := &body{
 		id: on.ID, size: on.Size, flags: on.Flags, hintSize: on.Hint.ObjectSize, hintIO: on.Hint.WriteSize,
@@ -125,6 +126,9 @@ func (s *Store) decodeBody(key string, val []byte) (*body, error) {
 		if t.root.Kind != btree.RootEmpty {
 			*t.slot = btree.New(t.cfg, s.pages, ownerOf(key, b.id), t.root)
 		}
+	}
+	if on.Flags&layout.OnodeDamaged != 0 {
+		return b, fmt.Errorf("it is marked as damaged: changes to it or parts of it were lost: %w", ErrCorrupt)
 	}
 	return b, nil
 }

@@ -27,6 +27,7 @@ type onode struct {
 	key     string // encoded object key; constant
 	loading bool
 	loadErr error    // the object tree could not be read: the object is damaged
+	doomed  *body    // with loadErr: the object is marked as damaged and may be removed
 	stub    []change // creating operations waiting for the load, oldest first
 	stubAt  []uint64 // their epochs
 

@@ -441,7 +441,7 @@ func (s *Store) resolveObject(ctx context.Context, op *txnOp, p *pass, cs []chan
 	if err := s.member(op.coll, &op.obj, view); err != nil {
 		return err
 	}
-	v, err := s.see(ctx, p, cs[0].key, !op.code.creates())
+	v, err := s.see(ctx, p, cs[0].key, !op.code.creates(), op.code == opRemove)
 	if err != nil {
 		return err
 	}
@@ -465,7 +465,7 @@ func (s *Store) resolveObject(ctx context.Context, op *txnOp, p *pass, cs []chan
 		if err := s.member(op.dest, &op.to, view); err != nil {
 			return err
 		}
-		w, err := s.see(ctx, p, cs[0].to, true)
+		w, err := s.see(ctx, p, cs[0].to, true, false)
 		if err != nil {
 			return err
 		}
@@ -506,8 +506,8 @@ func (s *Store) member(id CollectionID, o *ObjectID, view collectionMap) error {
 }
 
 // see returns the index in p.view of the object of that key. With know its
-// existence is certain afterwards.
-func (s *Store) see(ctx context.Context, p *pass, key string, know bool) (int, error) {
+// existence is certain afterwards. A damaged object is seen only to be removed.
+func (s *Store) see(ctx context.Context, p *pass, key string, know, remove bool) (int, error) {
 	i := len(p.view) - 1
 	for i >= 0 && p.view[i].o.key != key {
 		i--
@@ -532,8 +532,11 @@ func (s *Store) see(ctx context.Context, p *pass, key string, know bool) (int, e
 	}
 	v.o.mu.RLock()
 	defer v.o.mu.RUnlock()
-	if v.o.loadErr != nil {
-		return 0, v.o.loadErr
+	if v.o.loadErr != nil && !v.known {
+		if !remove || v.o.doomed == nil {
+			return 0, v.o.loadErr
+		}
+		v.known, v.exists = true, true
 	}
 	if !v.known {
 		v.known, v.exists = !v.o.loading, v.o.cur != nil

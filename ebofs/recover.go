@@ -131,7 +131,7 @@ func (s *Store) replayOn(ctx context.Context, c *change) error {
 			return err
 		}
 		defer o.refs.Add(-1)
-		if o.loadErr != nil {
+		if o.loadErr != nil && (c.code != opRemove || o.doomed == nil) {
 			if s.opt.ReadOnly {
 				return nil
 			}
