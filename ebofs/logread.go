@@ -17,25 +17,28 @@ type LogContent struct {
 	Last    uint64          // txid of the last one
 	Blocks  []layout.Extent // where data lies that records name
 	Keys    []string        // encoded keys of the objects they change, each once
+	// LastOf is the last txid of the records that were made while an epoch was open:
+	// the checkpoint of that epoch holds them.
+	LastOf map[uint64]uint64
 	Damage  error           // a committed part cannot be read
 }
 
 // ReadLog reads the log of the store that sb describes, on its log device. It
 // writes nothing.
 func ReadLog(ctx context.Context, log devices.Device, sb *layout.Superblock) (LogContent, error) {
-	var c LogContent
+	c := LogContent{LastOf: make(map[uint64]uint64)}
 	ring := sb.Rings[0]
 	seen := make(map[string]bool)
 	res, err := wal.Scan(ctx, log, wal.Config{Start: ring.Start.Block(), Blocks: ring.Blocks, FSID: sb.FSID, Incarnation: ring.Incarnation},
 		wal.Pos{Block: ring.TailBlock, Seq: ring.TailSeq}, func(r wal.Record) error {
-			_, cs, err := decodeRecord(r.Data)
+			epoch, cs, err := decodeRecord(r.Data)
 			if err != nil {
 				return fmt.Errorf("transaction %d: %w", r.Txid, err)
 			}
 			if c.Records++; c.First == 0 {
 				c.First = r.Txid
 			}
-			c.Last = r.Txid
+			c.Last, c.LastOf[epoch] = r.Txid, r.Txid
 			for i := range cs {
 				for _, p := range cs[i].place {
 					c.Blocks = append(c.Blocks, layout.Extent{Addr: p.addr, Blocks: uint64(len(p.crc))})

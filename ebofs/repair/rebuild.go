@@ -2,6 +2,7 @@ package repair
 
 import (
 	"fmt"
+	"slices"
 
 	"ebofs/btree"
 	"ebofs/ebofs"
@@ -217,16 +218,29 @@ func (t *treeFix) lossy() bool {
 }
 
 // markLogged makes objects that the log changes and that are lost with their leaf
-// known as damaged, before the log brings them back as if they were new.
+// known as damaged, before the log brings them back as if they were new; and those
+// that records change which cannot be replayed.
 func (r *repairer) markLogged(s *survey, objects *btree.Tree) error {
+	mark := slices.Clone(r.unjoined)
 	for _, key := range r.logged.Keys {
-		if !s.lostKey([]byte(key)) {
-			continue
+		if s.lostKey([]byte(key)) {
+			mark = append(mark, key)
 		}
+	}
+	for _, key := range mark {
 		s.maxID++
-		on := layout.Onode{ID: s.maxID, Flags: layout.OnodeDamaged}
-		val, err := on.Append(nil)
+		on := layout.Onode{ID: s.maxID}
+		val, ok, err := objects.Get(r.ctx, []byte(key), nil)
 		if err != nil {
+			return err
+		}
+		if ok {
+			if on, err = layout.DecodeOnode(val); err != nil {
+				return err
+			}
+		}
+		on.Flags |= layout.OnodeDamaged
+		if val, err = on.Append(nil); err != nil {
 			return err
 		}
 		objects.Put([]byte(key), val)

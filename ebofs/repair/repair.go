@@ -104,6 +104,8 @@ type repairer struct {
 
 	logged   ebofs.LogContent // what the log will bring at the next mount
 	replayed bool
+	unjoined []string                   // keys of objects that records change which cannot be replayed
+	preset   map[layout.TreeKind][]leaf // salvage: what the trees of the root record consist of
 }
 
 // Run repairs the store on dev as far as o.Mode allows. Writes go to dev: give it

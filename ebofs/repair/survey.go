@@ -172,6 +172,15 @@ func (r *repairer) fillHoles(want map[treeID]bool, trees []*treeFix) error {
 // lookGlobal goes over the nodes of a tree of the root record.
 func (r *repairer) lookGlobal(t *treeFix, kind layout.TreeKind) error {
 	t.kind = kind
+	if leaves, ok := r.preset[kind]; ok {
+		for _, l := range leaves {
+			if r.claimNode(l.Ptr) {
+				t.leaves = append(t.leaves, l)
+			}
+		}
+		t.regraft = true
+		return nil
+	}
 	root := *r.root.Root(kind)
 	w := &treeWalk{
 		r: r, ctx: r.ctx, cfg: r.cfg(kind), take: r.claimNode,
@@ -213,7 +222,7 @@ func (r *repairer) tellGlobal(s *survey) {
 			}
 			r.res.did(a)
 		}
-		if t.regraft && len(t.holes) == 0 {
+		if t.regraft && len(t.holes) == 0 && r.preset == nil {
 			r.res.did(Action{Code: check.NodeTotals, What: fmt.Sprintf("inner nodes of tree %v made anew, with the right totals", t.kind)})
 		}
 	}
