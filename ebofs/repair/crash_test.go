@@ -1,0 +1,101 @@
+package repair
+
+import (
+	"fmt"
+	"testing"
+
+	"ebofs/devices"
+	"ebofs/devices/crashdev"
+)
+
+// TestInterrupted crashes a repair at each of its writes and flushes, with what was
+// not flushed lost, kept and torn. The repair is run again: the result is as good as
+// that of one that was not interrupted. And the two undo files, newest first, bring
+// back the image before the first.
+func TestInterrupted(t *testing.T) {
+	o := sample()
+	base, wantLog := unclean(t)
+	cases := []struct {
+		name string
+		dev  *devices.Mem
+		want map[string]*content
+		harm func(dev devices.Device)
+		lost bool // something is lost in any case
+	}{
+		{"label and slots", o.dev, o.want, func(d devices.Device) { change(t, d, 0, 1, clearAll); change(t, d, 768, 1, clearAll) }, false},
+		{"zone table", o.dev, o.want, func(d devices.Device) { p := place1("zone table"); change(t, d, p.block, p.blocks, clearAll) }, false},
+		{"objects inner", o.dev, o.want, func(d devices.Device) { p := place1("objects inner"); change(t, d, p.block, p.blocks, clearAll) }, false},
+		{"extents inner", o.dev, o.want, func(d devices.Device) { p := place1("extents inner"); change(t, d, p.block, p.blocks, clearAll) }, false},
+		{"extents leaf", o.dev, o.want, func(d devices.Device) { p := place1("extents leaf"); change(t, d, p.block, p.blocks, clearAll) }, true},
+		{"superblocks", o.dev, o.want, func(d devices.Device) { destroy(t, d, clearAll) }, false},
+		{"superblocks, root record", o.dev, o.want, func(d devices.Device) {
+			destroy(t, d, clearAll)
+			p := place1("root record")
+			change(t, d, p.block, p.blocks, clearAll)
+		}, false},
+		{"log", base, wantLog, func(d devices.Device) { change(t, d, 0, 1, clearAll) }, false},
+		{"superblocks, log", base, wantLog, func(d devices.Device) { destroy(t, d, clearAll) }, false},
+	}
+	states := 0
+	for _, c := range cases {
+		if testing.Short() && c.name != "zone table" && c.name != "superblocks" {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			image := c.dev.Snapshot()
+			c.harm(image)
+			was := image.Hash()
+			dev := crashdev.New(image)
+			file := new(memFile)
+			opt := Options{Mode: All, Overwrite: true, Deep: true}
+			if _, err := Run(bg, NewUndo(dev, file), opt); err != nil {
+				t.Fatal(err)
+			}
+			hurtBefore := len(compare(t, dev.Snapshot(), c.want))
+			if (hurtBefore > 0) != c.lost {
+				t.Fatalf("%d objects hurt", hurtBefore)
+			}
+			seen := new(crashdev.Seen)
+			points := dev.Points()
+			every := max(1, len(points)/40)
+			for i, p := range points {
+				if i%every != 0 && i < len(points)-12 {
+					continue
+				}
+				n := 0
+				for state := range dev.States(p, crashdev.Policy{Seen: seen}) {
+					if n++; n > 12 {
+						break
+					}
+					states++
+					again := new(memFile)
+					u := NewUndo(state, again)
+					if _, err := Run(bg, u, opt); err != nil {
+						t.Fatalf("%v: %v", state, err)
+					}
+					clean(t, state)
+					if hurt := compare(t, state, c.want); len(hurt) != hurtBefore {
+						t.Errorf("%v: %d objects hurt: %v", state, len(hurt), hurt)
+					}
+					if t.Failed() {
+						t.Fatal(state)
+					}
+					for _, f := range []*memFile{again, file} {
+						if len(f.p) == 0 {
+							continue
+						}
+						if _, err := ApplyUndo(bg, f, state); err != nil {
+							t.Fatalf("%v: undo: %v", state, err)
+						}
+					}
+					if state.Hash() != was {
+						t.Fatalf("%v: undo: the image is not what it was", state)
+					}
+				}
+			}
+		})
+	}
+	t.Log(fmt.Sprint(states, " crash states"))
+}
+
+func clearAll(p []byte) { clear(p) }
