@@ -20,7 +20,7 @@ type LogContent struct {
 	// LastOf is the last txid of the records that were made while an epoch was open:
 	// the checkpoint of that epoch holds them.
 	LastOf map[uint64]uint64
-	Damage  error           // a committed part cannot be read
+	Damage error // a committed part cannot be read
 }
 
 // ReadLog reads the log of the store that sb describes, on its log device. It

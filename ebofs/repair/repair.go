@@ -34,6 +34,9 @@ type Options struct {
 	// Overwrite allows writing to the start of a device that holds something other
 	// than this store's label, as after an accident.
 	Overwrite bool
+	// ClearEnds clears, in mode All, what does not belong at the ends of the device
+	// even if the label is sound.
+	ClearEnds bool
 	// LogDevice is the device that holds the log if it is not the main one.
 	LogDevice devices.Device
 	// FSID picks a store for salvage if traces of several are found; zero: the one

@@ -53,7 +53,7 @@ func (r *repairer) restoreLabels(f *ebofs.Found) error {
 		wrote = true
 		r.res.did(Action{Code: check.LabelBad, What: fmt.Sprintf("wrote the label at block %d anew", b)})
 	}
-	if wrote && r.o.Mode == All {
+	if (wrote || r.o.ClearEnds) && r.o.Mode == All {
 		return r.wipeEnds()
 	}
 	return nil
@@ -65,8 +65,14 @@ func (r *repairer) mayTakeStart(have []byte) error {
 	switch {
 	case r.o.Overwrite:
 		return nil
-	case isZero(have), errors.Is(err, layout.ErrBadCRC): // zeroed, or our own label rotted
+	case errors.Is(err, layout.ErrBadCRC): // our own label rotted
 		return nil
+	case isZero(have):
+		// Zeroed; or a file system that begins further behind.
+		if list, err := r.strange(); err != nil || len(list) == 0 {
+			return err
+		}
+		return fmt.Errorf("block 0 is zeros, and what follows is not store %s's: %w", r.sb.FSID.Short(), ErrForeign)
 	}
 	return fmt.Errorf("block 0 is not the label of store %s: %w", r.sb.FSID.Short(), ErrForeign)
 }
@@ -74,20 +80,12 @@ func (r *repairer) mayTakeStart(have []byte) error {
 // wipeEnds clears what an accident left in the areas at both ends that hold nothing
 // but superblocks: other tools would go on finding it.
 func (r *repairer) wipeEnds() error {
-	keep := slices.Concat(layout.LabelBlocks(r.sb.Blocks), slotList(r.sb.Blocks))
-	var list []layout.Extent
-	for _, area := range [...][2]uint64{{1, r.place.HeadEnd}, {r.place.TailStart, r.sb.Blocks}} {
-		for b := area[0]; b < area[1]; b++ {
-			if slices.Contains(keep, b) {
-				continue
-			}
-			if p, err := r.d.read(r.ctx, b, 1); err == nil && !isZero(p) {
-				list = append(list, layout.Extent{Addr: layout.MakeAddr(0, b), Blocks: 1})
-			}
-		}
+	list, err := r.strange()
+	if err != nil {
+		return err
 	}
 	if len(list) == 0 {
-		return r.ctx.Err()
+		return nil
 	}
 	if err := r.d.keep(r.ctx, list); err != nil {
 		return err
@@ -100,6 +98,26 @@ func (r *repairer) wipeEnds() error {
 	}
 	r.res.did(Action{Code: check.LabelBad, What: fmt.Sprintf("cleared %d blocks at the ends of the device that something else had written", len(list))})
 	return r.d.dev.Flush(r.ctx)
+}
+
+// strange returns the blocks of the areas at both ends that hold something and
+// should not.
+func (r *repairer) strange() (list []layout.Extent, err error) {
+	if r.place.Blocks == 0 { // salvage: not known yet
+		return nil, nil
+	}
+	keep := slices.Concat(layout.LabelBlocks(r.sb.Blocks), slotList(r.sb.Blocks))
+	for _, area := range [...][2]uint64{{1, r.place.HeadEnd}, {r.place.TailStart, r.sb.Blocks}} {
+		for b := area[0]; b < area[1]; b++ {
+			if slices.Contains(keep, b) {
+				continue
+			}
+			if p, err := r.d.read(r.ctx, b, 1); err == nil && !isZero(p) {
+				list = append(list, layout.Extent{Addr: layout.MakeAddr(0, b), Blocks: 1})
+			}
+		}
+	}
+	return list, r.ctx.Err()
 }
 
 // restoreSlots writes the superblock anew to all four slots if one does not hold

@@ -89,10 +89,17 @@ func (j *job) repair(ctx context.Context, c *verb.Call, path string, dev *device
 		}
 		ro.FSID = id
 	}
+	d, lookErr := probe.Look(path)
+	strange := lookErr == nil && d.Findings != nil
+	if cause != nil {
+		// Without a superblock nothing proves that what is found there is not in use.
+		ro.Overwrite = j.force || j.fsid != "" || !strange
+	}
 	if cause == nil {
 		ro.Found = rep
 		did.Before = counts{rep.Counts.Errors, rep.Counts.Warnings, rep.Problems}
-		if rep.OK() && rep.Complete && rep.Clean {
+		ro.ClearEnds = j.all && strange
+		if rep.OK() && rep.Complete && rep.Clean && !ro.ClearEnds {
 			c.Set(result{path, rep, did})
 			j.print(c, path, rep)
 			return nil
