@@ -216,7 +216,7 @@ func (r *repairer) lookTrash(s *survey) error {
 			for _, x := range [...]struct {
 				kind layout.TreeKind
 				root btree.Root
-				item func(t *treeFix, key, val []byte, ext []btree.BlobExtent) error
+				item itemFunc
 			}{{layout.TreeAttrs, t.Attrs, r.plainItem}, {layout.TreeOmap, t.Omap, r.plainItem}, {layout.TreeExtents, t.Extents,
 				func(t *treeFix, key, val []byte, ext []btree.BlobExtent) error {
 					was := r.o.Deep

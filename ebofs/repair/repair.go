@@ -69,6 +69,10 @@ type Result struct {
 	Actions []Action `json:"actions"`
 	Omitted uint64   `json:"omitted,omitempty"` // actions beyond the first 10000
 	Refused []string `json:"refused,omitempty"` // what was not done, and what allows it
+	// Doubtful says that a salvage had to put leaves together without proof that
+	// none is missing: if one was damaged, an older version of it, with older
+	// objects, may stand in its place.
+	Doubtful bool `json:"doubtful,omitempty"`
 }
 
 const maxActions = 10000

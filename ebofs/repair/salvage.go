@@ -23,10 +23,11 @@ import (
 //
 //	root records   the newest one, if the log goes on where it ends, is the
 //	               checkpoint the store would have been mounted from
-//	leaves         else the newest leaf for each range of keys, of each tree of the
-//	               root record; totals there are none to prove it with, so all
-//	               checksums of data are verified, too
+//	tree roots     else the newest node of each tree that holds all keys
+//	leaves         else the newest leaf for each range of keys. There are no totals
+//	               to prove with that none is missing, so Result.Doubtful says so
 //
+// All checksums of data are verified, unless a root record was found.
 // What follows is an ordinary rebuild.
 
 // salvageable reports whether an error of ebofs.Find leaves salvage to be tried.
@@ -40,6 +41,8 @@ type traces struct {
 	votes  uint64
 	roots  []rootTrace
 	leaves map[layout.TreeKind][]leaf
+	tops   map[layout.TreeKind][]btree.Root // nodes that hold all keys there may be
+	epochs map[layout.TreeKind]map[uint64]bool
 	epoch  uint64 // highest of any node
 	closed uint64 // highest of any structure that a checkpoint writes last
 	lowest uint64 // first block of any node
@@ -109,7 +112,7 @@ func (r *repairer) search(from, to uint64) (map[uint64]*traces, error) {
 	of := func(low uint64) *traces {
 		t := all[low]
 		if t == nil {
-			t = &traces{leaves: make(map[layout.TreeKind][]leaf), lowest: math.MaxUint64}
+			t = &traces{leaves: make(map[layout.TreeKind][]leaf), tops: make(map[layout.TreeKind][]btree.Root), epochs: make(map[layout.TreeKind]map[uint64]bool), lowest: math.MaxUint64}
 			le.PutUint64(t.fsid[:], low)
 			all[low] = t
 		}
@@ -122,7 +125,17 @@ func (r *repairer) search(from, to uint64) (map[uint64]*traces, error) {
 		t.epoch = max(t.epoch, p.Ptr().Epoch)
 		t.lowest = min(t.lowest, layout.Addr(p.Ptr().Addr).Block())
 		k := layout.TreeKind(kind)
-		if p.Level() == 0 && own.ID == 0 && (k == layout.TreeObjects || k == layout.TreeCollections) {
+		if own.ID != 0 || k != layout.TreeObjects && k != layout.TreeCollections {
+			return
+		}
+		if t.epochs[k] == nil {
+			t.epochs[k] = make(map[uint64]bool)
+		}
+		t.epochs[k][p.Ptr().Epoch] = true
+		if low, high := p.Fences(); len(low)+len(high) == 0 {
+			t.tops[k] = append(t.tops[k], topOf(p))
+		}
+		if p.Level() == 0 {
 			t.leaves[k] = append(t.leaves[k], leaf{Leaf: btree.LeafOf(p)})
 		}
 	}, func(b uint64, p []byte) {
@@ -147,6 +160,37 @@ func (r *repairer) search(from, to uint64) (map[uint64]*traces, error) {
 		}
 	})
 	return all, err
+}
+
+// topOf describes a node as the root of its tree.
+func topOf(p *btree.Page) btree.Root {
+	r := btree.Root{Kind: btree.RootNode, Ptr: p.Ptr()}
+	if p.Level() == 0 {
+		l := btree.LeafOf(p)
+		r.Count, r.Bytes = l.Count, l.Bytes
+		return r
+	}
+	for i := range p.Len() {
+		_, n, b := p.Child(i)
+		r.Count, r.Bytes = r.Count+n, r.Bytes+b
+	}
+	return r
+}
+
+// top returns the node that was the root of a tree: the newest one that holds all
+// keys, unless another node of the tree is newer, for then the root was newer too.
+func (t *traces) top(k layout.TreeKind, limit uint64) (root btree.Root, ok bool) {
+	for _, r := range t.tops[k] {
+		if r.Ptr.Epoch <= limit && (!ok || r.Ptr.Epoch > root.Ptr.Epoch) {
+			root, ok = r, true
+		}
+	}
+	for e := range t.epochs[k] {
+		if e <= limit && e > root.Ptr.Epoch {
+			return root, false
+		}
+	}
+	return root, ok
 }
 
 // header reads a structure that carries one; ok is false if none is whole there.
@@ -290,34 +334,48 @@ func (r *repairer) fromLeaves(t *traces, super bool) error {
 		limit = r.sb.Epoch
 	}
 	r.preset = make(map[layout.TreeKind][]leaf)
-	sure := func([]leaf) bool { return true }
-	for _, k := range []layout.TreeKind{layout.TreeObjects, layout.TreeCollections} {
-		r.preset[k] = newest(t.leaves[k], nil, nil, limit, sure)
-	}
 	r.root = layout.RootRecord{}
+	last := uint64(0) // newest node of the tree of collections
+	for e := range t.epochs[layout.TreeCollections] {
+		if e <= limit {
+			last = max(last, e)
+		}
+	}
 	for i := range t.roots {
 		x := &t.roots[i]
 		if x.ref.Epoch > limit {
 			continue
 		}
 		r.root.NextObjectID, r.root.Cut = x.rec.NextObjectID, x.rec.Cut
-		last := uint64(0)
-		for _, l := range r.preset[layout.TreeCollections] {
-			last = max(last, l.Ptr.Epoch)
-		}
 		// A small tree of collections lives in the root record itself.
 		if x.rec.Collections.Kind == btree.RootInline && x.ref.Epoch >= last {
 			r.root.Collections = x.rec.Collections
-			delete(r.preset, layout.TreeCollections)
 		}
 		break
 	}
-	if len(r.preset[layout.TreeObjects]) == 0 && len(r.preset[layout.TreeCollections]) == 0 && r.root.Collections.Kind == btree.RootEmpty {
+	for _, k := range []layout.TreeKind{layout.TreeObjects, layout.TreeCollections} {
+		root := r.root.Root(k)
+		if root.Kind != btree.RootEmpty {
+			continue
+		}
+		if top, ok := t.top(k, limit); ok {
+			*root = top
+			continue
+		}
+		if r.preset[k] = newest(t.leaves[k], nil, nil, limit, func([]leaf) bool { return true }); len(r.preset[k]) > 0 {
+			r.res.Doubtful = true
+		}
+	}
+	if r.root.Objects.Kind == btree.RootEmpty && r.root.Collections.Kind == btree.RootEmpty && !r.res.Doubtful {
 		return fmt.Errorf("neither objects nor collections: %w", ErrNothing)
 	}
 	r.o.Deep = true
 	r.root.NextObjectID += 1 << 20 // ids of objects whose leaves are lost are not given out again
-	r.res.did(Action{Code: check.RootBad, Lost: false, What: fmt.Sprintf("put the trees together from %d leaves of objects and %d of collections", len(r.preset[layout.TreeObjects]), len(r.preset[layout.TreeCollections]))})
+	what := "found the roots of the trees by searching the device"
+	if r.res.Doubtful {
+		what = fmt.Sprintf("put trees together from their leaves, %d of objects and %d of collections; should some be damaged, older versions stand in their place", len(r.preset[layout.TreeObjects]), len(r.preset[layout.TreeCollections]))
+	}
+	r.res.did(Action{Code: check.RootBad, What: what})
 	if !super {
 		r.sb.Epoch = max(t.epoch, t.closed, 1)
 		r.sb.Flags |= layout.SuperClean

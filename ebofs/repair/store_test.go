@@ -71,7 +71,9 @@ func (c *content) equal(d *content) bool {
 }
 
 // get reads all of an object.
-func get(s *ebofs.Store, id ebofs.ObjectID) (*content, error) {
+func get(s *ebofs.Store, id ebofs.ObjectID) (*content, error) { return getFrom(s, coll, id) }
+
+func getFrom(s *ebofs.Store, coll ebofs.CollectionID, id ebofs.ObjectID) (*content, error) {
 	st, err := s.Stat(bg, coll, id)
 	if err != nil {
 		return nil, err
@@ -387,3 +389,5 @@ func compare(t testing.TB, dev devices.Device, want map[string]*content) (hurt m
 	}
 	return hurt
 }
+
+var testPool = devices.NewPool(devices.PoolOptions{})

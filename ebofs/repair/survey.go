@@ -22,8 +22,12 @@ type treeFix struct {
 	holes   []hole
 	drop    [][]byte // keys of items to remove
 	chunks  map[uint64]*chunkFix
-	lost    [][2]uint64 // ranges of chunks nothing is known of, half-open
+	item    itemFunc // looks at an item; nil: the caller does
 }
+
+// itemFunc looks at an item of a tree of one object, claims what it names and notes
+// in t what is wrong.
+type itemFunc func(t *treeFix, key, val []byte, ext []btree.BlobExtent) error
 
 // chunkFix is what has to be done about one record of an extents tree. Masks have a
 // bit for each block.
@@ -152,12 +156,16 @@ func (r *repairer) fillHoles(want map[treeID]bool, trees []*treeFix) error {
 			}
 			var count uint64
 			for _, l := range h.within(found[treeID{t.kind, t.own.ID}]) {
-				if r.claimNode(l.Ptr) {
-					t.leaves = append(t.leaves, l)
-					h.doubt = h.doubt || l.doubt
-					count += l.Count
-				} else {
+				// Of a single object nothing in doubt is used.
+				if l.doubt && t.item != nil || !r.claimNode(l.Ptr) {
 					h.doubt = true
+					continue
+				}
+				t.leaves = append(t.leaves, l)
+				h.doubt = h.doubt || l.doubt
+				count += l.Count
+				if err := r.lookLeaf(t, &l); err != nil {
+					return err
 				}
 			}
 			if !h.doubt && count == h.count {
@@ -167,6 +175,18 @@ func (r *repairer) fillHoles(want map[treeID]bool, trees []*treeFix) error {
 		slices.SortFunc(t.leaves, compareLow)
 	}
 	return nil
+}
+
+// lookLeaf looks at the items of a leaf that a scan has found.
+func (r *repairer) lookLeaf(t *treeFix, l *leaf) error {
+	if t.item == nil {
+		return nil
+	}
+	p, err := loader{r}.Load(r.ctx, r.cfg(t.kind), &t.own, l.Ptr)
+	if err != nil {
+		return fmt.Errorf("%v node at %v was sound a moment ago: %w", t.kind, layout.Addr(l.Ptr.Addr), err)
+	}
+	return p.Items(func(key, val []byte, ext []btree.BlobExtent) error { return t.item(t, key, val, ext) })
 }
 
 // lookGlobal goes over the nodes of a tree of the root record.
@@ -336,8 +356,8 @@ func (r *repairer) plainItem(t *treeFix, key, _ []byte, ext []btree.BlobExtent) 
 
 // lookTree looks at a tree of one object and returns what is to be done about it;
 // nil: nothing.
-func (r *repairer) lookTree(kind layout.TreeKind, own btree.Owner, root btree.Root, item func(t *treeFix, key, val []byte, ext []btree.BlobExtent) error) (*treeFix, error) {
-	t := &treeFix{kind: kind, own: own}
+func (r *repairer) lookTree(kind layout.TreeKind, own btree.Owner, root btree.Root, item itemFunc) (*treeFix, error) {
+	t := &treeFix{kind: kind, own: own, item: item}
 	cfg := r.cfg(kind)
 	switch root.Kind {
 	case btree.RootEmpty:

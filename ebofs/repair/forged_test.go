@@ -1,0 +1,255 @@
+package repair
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"ebofs/btree"
+	"ebofs/devices"
+	"ebofs/ebofs"
+	"ebofs/ebofs/layout"
+)
+
+// forger changes trees of a sound store in ways no store would.
+type forger struct {
+	t              *testing.T
+	r              *repairer
+	objects, colls *btree.Tree
+	trash          *btree.Tree
+}
+
+func (f *forger) must(err error) {
+	f.t.Helper()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *forger) onode(name string) (key []byte, on layout.Onode) {
+	id := object(name)
+	key = id.AppendKey(nil)
+	val, ok, err := f.objects.Get(bg, key, nil)
+	if err != nil || !ok {
+		f.t.Fatal(ok, err)
+	}
+	on, err = layout.DecodeOnode(val)
+	f.must(err)
+	return key, on
+}
+
+func (f *forger) put(key []byte, on *layout.Onode) {
+	val, err := on.Append(nil)
+	f.must(err)
+	f.objects.Put(key, val)
+}
+
+// firstChunk returns the first record of an object's map.
+func (f *forger) firstChunk(key []byte, on *layout.Onode) (idx []byte, c layout.Chunk) {
+	err := f.r.items(bg, f.r.cfg(layout.TreeExtents), &btree.Owner{ID: on.ID}, on.Extents, func(k, val []byte, _ []btree.BlobExtent) error {
+		if idx == nil {
+			idx = bytes.Clone(k)
+			return layout.DecodeChunk(val, &c)
+		}
+		return nil
+	})
+	f.must(err)
+	return idx, c
+}
+
+func (f *forger) setChunk(key []byte, on *layout.Onode, idx []byte, val []byte) {
+	t := btree.New(f.r.cfg(layout.TreeExtents), loader{f.r}, layout.OwnerOf(key, on.ID), on.Extents)
+	t.Put(idx, val)
+	t.Freeze()
+	var err error
+	on.Extents, err = t.Reconcile(bg, f.r.sink)
+	f.must(err)
+}
+
+// forge makes a checkpoint with what fn does to a sound store, counters unchanged.
+func forge(t *testing.T, dev devices.Device, fn func(f *forger)) {
+	t.Helper()
+	found, err := ebofs.Find(bg, dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots, err := ebofs.ReadRoots(bg, dev, &found.Super)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &repairer{ctx: bg, d: &device{dev: dev, pool: devices.NewPool(devices.PoolOptions{})}, sb: found.Super, root: roots.Record, last: found.Super.Generation}
+	r.o.Now = func() (now time.Time) { return time.Unix(1e9, 0) }
+	r.bind()
+	r.busy, r.used = newBlockSet(&r.place), newBlockSet(&r.place)
+	r.loadUsed()
+	if _, err := r.look(); err != nil {
+		t.Fatal(err)
+	}
+	tally, err := r.recount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.sink = newSink(r, r.sb.Epoch+1)
+	f := &forger{t: t, r: r}
+	for _, x := range []struct {
+		t    **btree.Tree
+		kind layout.TreeKind
+	}{{&f.objects, layout.TreeObjects}, {&f.colls, layout.TreeCollections}, {&f.trash, layout.TreeTrash}} {
+		*x.t = btree.New(r.cfg(x.kind), loader{r}, btree.Owner{}, *r.root.Root(x.kind))
+	}
+	fn(f)
+	for kind, x := range map[layout.TreeKind]*btree.Tree{layout.TreeObjects: f.objects, layout.TreeCollections: f.colls, layout.TreeTrash: f.trash} {
+		if !x.Dirty() {
+			continue
+		}
+		x.Freeze()
+		root, err := x.Reconcile(bg, r.sink)
+		f.must(err)
+		*r.root.Root(kind) = root
+	}
+	f.must(r.sink.flush(bg))
+	f.must(r.writeSpace(tally))
+}
+
+// TestForged repairs stores that contradict themselves although every checksum is
+// right.
+func TestForged(t *testing.T) {
+	o := sample()
+	for _, c := range []struct {
+		name  string
+		do    func(f *forger)
+		hurt  []string // objects that may fail afterwards
+		marks bool
+	}{
+		{name: "counters only", do: func(f *forger) { f.r.root.Counters.LogicalBytes = 5; f.r.root.Counters.Collections = 9 }},
+		{name: "orphans", do: func(f *forger) { f.colls.Delete([]byte(coll)) }},
+		{name: "id twice", marks: true, hurt: []string{"large1", "twin"}, do: func(f *forger) {
+			_, on := f.onode("large1")
+			id := object("twin")
+			f.put(id.AppendKey(nil), &on)
+		}},
+		{name: "id never given", do: func(f *forger) { f.r.root.NextObjectID = 3 }},
+		{name: "blocks twice", do: func(f *forger) {
+			ka, a := f.onode("large1")
+			kb, b := f.onode("large2")
+			_, ca := f.firstChunk(ka, &a)
+			ib, cb := f.firstChunk(kb, &b)
+			for i := range layout.ChunkBlocks { // other content: one of them reads as damaged
+				if cb.Addr[i] != 0 && ca.Addr[i] != 0 {
+					cb.Addr[i] = ca.Addr[i]
+				}
+			}
+			val, err := cb.Append(nil)
+			f.must(err)
+			f.setChunk(kb, &b, ib, val)
+			f.put(kb, &b)
+		}, hurt: []string{"large2", "large1"}, marks: true},
+		{name: "the same blocks twice", do: func(f *forger) {
+			ka, a := f.onode("large1")
+			ia, ca := f.firstChunk(ka, &a)
+			on := layout.Onode{ID: f.r.root.NextObjectID - 1, Size: 50000}
+			on.ID = 1 << 30
+			f.r.root.NextObjectID = 1<<30 + 1
+			id := object("copy")
+			val, err := ca.Append(nil)
+			f.must(err)
+			f.setChunk(id.AppendKey(nil), &on, ia, val)
+			f.put(id.AppendKey(nil), &on)
+		}},
+		{name: "outside the zones", hurt: []string{"large1"}, marks: true, do: func(f *forger) {
+			k, on := f.onode("large1")
+			i, c := f.firstChunk(k, &on)
+			c.Addr[3] = layout.MakeAddr(0, 1<<40)
+			val, err := c.Append(nil)
+			f.must(err)
+			f.setChunk(k, &on, i, val)
+			f.put(k, &on)
+		}},
+		{name: "chunk is garbage", hurt: []string{"large3"}, marks: true, do: func(f *forger) {
+			k, on := f.onode("large3")
+			i, _ := f.firstChunk(k, &on)
+			f.setChunk(k, &on, i, []byte("garbage"))
+			f.put(k, &on)
+		}},
+		{name: "onode is garbage", hurt: []string{"large4", "small000"}, marks: true, do: func(f *forger) {
+			id := object("large4")
+			f.objects.Put(id.AppendKey(nil), []byte("garbage"))
+			id = object("small000")
+			f.objects.Put(id.AppendKey(nil), nil)
+		}},
+		{name: "key is garbage", do: func(f *forger) { f.objects.Put([]byte("x"), []byte("y")) }},
+		{name: "collections overlap", do: func(f *forger) {
+			val, err := (&layout.Cnode{Range: layout.CollRange{Shard: -1, Pool: 1, Bits: 3, Seed: 2}, ID: 77}).Append(nil)
+			f.must(err)
+			f.colls.Put([]byte("d"), val)
+		}},
+		{name: "collection is garbage", do: func(f *forger) { f.colls.Put([]byte(coll), []byte("garbage")) }},
+		{name: "beyond the end", hurt: []string{"large5"}, do: func(f *forger) {
+			k, on := f.onode("large5")
+			on.Size = 100000
+			f.put(k, &on)
+		}},
+		{name: "trash is garbage", do: func(f *forger) {
+			k := layout.Uint64Key(5)
+			f.trash.Put(k[:], []byte("garbage"))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dev := o.dev.Snapshot()
+			forge(t, dev, c.do)
+			before := mustCheck(t, dev)
+			if before.OK() {
+				t.Fatal("the check finds nothing wrong")
+			}
+			mode := All
+			if c.name == "counters only" {
+				mode = Safe
+			}
+			file := new(memFile)
+			was := dev.Hash()
+			res, err := Run(bg, NewUndo(dev, file), Options{Mode: mode, Found: before, Deep: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			repaired := dev.Snapshot()
+			if marks := clean(t, dev); (marks > 0) != c.marks {
+				t.Errorf("%d marks: %v", marks, res.Actions)
+			}
+			want := map[string]*content{}
+			for n, w := range o.want {
+				want[n] = w
+			}
+			for _, n := range c.hurt {
+				delete(want, n)
+			}
+			home := coll
+			s := open(t, dev, ebofs.Options{})
+			if cs, err := s.Collections(bg); err != nil {
+				t.Fatal(err)
+			} else if len(cs) == 1 {
+				home = cs[0]
+			}
+			for n, w := range want {
+				if got, err := getFrom(s, home, object(n)); err != nil || !got.equal(w) {
+					t.Errorf("object %s: %v", n, err)
+				}
+			}
+			for _, n := range c.hurt { // what is marked can go
+				x := ebofs.NewTxn()
+				x.Remove(home, object(n))
+				if err := s.Apply(bg, x); err != nil {
+					t.Errorf("remove %s: %v", n, err)
+				}
+			}
+			if err := s.Close(bg); err != nil {
+				t.Fatal(err)
+			}
+			if n := clean(t, dev); n > 0 {
+				t.Errorf("%d marks left", n)
+			}
+			if _, err := ApplyUndo(bg, file, repaired); err != nil || repaired.Hash() != was {
+				t.Errorf("undo: %v, same %v", err, repaired.Hash() == was)
+			}
+		})
+	}
+}
