@@ -68,7 +68,7 @@ type Page struct {
 // Pages returns the page of every code, sorted by code.
 func Pages() []Page {
 	const (
-		peer   = "Restore the objects named from another copy; the rest of the store is not touched."
+		peer   = "`ebofs fsck -y` makes the store whole around it and marks what is lost. Then restore the objects named from another copy."
 		derive = "Nothing is lost: it is derived data, and `ebofs fsck -y` writes it anew."
 		walk   = "The objects below it cannot be read from this device; everything else can."
 	)
@@ -88,7 +88,7 @@ func Pages() []Page {
 		{LogDamage, "the log is damaged", "A part of the log that had been committed cannot be read any more.",
 			"Transactions from there on are missing; the store opens read-only.", "Let other copies repair the objects, or accept the state before the damage.", RepairPeer},
 		{RootBad, "the root record is damaged", "The record that names all trees is unreadable, or not the one the superblock points to.",
-			"Nothing below it can be found by normal means.", "Keep the device as it is; `ebofs fsck -y` can search it for tree nodes in a later release.", RepairPeer},
+			"Nothing below it can be found by normal means.", "`ebofs fsck -y` searches the device for the trees; keep the undo file.", RepairHere},
 		{ZoneTable, "the zone table is damaged", "The table of free space by zone is unreadable or contradicts the superblock.",
 			"The store cannot be opened for writing: it would not know what is free. Objects are not affected.", derive, RepairHere},
 		{ZoneBitmap, "a zone bitmap is damaged", "The map of used blocks of one zone is unreadable or of another zone.",
@@ -103,7 +103,7 @@ func Pages() []Page {
 		{UsedFree, "blocks owned but marked free", "An object, tree or structure uses blocks the bitmaps say are free.",
 			"The next write may go there and destroy the object named.", "Do not write to this store before `ebofs fsck -y` has marked them.", RepairHere},
 		{UsedTwice, "blocks with two owners", "Two objects or structures use the same blocks.",
-			"At most one of them is right; the other reads as damaged, and removing one frees what the other needs.", "Check both with level deep; restore the one that fails from another copy.", RepairPeer},
+			"At most one of them is right; the other reads as damaged, and removing one frees what the other needs.", "`ebofs fsck -y --level deep` gives the second a copy if its checksum is right and a mark if not; restore that one from another copy.", RepairPeer},
 		{Range, "an extent outside the zones", "An address points outside the space for data, or into a place reserved for something else.",
 			"What it should point to cannot be read.", peer, RepairPeer},
 		{NodeRead, "a tree node cannot be read", "The device returned an error for a tree node, three times.", walk, peer, RepairPeer},
@@ -120,11 +120,11 @@ func Pages() []Page {
 		{OnodeBad, "a malformed onode", "The metadata of an object does not decode or contradicts itself.", "The object cannot be read; others can.", peer, RepairPeer},
 		{IDBad, "an object id used twice or not yet given", "Two objects have the same internal id, or one has an id that was never given out.",
 			"Nodes of one object could be taken for the other's.", peer + " Please report it.", RepairPeer},
-		{Orphan, "an object in no collection", "No collection's range holds the object's key.", "It is not listed and cannot be reached; it uses space.", "`ebofs fsck -y` moves it to a collection of lost objects.", RepairHere},
+		{Orphan, "an object in no collection", "No collection's range holds the object's key.", "It is not listed and cannot be reached; it uses space.", "`ebofs fsck -y` makes a collection for it, lost+found.", RepairHere},
 		{CollBad, "a malformed or overlapping collection", "A collection's record does not decode, or two collections could hold the same object.",
-			"Objects may be listed in the wrong collection.", "Restore the collection from another copy.", RepairPeer},
+			"Objects may be listed in the wrong collection.", "`ebofs fsck -y` removes it and keeps its objects, in a collection of lost objects if no other holds them. Restore the collection from another copy.", RepairPeer},
 		{ChunkBad, "a malformed extent record", "A record that maps part of an object does not decode.", "That part of the object cannot be read.", peer, RepairPeer},
-		{BeyondEnd, "blocks beyond the end of an object", "An object has blocks behind its last byte.", "Space is lost until the object is removed.", "None needed.", RepairHere},
+		{BeyondEnd, "blocks beyond the end of an object", "An object has blocks behind its last byte.", "Space is lost until the object is removed.", "None needed; `ebofs fsck -y` returns the space.", RepairHere},
 		{TrashBad, "a malformed trash record", "The record of a removed object does not decode.", "Its space is not returned.", derive, RepairHere},
 		{ValueBad, "a damaged long value", "The checksum of an attribute or omap value stored outside its tree does not match.", "That value cannot be read; wrong bytes are not returned.", peer, RepairPeer},
 		{DataRead, "data cannot be read", "The device returned an error for blocks of an object, three times.", "These bytes of the object cannot be read here.", peer, RepairPeer},

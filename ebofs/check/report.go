@@ -168,7 +168,7 @@ type collector struct {
 	phase   *Phase
 }
 
-// add records p; Severity and Repair follow from its code.
+// add records p; Severity follows from its code, and Repair unless it is given.
 func (c *collector) add(p Problem) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -178,7 +178,9 @@ func (c *collector) add(p Problem) {
 	} else {
 		c.rep.Counts.Errors++
 	}
-	p.Repair = c.repairs[p.Code]
+	if p.Repair == "" {
+		p.Repair = c.repairs[p.Code]
+	}
 	if p.Objects == nil {
 		p.Objects = []Object{}
 	}

@@ -211,8 +211,13 @@ func (w *walker) damage(n *btree.Node, err error) {
 	}
 	a := layout.Addr(n.Ptr.Addr)
 	p := Problem{Code: nodeCode(err), Where: w.kind.String() + " node", Tree: w.kind.String(), Device: a.Device(), Address: a.Block(), Blocks: uint64(n.Ptr.Blocks)}
-	if n.Ptr.Addr == 0 {
+	switch {
+	case n.Ptr.Addr == 0:
 		p.Where = w.kind.String() + " inside its holder"
+	case n.Ptr.Level > 0 && n.Ptr.Readable() == nil:
+		p.Repair = RepairHere // its leaves are there to be found
+	case w.kind == layout.TreeTrash:
+		p.Repair = RepairHere
 	}
 	var x *btree.CorruptError
 	if errors.As(err, &x) {

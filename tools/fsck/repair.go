@@ -153,6 +153,9 @@ func (j *job) repair(ctx context.Context, c *verb.Call, path string, dev *device
 	if res.Omitted > 0 {
 		c.Printf("  and %d more\n", res.Omitted)
 	}
+	if res.Doubtful {
+		c.Notef("%s: some of what was found could not be proven to be the newest: compare the objects with another copy", path)
+	}
 	for _, s := range res.Refused {
 		c.Printf("  left      %s\n", s)
 	}
