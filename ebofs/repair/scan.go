@@ -49,7 +49,7 @@ func (r *repairer) scanBlocks(ctx context.Context, from, to uint64, page func(*b
 				continue
 			}
 			x, err := btree.ParsePage(bytes.Clone(p[:k*layout.BlockSize]))
-			if err == nil && x.Ptr().Addr == uint64(layout.MakeAddr(0, at+uint64(i))) {
+			if err == nil && x.Ptr().Addr == uint64(layout.MakeAddr(0, at+uint64(i))) && agrees(x) {
 				page(x)
 				i += k - 1
 			}
@@ -58,6 +58,17 @@ func (r *repairer) scanBlocks(ctx context.Context, from, to uint64, page func(*b
 		r.progress("scan", at-from, to-from)
 	}
 	return ctx.Err()
+}
+
+// agrees reports whether keys and fences of a node agree with each other: nobody
+// else says where it belongs.
+func agrees(p *btree.Page) bool {
+	r := topOf(p)
+	low, high := p.Fences()
+	if len(high) == 0 {
+		high = nil
+	}
+	return p.CheckIn(r.Ptr, r.Count, r.Bytes, low, high) == nil
 }
 
 // readEach reads block by block; what cannot be read is zeros.
