@@ -129,7 +129,7 @@ func Run(ctx context.Context, dev devices.Device, o Options) (*Result, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &repairer{ctx: ctx, o: o, d: &device{dev: dev, pool: devices.NewPool(devices.PoolOptions{})}}
+	r := &repairer{ctx: ctx, o: o, res: Result{Actions: []Action{}}, d: &device{dev: dev, pool: devices.NewPool(devices.PoolOptions{})}}
 	err := r.run()
 	return &r.res, errors.Join(err, r.d.pool.Close())
 }

@@ -111,7 +111,9 @@ func (u *undoFile) commit() error {
 
 func openUndo(at UndoStorage) (u undoFile, err error) {
 	p := make([]byte, undoHeader)
-	if _, err := at.ReadAt(p, 0); err != nil {
+	if _, err := at.ReadAt(p, 0); errors.Is(err, io.EOF) {
+		return u, fmt.Errorf("%w: this is none, or it is torn: shorter than a header", ErrUndo)
+	} else if err != nil {
 		return u, fmt.Errorf("%w: header: %w", ErrUndo, err)
 	}
 	switch {

@@ -14,6 +14,7 @@ import (
 
 	"ebofs/ebofs/check"
 	"ebofs/ebofs/layout"
+	"ebofs/ebofs/repair"
 	"ebofs/tools/probe"
 	"ebofs/tools/progress"
 	"ebofs/tools/sizes"
@@ -201,7 +202,7 @@ func (j *job) lines() (io.Writer, error) {
 
 // explain gives a check that could not be made its code.
 func explain(c *verb.Call, path string, err error) error {
-	if errors.Is(err, check.ErrNoStore) {
+	if errors.Is(err, check.ErrNoStore) || errors.Is(err, repair.ErrNothing) {
 		return &verb.Failure{Code: store.CodeNoStore, Message: path + ": no store here", Hint: "What it holds instead: " + c.Command("device", "probe", path), Err: err}
 	}
 	e := store.Explain(c, path, err)

@@ -74,7 +74,7 @@ func (j *job) repair(ctx context.Context, c *verb.Call, path string, dev *device
 	if cause != nil && !(unsound && j.all) {
 		return explain(c, path, cause)
 	}
-	did := &repaired{Mode: "preen", Result: &repair.Result{}}
+	did := &repaired{Mode: "preen", Result: &repair.Result{Actions: []repair.Action{}}}
 	if j.all {
 		did.Mode = "all"
 	}
