@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -48,13 +49,21 @@ func TestCells(t *testing.T) {
 				if !lossless && len(hurt) == 0 {
 					t.Errorf("no object is hurt")
 				}
-				// The store goes on.
+				// The store goes on, and what is marked can be removed.
 				s := open(t, dev, ebofs.Options{})
+				for name := range hurt {
+					if _, err := get(s, object(name)); errors.Is(err, ebofs.ErrNotFound) {
+						continue
+					}
+					apply(t, s, func(x *ebofs.Txn) { x.Remove(coll, object(name)) })
+				}
 				apply(t, s, func(x *ebofs.Txn) { x.Write(coll, object("new"), 0, fill(5, 300000)) })
 				if err := s.Close(bg); err != nil {
 					t.Fatal(err)
 				}
-				clean(t, dev)
+				if n := clean(t, dev); n > 0 {
+					t.Errorf("%d marks left after everything that is marked was removed", n)
+				}
 			})
 			t.Run(fmt.Sprintf("undo/%s/%d/%s", p.kind, p.block, h.name), func(t *testing.T) {
 				dev := o.dev.Snapshot()

@@ -59,8 +59,11 @@ func (r *repairer) rebuild(rootErr error) error {
 // onlySupers reports whether nothing but labels and superblocks was found wrong.
 func (r *repairer) onlySupers() bool {
 	rep := r.o.Found
-	if rep == nil || !rep.Complete || rep.Omitted > 0 || r.replayed {
+	if rep == nil || !rep.Complete || rep.Omitted > 0 || r.preset != nil || r.salvaged {
 		return false
+	}
+	if r.replayed && rep.Counts.LogReplayed != rep.Counts.LogRecords {
+		return false // it was not looked at what the log would bring
 	}
 	for i := range rep.Problems {
 		switch rep.Problems[i].Code {

@@ -111,6 +111,7 @@ type repairer struct {
 
 	logged   ebofs.LogContent // what the log will bring at the next mount
 	replayed bool
+	salvaged bool
 	unjoined []string                   // keys of objects that records change which cannot be replayed
 	preset   map[layout.TreeKind][]leaf // salvage: what the trees of the root record consist of
 }

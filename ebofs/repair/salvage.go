@@ -102,7 +102,7 @@ func (r *repairer) salvage(sb *layout.Superblock, found *ebofs.Found) error {
 			return err
 		}
 	}
-	r.replayed = true // nothing is known that would allow to do less than all
+	r.salvaged = true // nothing is known that would allow to do less than all
 	return r.rebuild(nil)
 }
 

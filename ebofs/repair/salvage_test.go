@@ -147,9 +147,17 @@ func TestUnclean(t *testing.T) {
 				if len(name) > 10 && name[:11] == "superblocks" {
 					destroy(t, dev, func(p []byte) { clear(p) })
 				}
-				res, err := Run(bg, dev, Options{Mode: mode, Overwrite: true})
+				opt := Options{Mode: mode, Overwrite: true}
+				if name == "" {
+					opt.Found = mustCheck(t, dev) // as if the log had been looked into
+					opt.Found.Counts.LogReplayed = opt.Found.Counts.LogRecords
+				}
+				res, err := Run(bg, dev, opt)
 				if err != nil {
 					t.Fatal(err)
+				}
+				if name == "" && len(res.Actions) != 1 {
+					t.Errorf("more was done than a replay: %v", res.Actions)
 				}
 				clean(t, dev)
 				hurt := compare(t, dev, want)
