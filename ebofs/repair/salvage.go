@@ -193,10 +193,19 @@ func (t *traces) top(k layout.TreeKind, limit uint64) (root btree.Root, ok bool)
 	return root, ok
 }
 
+// maxStructure is the longest structure a search looks at: the table of 32,000 zones.
+// Data of objects may look like the beginning of one, and is not to cost more.
+const maxStructure = 1 << 20
+
 // header reads a structure that carries one; ok is false if none is whole there.
 func (r *repairer) header(b uint64, p []byte) (h layout.Header, n uint32, ok bool) {
 	length := le.Uint32(p[12:])
-	if length < layout.HeaderBytes || length > 64<<20 || string(p[:4]) == "EBOF" {
+	switch string(p[:4]) {
+	case "EBrr", "EBzt", "EBzb":
+	default:
+		return h, 0, false
+	}
+	if length < layout.HeaderBytes || length > maxStructure {
 		return h, 0, false
 	}
 	n = uint32(blocksOf(uint64(length)))

@@ -17,6 +17,7 @@ type sink struct {
 	r       *repairer
 	epoch   uint64
 	at      [2]uint64 // where the next search begins, by pass
+	failed  [2]uint64 // the shortest run of which there was none, likewise; 0: not yet
 	pending map[uint64][]byte
 	bytes   int
 	written uint64 // blocks
@@ -45,6 +46,9 @@ func (s *sink) Alloc(blocks int) (uint64, error) {
 // be worth a second look.
 func (s *sink) take(n uint64) (uint64, error) {
 	for pass := range s.at {
+		if f := s.failed[pass]; f != 0 && n >= f {
+			continue // nothing is ever given back
+		}
 		from := s.at[pass]
 		for _, span := range [...][2]uint64{{from, s.r.place.ZoneEnd}, {s.r.place.ZoneStart, from}} {
 			if b, ok := s.search(span[0], span[1], n, pass > 0); ok {
@@ -57,12 +61,17 @@ func (s *sink) take(n uint64) (uint64, error) {
 				return b, nil
 			}
 		}
+		s.failed[pass] = n
 	}
 	return 0, fmt.Errorf("no %d free blocks in a row: %w", n, btree.ErrNoRun)
 }
 
 func (s *sink) search(b, end, n uint64, desperate bool) (uint64, bool) {
 	for run := uint64(0); b < end; b++ {
+		if i := b - s.r.busy.first; i%64 == 0 && b+64 <= end && s.r.busy.words[i/64] == ^uint64(0) {
+			run, b = 0, b+63
+			continue
+		}
 		if s.r.busy.has(b) || !desperate && s.r.used.has(b) {
 			run = 0
 			continue
