@@ -130,8 +130,8 @@ func TestForged(t *testing.T) {
 		}},
 		{name: "id never given", do: func(f *forger) { f.r.root.NextObjectID = 3 }},
 		{name: "blocks twice", do: func(f *forger) {
-			ka, a := f.onode("large1")
-			kb, b := f.onode("large2")
+			ka, a := f.onode("large3")
+			kb, b := f.onode("large4")
 			_, ca := f.firstChunk(ka, &a)
 			ib, cb := f.firstChunk(kb, &b)
 			for i := range layout.ChunkBlocks { // other content: one of them reads as damaged
@@ -143,7 +143,7 @@ func TestForged(t *testing.T) {
 			f.must(err)
 			f.setChunk(kb, &b, ib, val)
 			f.put(kb, &b)
-		}, hurt: []string{"large2", "large1"}, marks: true},
+		}, hurt: []string{"large4", "large3"}, marks: true},
 		{name: "the same blocks twice", do: func(f *forger) {
 			ka, a := f.onode("large1")
 			ia, ca := f.firstChunk(ka, &a)
