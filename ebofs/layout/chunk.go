@@ -20,7 +20,7 @@ const (
 
 // Flags of a mapped block.
 const (
-	BlockShared  uint8 = 1 << 0 // another object may map it: ask the refs tree before freeing
+	BlockShared  uint8 = 1 << 0 // may be mapped more than once: ask the refs tree before freeing
 	BlockDamaged uint8 = 1 << 1 // made from a block whose checksum was wrong: reads fail
 	BlockZero    uint8 = 1 << 2 // known to hold zeros
 

@@ -22,14 +22,15 @@ const (
 	FeatMultiRing                         // more than one WAL ring
 	FeatSubtreeSharing                    // nodes reachable from two roots
 	FeatExternalLog                       // the WAL ring is on another device
+	FeatSharedBlocks                      // blocks of data mapped more than once, counted by the refs tree
 )
 
 var incompatNames = []string{
-	"carry", "owner-index", "hard-geometry", "inline-data", "blob-values", "multi-ring", "subtree-sharing", "external-log",
+	"carry", "owner-index", "hard-geometry", "inline-data", "blob-values", "multi-ring", "subtree-sharing", "external-log", "shared-blocks",
 }
 
 // KnownIncompat are the incompatible features this program can read.
-const KnownIncompat = FeatHardGeometry | FeatInlineData | FeatExternalLog
+const KnownIncompat = FeatHardGeometry | FeatInlineData | FeatExternalLog | FeatSharedBlocks
 
 // KnownROCompat are the features this program can write.
 const KnownROCompat uint64 = 0

@@ -208,6 +208,21 @@ func FuzzChunk(f *testing.F) {
 	})
 }
 
+func FuzzRefGroup(f *testing.F) {
+	seed(f, "refgroup")
+	f.Fuzz(func(t *testing.T, p []byte) {
+		var g RefGroup
+		if err := DecodeRefGroup(p, &g); err != nil {
+			soundError(t, err)
+			return
+		}
+		q, err := g.Append(nil)
+		if err != nil || !bytes.Equal(q[3:], p[3:]) {
+			t.Fatalf("%x encodes to %x: %v", p, q, err)
+		}
+	})
+}
+
 func FuzzObjectKey(f *testing.F) {
 	seed(f, "objectkey")
 	f.Fuzz(func(t *testing.T, p []byte) {

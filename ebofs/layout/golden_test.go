@@ -259,6 +259,19 @@ func TestGoldenValues(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	g := testRefGroup()
+	if p, err = g.Append(nil); err != nil {
+		t.Fatal(err)
+	}
+	group := func(n string) []field {
+		return []field{{1, n + ": first block"}, {1, n + ": blocks"}, {2, "reserved"}, {4, n + ": count"}}
+	}
+	p = golden(t, "refgroup", p, fields([]field{{1, "type"}, {1, "version"}, {1, "min reader"}, {1, "runs"}}, group("run 0"), group("run 1"), group("run 2")))
+	var same RefGroup
+	if err := DecodeRefGroup(p, &same); err != nil || same != *g {
+		t.Fatal(err)
+	}
+
 	k := ObjectKey{Shard: NoShard, Pool: 3, Hash: 0x12345678, Namespace: "ns", Name: "a\x00b", Snap: NoSnap, Generation: NoGeneration}
 	p = golden(t, "objectkey", k.AppendKey(nil), []field{{1, "shard -1 + 128"}, {8, "pool 3, biased"}, {4, "hash 12345678, bits reversed"}, {4, "namespace"}, {2, "key"}, {6, "name a 00 b, escaped"}, {8, "snap: head"}, {8, "generation: none"}})
 	if got, err := DecodeObjectKey(p); err != nil || got != k {

@@ -18,7 +18,7 @@ const (
 	TreeCollections TreeKind = 1 // collection id → Cnode
 	TreeObjects     TreeKind = 2 // ObjectKey → Onode
 	TreeTrash       TreeKind = 3 // object id, big-endian → Trash
-	TreeRefs        TreeKind = 4 // start of a shared extent → count; reserved for clones
+	TreeRefs        TreeKind = 4 // group of blocks, big-endian → RefGroup
 	TreeOwners      TreeKind = 5 // start of an extent → owner; reserved for hard geometry
 	TreeAttrs       TreeKind = 6 // name → value
 	TreeOmap        TreeKind = 7 // key → value
@@ -48,7 +48,7 @@ func ParseTreeKind(s string) (TreeKind, error) {
 	return 0, fmt.Errorf("tree %q: %w", s, ErrInvalid)
 }
 
-// Uint64Key returns v as a key of the trash and extents trees: big-endian, so
+// Uint64Key returns v as a key of the trash, refs and extents trees: big-endian, so
 // that keys sort as numbers do.
 func Uint64Key(v uint64) [8]byte {
 	var k [8]byte

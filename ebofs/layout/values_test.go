@@ -74,6 +74,15 @@ func testTrash() *Trash {
 	return &Trash{ID: 9, Size: 4 << 20, Blocks: 1024, Omap: nodeRoot(6024, 1000), Extents: nodeRoot(6028, 16)}
 }
 
+func testRefGroup() *RefGroup {
+	g := new(RefGroup)
+	for i := range 16 {
+		g.Count[i] = 2
+	}
+	g.Count[16], g.Count[63] = 3, 70000
+	return g
+}
+
 func testChunk() *Chunk {
 	var c Chunk
 	c.Addr[0], c.CRC[0] = MakeAddr(0, 7000), 11
@@ -333,6 +342,60 @@ func BenchmarkOnode(b *testing.B) {
 		}
 		if p, err = o.Append(p[:0:cap(p)]); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestRefGroup: what is encoded decodes to the same, and nothing else is accepted.
+func TestRefGroup(t *testing.T) {
+	r := rand.New(rand.NewSource(4))
+	for range 2000 {
+		var g, back RefGroup
+		for i := range g.Count {
+			if g.Count[i] = uint32(r.Intn(4)); g.Count[i] == 1 {
+				g.Count[i] = 1 << 31
+			}
+			if i > 0 && r.Intn(3) > 0 {
+				g.Count[i] = g.Count[i-1]
+			}
+		}
+		p, err := g.Append([]byte("x"))
+		if g.Empty() {
+			if !errors.Is(err, ErrInvalid) {
+				t.Fatalf("an empty group encodes: %v", err)
+			}
+			continue
+		}
+		if err != nil || len(p)-1 > MaxRefBytes {
+			t.Fatal(len(p), err)
+		}
+		if err := DecodeRefGroup(p[1:], &back); err != nil || back != g {
+			t.Fatalf("%v decodes to %v: %v", g, back, err)
+		}
+		for n := range p[1:] {
+			if DecodeRefGroup(p[1:1+n], &back) == nil {
+				t.Fatalf("%d of %d bytes decode", n, len(p)-1)
+			}
+		}
+	}
+	if _, err := (&RefGroup{Count: [RefBlocks]uint32{1}}).Append(nil); !errors.Is(err, ErrInvalid) {
+		t.Fatalf("a count of one: %v", err)
+	}
+	if k, i := RefKey(MakeAddr(0, 64*5+7)); i != 7 || k != Uint64Key(5) {
+		t.Fatal(k, i)
+	}
+	for name, p := range map[string][]byte{
+		"count of one":  {'R', 1, 1, 1, 0, 1, 0, 0, 1, 0, 0, 0},
+		"not joined":    {'R', 1, 1, 2, 0, 1, 0, 0, 2, 0, 0, 0, 1, 1, 0, 0, 2, 0, 0, 0},
+		"overlap":       {'R', 1, 1, 2, 0, 2, 0, 0, 2, 0, 0, 0, 1, 1, 0, 0, 3, 0, 0, 0},
+		"beyond":        {'R', 1, 1, 1, 60, 5, 0, 0, 2, 0, 0, 0},
+		"reserved":      {'R', 1, 1, 1, 0, 1, 1, 0, 2, 0, 0, 0},
+		"another type":  {'C', 1, 1, 1, 0, 1, 0, 0, 2, 0, 0, 0},
+		"newer version": {'R', 2, 2, 1, 0, 1, 0, 0, 2, 0, 0, 0},
+		"no run":        {'R', 1, 1, 0},
+	} {
+		if err := DecodeRefGroup(p, new(RefGroup)); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNewer) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
