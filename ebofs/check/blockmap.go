@@ -17,18 +17,27 @@ type blockMap struct {
 	words int // per zone
 
 	claimed, twice, used []uint64
+
+	counts []uint32 // extents that map a block which may be shared; nil: none are
 }
 
-// zonesFor returns how many zones a map of so many bytes covers, at least one.
-func zonesFor(place *layout.Placement, bytes int64) uint32 {
+// zonesFor returns how many zones a map of so many bytes covers, at least one;
+// with counts it takes ten times as much.
+func zonesFor(place *layout.Placement, bytes int64, counts bool) uint32 {
 	per := int64(place.ZoneBlocks+63) / 64 * 8 * 3
+	if counts {
+		per += 4 * int64(place.ZoneBlocks)
+	}
 	return uint32(max(1, min(int64(place.Zones), bytes/per)))
 }
 
-func newBlockMap(place *layout.Placement, zones uint32) *blockMap {
+func newBlockMap(place *layout.Placement, zones uint32, counts bool) *blockMap {
 	m := &blockMap{place: place, words: int(place.ZoneBlocks+63) / 64}
 	n := m.words * int(zones)
 	m.claimed, m.twice, m.used = make([]uint64, n), make([]uint64, n), make([]uint64, n)
+	if counts {
+		m.counts = make([]uint32, uint64(zones)*uint64(place.ZoneBlocks))
+	}
 	return m
 }
 
@@ -37,6 +46,7 @@ func (m *blockMap) window(first uint32) {
 	clear(m.claimed)
 	clear(m.twice)
 	clear(m.used)
+	clear(m.counts)
 	m.first, m.end = first, min(first+uint32(len(m.claimed)/m.words), m.place.Zones)
 }
 

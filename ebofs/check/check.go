@@ -29,7 +29,7 @@ type Options struct {
 	Replay func(context.Context) (devices.Device, error)
 	// MemoryBytes bounds the maps of blocks and ids; default 64 MiB, at least 1
 	// MiB. One pass over the trees covers 8 blocks for every 3 bytes of four
-	// fifths of it: 570 GiB by default.
+	// fifths of it: 570 GiB by default, and a tenth of that on a store with clones.
 	MemoryBytes int64
 	// Workers check objects in parallel; default: one a processor.
 	Workers int
@@ -72,6 +72,8 @@ type checker struct {
 	ids      []uint64 // bitmap of object ids seen; nil: too many
 	progress atomic.Uint64
 	broken   atomic.Bool // some tree could not be walked whole
+
+	refsBroken atomic.Bool // the refs tree could not
 }
 
 // view is what is known of the store's geometry.

@@ -23,6 +23,7 @@ const (
 	Leak        Code = "W-LEAK"
 	UsedFree    Code = "E-BLOCK-FREE"
 	UsedTwice   Code = "E-BLOCK-TWICE"
+	RefsBad     Code = "E-REFS"
 	Range       Code = "E-BLOCK-RANGE"
 	NodeRead    Code = "E-NODE-READ"
 	NodeCRC     Code = "E-NODE-CRC"
@@ -104,6 +105,8 @@ func Pages() []Page {
 			"The next write may go there and destroy the object named.", "Do not write to this store before `ebofs fsck -y` has marked them.", RepairHere},
 		{UsedTwice, "blocks with two owners", "Two objects or structures use the same blocks.",
 			"At most one of them is right; the other reads as damaged, and removing one frees what the other needs.", "`ebofs fsck -y --level deep` gives the second a copy if its checksum is right and a mark if not; restore that one from another copy.", RepairPeer},
+		{RefsBad, "wrong reference counts", "The count of extents that map a block, which clones share, is not what the objects say, or is unreadable.",
+			"Counted too low, removing one object frees what another needs; counted too high, space is lost.", "Remove no objects from this store; fsck does not rebuild counts yet: copy what is needed to another store.", RepairNone},
 		{Range, "an extent outside the zones", "An address points outside the space for data, or into a place reserved for something else.",
 			"What it should point to cannot be read.", peer, RepairPeer},
 		{NodeRead, "a tree node cannot be read", "The device returned an error for a tree node, three times.", walk, peer, RepairPeer},

@@ -152,10 +152,14 @@ func (w *walker) chunk(key, val []byte, ext []btree.BlobExtent) error {
 	err = layout.ChunkRuns(val, func(r *layout.Run) bool {
 		blk := base + uint64(r.First)
 		off, n := blk*layout.BlockSize, uint64(r.Blocks)*layout.BlockSize
+		// Removed objects may have been written before they were cloned.
+		w.shared = w.c.root.Refs.Kind != btree.RootEmpty && (r.Flags&layout.BlockShared != 0 || !w.named)
 		if !w.claim(r.Extent(), "data", off, true) {
 			return true
 		}
-		w.n.DataBlocks += uint64(r.Blocks)
+		if !w.shared { // else compareRefs counts them, each once
+			w.n.DataBlocks += uint64(r.Blocks)
+		}
 		if !w.p.first {
 			return true
 		}

@@ -22,7 +22,7 @@ func config(kind layout.TreeKind, fsid layout.UUID) *btree.Config {
 		c.FSID = c.FSID<<8 | uint64(fsid[i])
 	}
 	switch kind {
-	case layout.TreeTrash, layout.TreeExtents:
+	case layout.TreeTrash, layout.TreeRefs, layout.TreeExtents:
 		c.FixedKey, c.Cmp = 8, btree.Uint64
 	}
 	return c
@@ -44,6 +44,7 @@ type walker struct {
 	epochs [64]uint64      // of the last node of each level
 	onode  layout.Onode
 	verify bool // the data of the object at hand
+	shared bool // the data at hand may be claimed again: it is counted
 	deep   dataReader
 
 	// Bound once: a method value made for each object would be garbage.
@@ -80,8 +81,11 @@ func (c *checker) walk(ctx context.Context, p *pass) error {
 	if err == nil {
 		err = main.trash()
 	}
-	if err == nil && (c.root.Refs.Kind != btree.RootEmpty || c.root.Owners.Kind != btree.RootEmpty) {
-		c.broken.Store(true) // of a later release; their blocks are not known here
+	if err == nil {
+		err = main.refs()
+	}
+	if err == nil && c.root.Owners.Kind != btree.RootEmpty {
+		c.broken.Store(true) // of a later release; its blocks are not known here
 	}
 	main.done()
 	return err
@@ -146,6 +150,10 @@ func (w *walker) claim(e layout.Extent, what string, off uint64, isData bool) bo
 		})
 		return true
 	}
+	if isData && w.shared {
+		w.p.m.share(b, e.Blocks)
+		return true
+	}
 	w.p.m.claim(b, e.Blocks, func(s uint64) { w.p.suspects.add(s, UsedTwice) })
 	return true
 }
@@ -188,6 +196,9 @@ func (w *walker) visitDamage(n *btree.Node, err error) error {
 		return w.ctx.Err()
 	}
 	w.c.broken.Store(true)
+	if w.kind == layout.TreeRefs {
+		w.c.refsBroken.Store(true)
+	}
 	w.damage(n, err)
 	return nil
 }
