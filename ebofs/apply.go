@@ -26,10 +26,13 @@ func (s *Store) apply(cs []change, epoch uint64) {
 		case c.code == opRename:
 			s.applyRename(c, epoch)
 			i++
+		case c.code.clones():
+			s.applyClone(c, epoch)
+			i++
 		default:
 			o := c.o
 			o.mu.Lock()
-			for ; i < len(cs) && cs[i].o == o && cs[i].code != opRename; i++ {
+			for ; i < len(cs) && cs[i].o == o && cs[i].dst == nil; i++ {
 				s.changeLocked(o, &cs[i], epoch)
 			}
 			o.mu.Unlock()
@@ -211,15 +214,15 @@ func (s *Store) placeLocked(b *body, c *change, epoch uint64) {
 	b.over.cut(c.off, c.off+c.n)
 	for _, run := range c.place {
 		for i, crc := range run.crc {
-			s.placeBlock(b, blk, run.addr+layout.Addr(i), crc, epoch)
+			s.placeBlock(b, blk, decided{addr: run.addr + layout.Addr(i), crc: crc}, epoch)
 			blk++
 		}
 	}
 	b.size = max(b.size, c.off+c.n)
 }
 
-func (s *Store) placeBlock(b *body, blk uint64, addr layout.Addr, crc uint32, epoch uint64) {
-	if dead := b.over.place(blk, addr, crc, epoch); dead != 0 {
+func (s *Store) placeBlock(b *body, blk uint64, d decided, epoch uint64) {
+	if dead := b.over.place(blk, d, epoch); dead.addr != 0 {
 		s.dirty.addDead(dead, epoch)
 	}
 }
@@ -263,10 +266,10 @@ func (s *Store) punchLocked(b *body, first, last, epoch uint64) {
 	}
 	tail := max(head, last/n*n)
 	for blk := first; blk < head; blk++ {
-		s.placeBlock(b, blk, 0, 0, epoch)
+		s.placeBlock(b, blk, decided{}, epoch)
 	}
 	for blk := tail; blk < last; blk++ {
-		s.placeBlock(b, blk, 0, 0, epoch)
+		s.placeBlock(b, blk, decided{}, epoch)
 	}
 	lo, hi := head/n, tail/n // whole chunks
 	if lo >= hi {
@@ -274,7 +277,7 @@ func (s *Store) punchLocked(b *body, first, last, epoch uint64) {
 	}
 	for k, e := range b.over.edits {
 		if k >= lo && k < hi {
-			e.each(epoch, func(a layout.Addr) { s.dirty.addDead(a, epoch) })
+			e.each(epoch, func(d decided) { s.dirty.addDead(d, epoch) })
 			delete(b.over.edits, k)
 		}
 	}
@@ -296,7 +299,7 @@ func (s *Store) removeLocked(o *onode, epoch uint64) {
 	o.cur = nil
 	b.home.Store(nil)
 	for _, e := range b.over.edits {
-		e.each(epoch, func(a layout.Addr) { s.dirty.addDead(a, epoch) })
+		e.each(epoch, func(d decided) { s.dirty.addDead(d, epoch) })
 	}
 	if b.saved {
 		s.dirty.addRemoved(b, epoch)

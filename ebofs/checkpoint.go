@@ -42,6 +42,10 @@ type checkpoint struct {
 	frees  []allocator.Extent // blocks the old state uses and the new one does not
 	dead   []allocator.Extent // blocks neither of them uses
 
+	unmapped []allocator.Extent  // data blocks dropped that were not marked as shared
+	shared   map[uint64]*sharing // changes of reference counts, see refs.go
+	refsLost bool                // some of the counts cannot be read
+
 	dataAlloced, dataFreed, metaFreed uint64
 	logical                           int64 // change of the sum of object sizes
 	unreadable                        int   // things the device gave no answer for, see giveup.go
@@ -117,6 +121,8 @@ func (ck *checkpoint) run() error {
 	if err != nil {
 		return err
 	}
+	s.folded.Store(ck.epoch)
+	s.wakeRoom()                  // clones may wait for it
 	work = s.dirty.take(ck.epoch) // with what stubs dropped that were loaded since
 	if err := ck.encodeObjects(versions); err != nil {
 		return err
@@ -127,11 +133,14 @@ func (ck *checkpoint) run() error {
 	if err := ck.reap(work.removed); err != nil {
 		return err
 	}
-	if err := ck.globalTrees(); err != nil {
+	for _, d := range work.dead {
+		ck.drop(d)
+	}
+	if err := ck.settleShared(); err != nil {
 		return err
 	}
-	for _, a := range work.dead {
-		ck.dead = appendExtent(ck.dead, allocator.Extent{Start: a.Block(), Blocks: 1})
+	if err := ck.globalTrees(); err != nil {
+		return err
 	}
 	if err := ck.writeRoot(); err != nil {
 		return err
@@ -319,20 +328,28 @@ func (ck *checkpoint) reapOne(t *layout.Trash, limit int, stored bool) error {
 		if part.root.Kind == btree.RootEmpty {
 			continue
 		}
-		if ck.reaped >= limit {
+		counted := part.data && s.refs.Root().Kind != btree.RootEmpty
+		if ck.reaped >= limit || counted && ck.crowded() {
 			done = false
 			break
 		}
-		n := 0
+		n, most := 0, limit-ck.reaped
 		var each func(key, val []byte) error
 		if part.data {
 			each = func(_, val []byte) error {
 				n++
 				return ck.diffChunk(val, nil)
 			}
+			if counted {
+				each = func(_, val []byte) error {
+					n++
+					return ck.unshareChunk(val)
+				}
+				most = min(most, sharedStep)
+			}
 		}
 		own := btree.Owner{ID: t.ID}
-		rest, ok, err := btree.Drop(ck.ctx, s.pages, part.cfg, &own, *part.root, &ck.sink, limit-ck.reaped, each)
+		rest, ok, err := btree.Drop(ck.ctx, s.pages, part.cfg, &own, *part.root, &ck.sink, most, each)
 		ck.reaped += n + 1
 		if err != nil {
 			// A damaged page costs space, not the store: fsck finds what leaks.
@@ -366,7 +383,7 @@ func (ck *checkpoint) globalTrees() error {
 	for _, t := range [...]struct {
 		tree *btree.Tree
 		root *btree.Root
-	}{{s.colls, &ck.root.Collections}, {s.objects, &ck.root.Objects}, {s.trash, &ck.root.Trash}} {
+	}{{s.colls, &ck.root.Collections}, {s.objects, &ck.root.Objects}, {s.trash, &ck.root.Trash}, {s.refs, &ck.root.Refs}} {
 		root, err := ck.reconcile(t.tree)
 		if err != nil {
 			return fmt.Errorf("tree %s: %w", t.tree.Config().Name, err)
@@ -411,6 +428,9 @@ func (ck *checkpoint) writeRoot() error {
 	sb.Generation++
 	sb.Epoch = ck.epoch
 	sb.Root = ref
+	if len(ck.shared) > 0 {
+		sb.Features.Incompat |= layout.FeatSharedBlocks
+	}
 	sb.Flags &^= layout.SuperClean
 	if ck.clean {
 		sb.Flags |= layout.SuperClean

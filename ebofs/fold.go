@@ -91,7 +91,7 @@ func (f *folder) inlineOf(b *body) []byte {
 		return nil
 	}
 	p := make([]byte, b.size)
-	if _, _, hole := b.over.lookup(0); !hole {
+	if _, hole := b.over.lookup(0); !hole {
 		copy(p, b.inline)
 	}
 	for _, q := range b.over.within(0, b.size) {
@@ -117,11 +117,11 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 		return nil, cmp.Or(err, errLost)
 	}
 	f.val = val
-	var fresh uint64 // blocks placed in this epoch: no checkpoint has seen them
+	var fresh uint64 // blocks decided in this epoch: no checkpoint has seen them
 	if e := b.over.edits[k]; e != nil {
 		for i := range uint64(layout.ChunkBlocks) {
 			if e.mask>>i&1 == 1 {
-				c.Addr[i], c.CRC[i], c.Flags[i] = e.addr[i], e.crc[i], 0
+				c.Addr[i], c.CRC[i], c.Flags[i] = e.addr[i], e.crc[i], e.flags[i]
 				if e.epoch[i] == f.ck.epoch && e.addr[i] != 0 {
 					fresh |= 1 << i
 				}
@@ -130,7 +130,7 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 	}
 	inline := k == 0 && b.inline != nil
 	if inline {
-		if _, _, decided := b.over.lookup(0); decided {
+		if _, decided := b.over.lookup(0); decided {
 			inline = false
 		}
 	}
@@ -158,7 +158,7 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 			return nil, err
 		}
 		if fresh>>i&1 == 1 {
-			f.ck.dead = append(f.ck.dead, allocator.Extent{Start: c.Addr[i].Block(), Blocks: 1})
+			f.ck.drop(decided{c.Addr[i], c.CRC[i], c.Flags[i]})
 		}
 		c.Addr[i], c.CRC[i], c.Flags[i] = addr, layout.CRC(p), flags
 	}
@@ -339,21 +339,34 @@ func (ck *checkpoint) diffChunk(old, new []byte) error {
 		if o.Addr[i] == n.Addr[i] {
 			continue
 		}
-		if o.Addr[i] != 0 && !planted.On(planted.FreeForgotten) {
-			ck.freeData(o.Addr[i], 1)
+		if a := o.Addr[i]; a != 0 && !planted.On(planted.FreeForgotten) {
+			if o.Flags[i]&layout.BlockShared != 0 {
+				ck.share(a, -1)
+			} else {
+				ck.unmapped = appendExtent(ck.unmapped, allocator.Extent{Start: a.Block(), Blocks: 1})
+			}
 		}
-		if n.Addr[i] != 0 {
-			ck.allocs = appendExtent(ck.allocs, allocator.Extent{Start: n.Addr[i].Block(), Blocks: 1})
-			ck.dataAlloced++
+		if a := n.Addr[i]; a != 0 {
+			if n.Flags[i]&layout.BlockShared != 0 {
+				ck.share(a, +1)
+			} else {
+				ck.useData(allocator.Extent{Start: a.Block(), Blocks: 1})
+			}
 		}
 	}
 	return nil
 }
 
+// useData enters data blocks that the durable checkpoint does not use.
+func (ck *checkpoint) useData(e allocator.Extent) {
+	ck.allocs = appendExtent(ck.allocs, e)
+	ck.dataAlloced += e.Blocks
+}
+
 // freeData takes back data blocks that the durable checkpoint uses.
-func (ck *checkpoint) freeData(a layout.Addr, blocks uint64) {
-	ck.frees = appendExtent(ck.frees, allocator.Extent{Start: a.Block(), Blocks: blocks})
-	ck.dataFreed += blocks
+func (ck *checkpoint) freeData(e allocator.Extent) {
+	ck.frees = appendExtent(ck.frees, e)
+	ck.dataFreed += e.Blocks
 }
 
 // appendExtent adds e, joined with the last one where they meet.

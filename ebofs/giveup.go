@@ -112,7 +112,7 @@ func (ck *checkpoint) loseObjects(keys []string) error {
 			continue
 		}
 		on := layout.Onode{ID: ck.s.nextID.Add(1)}
-		if ok {
+		if ok && len(val) > 0 { // empty: it was to be made in this epoch
 			if on, err = layout.DecodeOnode(val); err != nil {
 				continue // it will fail for ever as it is
 			}

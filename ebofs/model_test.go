@@ -75,6 +75,7 @@ type modelOp struct {
 	code        opCode
 	name, to    string
 	off, n      uint64
+	toOff       uint64
 	data        []byte
 	kv          map[string][]byte
 	keys        []string
@@ -91,6 +92,10 @@ func (o *modelOp) String() string {
 		return fmt.Sprintf("truncate %s %d", o.name, o.off)
 	case opRename:
 		return fmt.Sprintf("rename %s %s", o.name, o.to)
+	case opClone:
+		return fmt.Sprintf("clone %s %s", o.name, o.to)
+	case opCloneRng:
+		return fmt.Sprintf("clone %s %s %d+%d to %d", o.name, o.to, o.off, o.n, o.toOff)
 	}
 	return fmt.Sprintf("op%d %s keys=%d kv=%d [%q,%q)", o.code, o.name, len(o.keys), len(o.kv), o.first, o.last)
 }
@@ -135,6 +140,10 @@ func txnOf(c CollectionID, ops []modelOp) *Txn {
 			x.SetAllocHint(c, id, o.off, o.n, 7)
 		case opRename:
 			x.Rename(c, id, idIn(c, o.to))
+		case opClone:
+			x.Clone(c, id, idIn(c, o.to))
+		case opCloneRng:
+			x.CloneRange(c, id, idIn(c, o.to), o.off, o.n, o.toOff)
 		default:
 			panic(o.code)
 		}
@@ -144,9 +153,9 @@ func txnOf(c CollectionID, ops []modelOp) *Txn {
 
 // verdict returns the error the store should give, without changing the model.
 func (m model) verdict(ops []modelOp) error {
-	exists := map[string]bool{}
-	for name := range m {
-		exists[name] = true
+	exists, sizes := map[string]bool{}, map[string]uint64{}
+	for name, b := range m {
+		exists[name], sizes[name] = true, uint64(len(b.data))
 	}
 	for i := range ops {
 		o := &ops[i]
@@ -156,12 +165,32 @@ func (m model) verdict(ops []modelOp) error {
 		switch o.code {
 		case opRemove:
 			delete(exists, o.name)
+			delete(sizes, o.name)
 		case opRename:
 			if exists[o.to] {
 				return ErrExists
 			}
 			delete(exists, o.name)
 			exists[o.to] = true
+			sizes[o.to] = sizes[o.name]
+			delete(sizes, o.name)
+		case opClone:
+			exists[o.to], sizes[o.to] = true, sizes[o.name]
+		case opCloneRng:
+			if o.off+o.n > sizes[o.name] {
+				return ErrInvalid
+			}
+			exists[o.to] = true
+			if o.n > 0 {
+				sizes[o.to] = max(sizes[o.to], o.toOff+o.n)
+			}
+		case opTruncate:
+			sizes[o.name] = o.off
+		case opWrite, opZero:
+			exists[o.name] = true
+			if n := max(o.n, uint64(len(o.data))); n > 0 {
+				sizes[o.name] = max(sizes[o.name], o.off+n)
+			}
 		default:
 			exists[o.name] = true
 		}
@@ -234,14 +263,24 @@ func (m model) applyOne(o *modelOp) {
 	case opRename:
 		m[o.to] = b
 		delete(m, o.name)
+	case opClone:
+		m[o.to] = b.clone()
+	case opCloneRng:
+		data := bytes.Clone(b.data[o.off : o.off+o.n])
+		m.applyOne(&modelOp{code: opTouch, name: o.to})
+		m.applyOne(&modelOp{code: opWrite, name: o.to, off: o.toOff, data: data})
 	}
+}
+
+func (b *modelObject) clone() *modelObject {
+	return &modelObject{bytes.Clone(b.data), maps.Clone(b.attrs), maps.Clone(b.omap), b.header, b.hint}
 }
 
 // clone returns a copy that later changes of m do not touch.
 func (m model) clone() model {
 	c := make(model, len(m))
 	for name, b := range m {
-		c[name] = &modelObject{bytes.Clone(b.data), maps.Clone(b.attrs), maps.Clone(b.omap), b.header, b.hint}
+		c[name] = b.clone()
 	}
 	return c
 }
@@ -254,6 +293,7 @@ type generator struct {
 	names   int
 	maxSize uint64 // of objects, about
 	serial  byte
+	only    func(*modelOp) bool // says whether an operation may be drawn now; nil: all
 }
 
 func (g *generator) name() string { return fmt.Sprint(g.prefix, "o", g.IntN(g.names)) }
@@ -336,7 +376,7 @@ func (g *generator) key(prefix string, space int) string {
 
 func (g *generator) op() modelOp {
 	o := modelOp{name: g.name()}
-	switch k := g.IntN(40); {
+	switch k := g.IntN(46); {
 	case k < 14:
 		o.code, o.off = opWrite, g.offset()
 		o.data = g.bytes(g.length())
@@ -383,10 +423,30 @@ func (g *generator) op() modelOp {
 		o.code = opOmapClear
 	case k < 39:
 		o.code, o.data = opOmapHead, g.bytes(1+g.Uint64N(40))
-	default:
+	case k < 40:
 		o.code, o.off, o.n = opHint, 1<<22, 4096
+	case k < 43:
+		o.code, o.to = opClone, g.name()
+		for o.to == o.name {
+			o.to = g.name()
+		}
+	default:
+		g.cloneRange(&o)
 	}
 	return o
+}
+
+// cloneRange makes o the clone of a range, mostly one that keeps its place in a
+// block.
+func (g *generator) cloneRange(o *modelOp) {
+	o.code, o.to = opCloneRng, g.name()
+	o.off, o.n, o.toOff = g.offset(), g.length(), g.offset()
+	if g.IntN(4) > 0 {
+		o.toOff = o.toOff&^(blockSize-1) | o.off&(blockSize-1)
+	}
+	if o.to == o.name && o.off < o.toOff+o.n && o.toOff < o.off+o.n {
+		o.toOff = o.off + o.n
+	}
 }
 
 // txn draws a transaction; most of what it does is allowed.
@@ -395,6 +455,9 @@ func (g *generator) txn(m model) []modelOp {
 	for range 1 + g.IntN(3) {
 		for range 4 {
 			o := g.op()
+			for g.only != nil && !g.only(&o) {
+				o = g.op()
+			}
 			if g.IntN(20) == 0 || m.verdict(append(slices.Clip(ops), o)) == nil {
 				ops = append(ops, o)
 				break

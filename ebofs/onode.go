@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 
 	"ebofs/btree"
-	"ebofs/ebofs/layout"
 )
 
 // onode is the in-RAM home of one object key. It may be absent (no object has
@@ -128,11 +127,11 @@ type dirtyList struct {
 
 type dirtyEpoch struct {
 	onodes  []*onode
-	removed []*body       // bodies whose saved state the checkpoint must free
-	dead    []layout.Addr // blocks placed and dropped again in the same epoch
-	lost    []string      // keys of objects whose changes were lost
-	bytes   int64         // journaled bytes
-	tokens  spaceTokens   // blocks promised to it
+	removed []*body     // bodies whose saved state the checkpoint must free
+	dead    []decided   // blocks decided and dropped again in the same epoch
+	lost    []string    // keys of objects whose changes were lost
+	bytes   int64       // journaled bytes
+	tokens  spaceTokens // blocks promised to it
 }
 
 func (d *dirtyList) add(o *onode, epoch uint64) {
@@ -150,10 +149,10 @@ func (d *dirtyList) addRemoved(b *body, epoch uint64) {
 	d.Unlock()
 }
 
-func (d *dirtyList) addDead(a layout.Addr, epoch uint64) {
+func (d *dirtyList) addDead(dead decided, epoch uint64) {
 	d.Lock()
 	e := &d.epochs[epoch%2]
-	e.dead = append(e.dead, a)
+	e.dead = append(e.dead, dead)
 	d.Unlock()
 }
 

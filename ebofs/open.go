@@ -79,6 +79,7 @@ func (s *Store) mount(ctx context.Context, slots []layout.Candidate) error {
 	s.space.onLost, s.space.refuse = s.lostZone, s.opt.Refuse
 	s.openTrees(&roots.Record)
 	s.epoch = s.super.Epoch + 1
+	s.folded.Store(s.super.Epoch)
 	s.txid = roots.Record.Cut
 	s.nextID.Store(max(roots.Record.NextObjectID, 1) - 1)
 	s.objectCount.Store(int64(roots.Record.Counters.Objects))
@@ -187,12 +188,13 @@ func (s *Store) budget() error {
 func (s *Store) openTrees(r *layout.RootRecord) {
 	cfg := func(k layout.TreeKind) *btree.Config { return TreeConfig(k, s.super.FSID) }
 	s.cfg = treeConfigs{
-		objects: cfg(layout.TreeObjects), colls: cfg(layout.TreeCollections), trash: cfg(layout.TreeTrash),
+		objects: cfg(layout.TreeObjects), colls: cfg(layout.TreeCollections), trash: cfg(layout.TreeTrash), refs: cfg(layout.TreeRefs),
 		attrs: cfg(layout.TreeAttrs), omap: cfg(layout.TreeOmap), extents: cfg(layout.TreeExtents),
 	}
 	s.objects = btree.New(s.cfg.objects, s.pages, btree.Owner{}, r.Objects)
 	s.colls = btree.New(s.cfg.colls, s.pages, btree.Owner{}, r.Collections)
 	s.trash = btree.New(s.cfg.trash, s.pages, btree.Owner{}, r.Trash)
+	s.refs = btree.New(s.cfg.refs, s.pages, btree.Owner{}, r.Refs)
 }
 
 // logConfig is the ring as incarnation inc writes it.

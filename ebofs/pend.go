@@ -13,7 +13,8 @@ import (
 // small and in a huge object:
 //
 //	pieces   journaled bytes (path J), at any offset, newest on top
-//	edits    whole blocks whose place is decided: fresh stripes (path D) or a hole
+//	edits    whole blocks whose place is decided: fresh stripes (path D), a block
+//	         shared with another object (clones), or a hole
 //	base     the extents tree, or the inline bytes of a small object
 //
 // Every entry carries the epoch that made it. Freezing shares the chunks of
@@ -42,7 +43,7 @@ func (p piece) end() uint64 { return p.off + uint64(len(p.data)) }
 // pieces is the journaled overlay of one chunk: sorted, non-overlapping.
 type pieces struct {
 	list   []piece
-	shared bool // also held by a frozen version
+	shared bool // also held by a frozen version or a clone
 }
 
 // edits is the decided overlay of one chunk.
@@ -51,6 +52,7 @@ type edits struct {
 	epoch  [layout.ChunkBlocks]uint64
 	addr   [layout.ChunkBlocks]layout.Addr // 0 = hole
 	crc    [layout.ChunkBlocks]uint32
+	flags  [layout.ChunkBlocks]uint8 // layout.BlockShared, BlockDamaged
 	shared bool
 }
 
@@ -64,11 +66,16 @@ func (o *overlay) empty() bool { return len(o.pieces) == 0 && len(o.edits) == 0 
 
 // freeze returns a version that later changes of o do not touch.
 func (o *overlay) freeze() overlay {
+	// What is shared already may be held by a clone, under another lock.
 	for _, p := range o.pieces {
-		p.shared = true
+		if !p.shared {
+			p.shared = true
+		}
 	}
 	for _, e := range o.edits {
-		e.shared = true
+		if !e.shared {
+			e.shared = true
+		}
 	}
 	return overlay{maps.Clone(o.pieces), maps.Clone(o.edits)}
 }
@@ -117,11 +124,27 @@ func (o *overlay) cutChunk(k, off, end uint64) {
 	}
 }
 
-// place decides block b: addr 0 makes it a hole. Journaled bytes over it are
-// the caller's to cut. It returns the address the same epoch had decided
-// before, which no checkpoint will ever see; 0 if there was none.
-func (o *overlay) place(b uint64, addr layout.Addr, crc uint32, epoch uint64) (dead layout.Addr) {
-	k, i := b/layout.ChunkBlocks, b%layout.ChunkBlocks
+// decided is what an edit says of one block.
+type decided struct {
+	addr  layout.Addr // 0: a hole
+	crc   uint32
+	flags uint8
+}
+
+// place decides block b. Journaled bytes over it are the caller's to cut. It
+// returns what the same epoch had decided before, which no checkpoint will ever
+// see; no address if there was none.
+func (o *overlay) place(b uint64, d decided, epoch uint64) (dead decided) {
+	e, i := o.editsFor(b/layout.ChunkBlocks), b%layout.ChunkBlocks
+	if e.mask>>i&1 == 1 && e.epoch[i] == epoch {
+		dead = e.at(i)
+	}
+	e.set(i, d, epoch)
+	return dead
+}
+
+// editsFor returns the edits of chunk k for changing.
+func (o *overlay) editsFor(k uint64) *edits {
 	e := o.edits[k]
 	switch {
 	case e == nil:
@@ -135,33 +158,35 @@ func (o *overlay) place(b uint64, addr layout.Addr, crc uint32, epoch uint64) (d
 		e, c.shared = &c, false
 		o.edits[k] = e
 	}
-	if e.mask>>i&1 == 1 && e.epoch[i] == epoch {
-		dead = e.addr[i]
-	}
-	e.mask |= 1 << i
-	e.epoch[i], e.addr[i], e.crc[i] = epoch, addr, crc
-	return dead
+	return e
 }
 
-// each calls fn for every address decided by epoch.
-func (e *edits) each(epoch uint64, fn func(layout.Addr)) {
+func (e *edits) at(i uint64) decided { return decided{e.addr[i], e.crc[i], e.flags[i]} }
+
+func (e *edits) set(i uint64, d decided, epoch uint64) {
+	e.mask |= 1 << i
+	e.epoch[i], e.addr[i], e.crc[i], e.flags[i] = epoch, d.addr, d.crc, d.flags
+}
+
+// each calls fn for every block, but holes, decided by epoch.
+func (e *edits) each(epoch uint64, fn func(decided)) {
 	for i := range uint64(layout.ChunkBlocks) {
 		if e.mask>>i&1 == 1 && e.epoch[i] == epoch && e.addr[i] != 0 {
-			fn(e.addr[i])
+			fn(e.at(i))
 		}
 	}
 }
 
 // lookup returns what edits say of block b.
-func (o *overlay) lookup(b uint64) (addr layout.Addr, crc uint32, decided bool) {
+func (o *overlay) lookup(b uint64) (d decided, ok bool) {
 	if o.edits == nil {
-		return 0, 0, false
+		return decided{}, false
 	}
 	e, i := o.edits[b/layout.ChunkBlocks], b%layout.ChunkBlocks
 	if e == nil || e.mask>>i&1 == 0 {
-		return 0, 0, false
+		return decided{}, false
 	}
-	return e.addr[i], e.crc[i], true
+	return e.at(i), true
 }
 
 // settle drops every entry of an epoch ≤ epoch: the base holds them now.

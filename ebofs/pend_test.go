@@ -89,32 +89,32 @@ func TestOverlayAgainstBytes(t *testing.T) {
 // epoch decided and dropped itself, and no others.
 func TestEditsDead(t *testing.T) {
 	var o overlay
-	if dead := o.place(5, 100, 1, 1); dead != 0 {
+	if dead := o.place(5, decided{addr: 100, crc: 1}, 1); dead.addr != 0 {
 		t.Fatalf("first decision leaves %v dead", dead)
 	}
-	if dead := o.place(5, 101, 2, 1); dead != 100 {
+	if dead := o.place(5, decided{addr: 101, crc: 2}, 1); dead.addr != 100 {
 		t.Fatalf("second decision of the epoch leaves %v dead, want 100", dead)
 	}
 	f := o.freeze()
-	if dead := o.place(5, 102, 3, 2); dead != 0 {
+	if dead := o.place(5, decided{addr: 102, crc: 3}, 2); dead.addr != 0 {
 		t.Fatalf("decision of the next epoch leaves %v dead: the checkpoint of the first needs it", dead)
 	}
-	if a, _, ok := f.lookup(5); !ok || a != 101 {
-		t.Fatalf("frozen version sees %v, want 101", a)
+	if d, ok := f.lookup(5); !ok || d.addr != 101 {
+		t.Fatalf("frozen version sees %v, want 101", d.addr)
 	}
 	o.settle(1)
-	if a, _, ok := o.lookup(5); !ok || a != 102 {
-		t.Fatalf("after the first epoch is settled block 5 is %v, want 102", a)
+	if d, ok := o.lookup(5); !ok || d.addr != 102 {
+		t.Fatalf("after the first epoch is settled block 5 is %v, want 102", d.addr)
 	}
 	o.settle(2)
 	if !o.empty() {
 		t.Fatal("something is left after both epochs are settled")
 	}
-	o.place(200, 7, 1, 3)
-	o.place(201, 0, 0, 3)
+	o.place(200, decided{addr: 7, crc: 1}, 3)
+	o.place(201, decided{}, 3)
 	var dead []layout.Addr
 	for _, e := range o.edits {
-		e.each(3, func(a layout.Addr) { dead = append(dead, a) })
+		e.each(3, func(d decided) { dead = append(dead, d.addr) })
 	}
 	if len(dead) != 1 || dead[0] != 7 {
 		t.Fatalf("dead %v, want [7]: a hole has no address", dead)

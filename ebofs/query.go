@@ -217,7 +217,7 @@ func (s *Store) Fiemap(ctx context.Context, c CollectionID, id ObjectID, off, n 
 			if err != nil {
 				return err
 			}
-			_, _, decided := b.over.lookup(blk)
+			_, decided := b.over.lookup(blk)
 			if addr != 0 || blk == 0 && b.inline != nil && !decided || len(b.over.within(at, at+blockSize)) > 0 {
 				add(blk)
 			}
@@ -238,7 +238,7 @@ func (o *onode) picture() (*body, error) {
 		}
 		return nil, fmt.Errorf("object %s: %w", objectName(o.key), ErrNotFound)
 	}
-	return &body{size: o.cur.size, inline: o.cur.inline, over: o.cur.over.freeze(), extents: o.cur.extents}, nil
+	return &body{size: o.cur.size, inline: o.cur.inline, over: o.cur.over.freeze(), extents: o.cur.extents, attrs: o.cur.attrs, omap: o.cur.omap}, nil
 }
 
 // eachChunk calls fn for every chunk in [first, last] that may hold something,

@@ -32,8 +32,11 @@ type pass struct {
 	record   int64  // bytes the record will take at most
 	admitted int64  // of it, counted in Store.inflight
 	view     []objectView
-	structs  bool // changes collections
-	frees    bool // only gives space back
+	structs  bool   // changes collections
+	frees    bool   // only gives space back
+	clones   bool   // copies from objects
+	slack    uint64 // what the sources of clones may grow by; more at each try
+	promised need   // for the clones
 	enc      recordEncoder
 	key      []byte
 }
@@ -43,6 +46,7 @@ type objectView struct {
 	o      *onode
 	known  bool // exists is certain
 	exists bool
+	size   uint64 // if the transaction clones
 }
 
 var passes = sync.Pool{New: func() any { return new(pass) }}
@@ -111,8 +115,19 @@ func (s *Store) queue(ctx context.Context, t *Txn, onCommit func(error)) (wal.LS
 	if len(t.ops) == 0 {
 		return 0, nil
 	}
+	for slack := uint64(0); ; slack = 2*slack + 16 {
+		lsn, err := s.try(ctx, t, slack, onCommit)
+		if !errors.Is(err, errGrown) {
+			return lsn, err
+		}
+	}
+}
+
+// try queues t, whose sources of clones may grow by slack meanwhile.
+func (s *Store) try(ctx context.Context, t *Txn, slack uint64, onCommit func(error)) (wal.LSN, error) {
 	p := passes.Get().(*pass)
 	defer p.done(s)
+	p.slack = slack
 	if err := s.prepare(ctx, t, p); err != nil {
 		return 0, err
 	}
@@ -125,6 +140,11 @@ func (s *Store) queue(ctx context.Context, t *Txn, onCommit func(error)) (wal.LS
 		s.refuse(p)
 		return 0, err
 	}
+	if err := s.enterGate(ctx, p); err != nil {
+		s.refuse(p)
+		return 0, err
+	}
+	defer s.gate.RUnlock()
 	return s.commit(p, onCommit)
 }
 
@@ -138,14 +158,15 @@ func (s *Store) prepare(ctx context.Context, t *Txn, p *pass) error {
 		op := &t.ops[i]
 		p.frees = p.frees && op.code.frees()
 		p.structs = p.structs || op.code.onColl()
+		p.clones = p.clones || op.code.clones()
 		if op.code == opWrite {
 			direct += s.splitWrite(p, op, i)
 			continue
 		}
-		c := change{code: op.code, op: i, coll: op.coll, dest: op.dest, off: op.off, n: op.n, flags: op.spec.Seed, data: op.data, pairs: op.pairs, spec: op.spec}
+		c := change{code: op.code, op: i, coll: op.coll, dest: op.dest, off: op.off, n: op.n, toOff: op.toOff, flags: op.spec.Seed, data: op.data, pairs: op.pairs, spec: op.spec}
 		if !op.code.onColl() {
 			c.key = p.encode(&op.obj)
-			if op.code == opRename {
+			if op.code == opRename || op.code.clones() {
 				c.to = p.encode(&op.to)
 			}
 		} else {
@@ -154,8 +175,14 @@ func (s *Store) prepare(ctx context.Context, t *Txn, p *pass) error {
 		p.changes = append(p.changes, c)
 	}
 	p.cost()
-	if most := min(s.ringSize/4, int64(s.wal.MaxRecord())); p.record > most {
+	most := min(s.ringSize/4, int64(s.wal.MaxRecord()))
+	if p.record > most {
 		return fmt.Errorf("transaction of %d bytes, the log takes %d at a time: %w", p.record, most, ErrTooLarge)
+	}
+	if p.clones {
+		if err := s.costClones(ctx, p, most); err != nil {
+			return err
+		}
 	}
 	if err := s.admit(ctx, p, uint64(direct)); err != nil {
 		return err
@@ -434,6 +461,9 @@ func (s *Store) resolve(ctx context.Context, t *Txn, p *pass) error {
 			cs[0].flags = view[op.coll].cn.Flags
 		}
 	}
+	if p.clones {
+		return p.checkClones()
+	}
 	return nil
 }
 
@@ -441,7 +471,8 @@ func (s *Store) resolveObject(ctx context.Context, op *txnOp, p *pass, cs []chan
 	if err := s.member(op.coll, &op.obj, view); err != nil {
 		return err
 	}
-	v, err := s.see(ctx, p, cs[0].key, !op.code.creates(), op.code == opRemove)
+	// The size of a source must be certain.
+	v, err := s.see(ctx, p, cs[0].key, !op.code.creates() || p.clones, op.code == opRemove)
 	if err != nil {
 		return err
 	}
@@ -453,6 +484,9 @@ func (s *Store) resolveObject(ctx context.Context, op *txnOp, p *pass, cs []chan
 	}
 	if op.code.creates() {
 		p.view[v].known, p.view[v].exists = true, true
+		if (op.code == opWrite || op.code == opZero) && op.n > 0 {
+			p.view[v].size = max(p.view[v].size, op.off+op.n)
+		}
 		return nil
 	}
 	if !p.view[v].exists {
@@ -460,7 +494,11 @@ func (s *Store) resolveObject(ctx context.Context, op *txnOp, p *pass, cs []chan
 	}
 	switch op.code {
 	case opRemove:
-		p.view[v].exists = false
+		p.view[v].exists, p.view[v].size = false, 0
+	case opTruncate:
+		p.view[v].size = op.off
+	case opClone, opCloneRng:
+		return s.resolveClone(ctx, op, p, v, &cs[0], view)
 	case opRename:
 		if err := s.member(op.dest, &op.to, view); err != nil {
 			return err
@@ -473,8 +511,42 @@ func (s *Store) resolveObject(ctx context.Context, op *txnOp, p *pass, cs []chan
 			return fmt.Errorf("object %s: %w", &op.to, ErrExists)
 		}
 		p.view[v].exists, p.view[w].exists = false, true
+		p.view[v].size, p.view[w].size = 0, p.view[v].size
 		cs[0].dst = p.view[w].o
 	}
+	return nil
+}
+
+// resolveClone finds the other object of a clone whose source is p.view[v].
+func (s *Store) resolveClone(ctx context.Context, op *txnOp, p *pass, v int, c *change, view collectionMap) error {
+	if err := s.member(op.coll, &op.to, view); err != nil {
+		return err
+	}
+	if size := p.view[v].size; op.code == opCloneRng && op.off+op.n > size {
+		return fmt.Errorf("clone of bytes %d+%d of %s, which has %d: %w", op.off, op.n, &op.obj, size, ErrInvalid)
+	}
+	w, err := s.see(ctx, p, c.to, true, false)
+	if err != nil {
+		return err
+	}
+	o := p.view[v].o
+	o.mu.RLock()
+	there := o.cur != nil // not made by this very transaction
+	o.mu.RUnlock()
+	if there {
+		if err := s.warmClone(ctx, o, op); err != nil {
+			return err
+		}
+	}
+	to := &p.view[w]
+	switch {
+	case op.code == opClone:
+		to.size = p.view[v].size
+	case op.n > 0:
+		to.size = max(to.size, op.toOff+op.n)
+	}
+	to.known, to.exists = true, true
+	c.dst, c.id = to.o, s.nextID.Add(1)
 	return nil
 }
 
@@ -539,13 +611,15 @@ func (s *Store) see(ctx context.Context, p *pass, key string, know, remove bool)
 		v.known, v.exists = true, true
 	}
 	if !v.known {
-		v.known, v.exists = !v.o.loading, v.o.cur != nil
+		if v.known, v.exists = !v.o.loading, v.o.cur != nil; v.exists {
+			v.size = v.o.cur.size
+		}
 	}
 	return i, nil
 }
 
 // commit applies the changes and appends their record to the log, within one
-// epoch.
+// epoch: the gate is held.
 func (s *Store) commit(p *pass, onCommit func(error)) (wal.LSN, error) {
 	// Journaled data is kept in RAM until it is folded; the caller's memory is
 	// the caller's again when we return.
@@ -561,8 +635,6 @@ func (s *Store) commit(p *pass, onCommit func(error)) (wal.LSN, error) {
 	if len(p.placed) > 0 {
 		flags = wal.NeedsDataFlush
 	}
-	s.gate.RLock()
-	defer s.gate.RUnlock()
 	epoch := s.epoch
 	parts := p.enc.encode(epoch, p.changes)
 	s.apply(p.changes, epoch)
@@ -589,7 +661,7 @@ func (s *Store) commit(p *pass, onCommit func(error)) (wal.LSN, error) {
 // dirtyBytes is what a change keeps in RAM until its checkpoint: journaled
 // data, or entries of a delta with what an entry costs beside its bytes.
 func (c *change) dirtyBytes() int64 {
-	n := int64(len(c.data))
+	n := int64(len(c.data)) + c.weight
 	for i := range c.pairs {
 		n += int64(len(c.pairs[i].key)+len(c.pairs[i].value)) + 32
 	}

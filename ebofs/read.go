@@ -216,7 +216,7 @@ func (b *body) mapChunk(val []byte, lo, hi, off uint64, p []byte, list []fetch) 
 			q := p[from-off : to-off]
 			n := 0
 			if blk == 0 && b.inline != nil {
-				if _, _, decided := b.over.lookup(0); !decided && from < uint64(len(b.inline)) {
+				if _, decided := b.over.lookup(0); !decided && from < uint64(len(b.inline)) {
 					n = copy(q, b.inline[from:])
 				}
 			}
@@ -229,8 +229,8 @@ func (b *body) mapChunk(val []byte, lo, hi, off uint64, p []byte, list []fetch) 
 // lookup returns where block blk lies below the journaled bytes: addr 0 is a
 // hole or inline. val is the record of its chunk, nil if there is none.
 func (b *body) lookup(blk uint64, val []byte) (layout.Addr, uint32, uint8, error) {
-	if addr, crc, decided := b.over.lookup(blk); decided {
-		return addr, crc, 0, nil
+	if d, ok := b.over.lookup(blk); ok {
+		return d.addr, d.crc, d.flags, nil
 	}
 	if blk == 0 && b.inline != nil || val == nil {
 		return 0, 0, 0, nil

@@ -17,12 +17,14 @@ type change struct {
 	key, to    string // encoded object keys
 	id         uint64 // object id to use should the operation create the object
 	off, n     uint64
+	toOff      uint64 // of a cloned range
 	flags      uint32
 	data       []byte
 	pairs      []pair
 	place      []placed
 	spec       CollSpec
 
+	weight int64  // bytes a clone keeps in RAM; not logged
 	op     int    // which operation of the transaction it is part of; not logged
 	o, dst *onode // found by the queue or by replay; not logged
 }
@@ -160,6 +162,15 @@ func (e *recordEncoder) change(c *change) {
 	case opRename:
 		e.name(string(c.dest))
 		e.name(c.to)
+	case opClone:
+		e.name(c.to)
+		e.uint(c.id)
+	case opCloneRng:
+		e.name(c.to)
+		e.uint(c.id)
+		e.uint(c.off)
+		e.uint(c.n)
+		e.uint(c.toOff)
 	}
 }
 
@@ -325,6 +336,16 @@ func (d *recordDecoder) change(c *change) {
 	case opRename:
 		c.dest = CollectionID(d.name())
 		c.to = d.name()
+	case opClone:
+		c.to = d.name()
+		c.id = d.uint()
+	case opCloneRng:
+		c.to = d.name()
+		c.id = d.uint()
+		c.off, c.n, c.toOff = d.uint(), d.uint(), d.uint()
+		if c.toOff > MaxObjectBytes || c.n > MaxObjectBytes || c.toOff+c.n > MaxObjectBytes {
+			d.fail("clone to bytes %d+%d beyond the largest object", c.toOff, c.n)
+		}
 	default:
 		d.fail("unknown operation %d", c.code)
 	}

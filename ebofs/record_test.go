@@ -27,6 +27,8 @@ func sampleChanges() []change {
 		{code: opOmapHead, coll: "c", key: "k1", id: 15, data: []byte("h")},
 		{code: opHint, coll: "c", key: "k1", id: 16, off: 1 << 22, n: 4096, flags: 3},
 		{code: opRename, coll: "c", dest: "d", key: "k1", to: "k3"},
+		{code: opClone, coll: "c", key: "k3", to: "k4", id: 17},
+		{code: opCloneRng, coll: "c", key: "k3", to: "k4", id: 18, off: 4096, n: 9000, toOff: 1},
 		{code: opRemove, coll: "c", key: "k2"},
 		{code: opSplit, coll: "c", dest: "d", spec: CollSpec{Bits: 4, Seed: 13}},
 		{code: opMerge, coll: "c", dest: "d", spec: CollSpec{Bits: 1}},

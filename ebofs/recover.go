@@ -138,13 +138,15 @@ func (s *Store) replayOn(ctx context.Context, c *change) error {
 			if s.outage(ctx, o.loadErr) {
 				return o.loadErr // another mount may be able to read it
 			}
-			s.lost(o, s.epoch)
-			return nil
+			if !c.code.clones() { // what it would become is lost, not what it is
+				s.lost(o, s.epoch)
+				return nil
+			}
 		}
 		*x.o = o
 	}
-	if c.code == opRename && c.dst == nil {
-		return fmt.Errorf("rename without a target: %w", ErrCorrupt)
+	if (c.code == opRename || c.code.clones()) && c.dst == nil {
+		return fmt.Errorf("rename or clone without a target: %w", ErrCorrupt)
 	}
 	s.apply([]change{*c}, s.epoch)
 	return nil

@@ -138,7 +138,7 @@ func (m *metaSink) blobRuns(blocks int) ([]allocator.Extent, error) {
 // FreeBlob takes the blocks of such a value back.
 func (m *metaSink) FreeBlob(ext []btree.BlobExtent) {
 	for _, e := range ext {
-		m.ck.freeData(layout.Addr(e.Addr), blocksOf(uint64(e.Bytes)))
+		m.ck.freeData(allocator.Extent{Start: layout.Addr(e.Addr).Block(), Blocks: blocksOf(uint64(e.Bytes))})
 	}
 }
 

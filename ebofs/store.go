@@ -48,6 +48,7 @@ type Store struct {
 	objects *btree.Tree
 	colls   *btree.Tree
 	trash   *btree.Tree
+	refs    *btree.Tree // the checkpointer's alone
 
 	onodes      onodeTable
 	dirty       dirtyList
@@ -61,8 +62,9 @@ type Store struct {
 	structMu sync.RWMutex
 	collMap  atomic.Pointer[collectionMap] // replaced under structMu
 
-	gate  sync.RWMutex
-	epoch uint64 // the open epoch; written with the gate closed
+	gate   sync.RWMutex
+	epoch  uint64        // the open epoch; written with the gate closed
+	folded atomic.Uint64 // newest epoch whose objects are all folded: see clone.go
 
 	logMu   sync.Mutex
 	txid    uint64  // last given; written under logMu and the gate
@@ -101,6 +103,7 @@ type Store struct {
 // treeConfigs are the configurations of the store's trees.
 type treeConfigs struct {
 	objects, colls, trash *btree.Config
+	refs                  *btree.Config
 	attrs, omap, extents  *btree.Config
 }
 
@@ -123,6 +126,8 @@ func TreeConfig(kind layout.TreeKind, fsid layout.UUID) *btree.Config {
 	case layout.TreeTrash:
 		c.LeafBytes, c.FixedKey, c.Cmp = 8<<10, 8, btree.Uint64
 		c.OverflowBytes = 8 << 10
+	case layout.TreeRefs:
+		c.LeafBytes, c.FixedKey, c.Cmp = 8<<10, 8, btree.Uint64
 	case layout.TreeAttrs:
 		c.LeafBytes, c.InlineBytes = 8<<10, 1<<10
 	case layout.TreeOmap:

@@ -55,8 +55,9 @@ type txnOp struct {
 	coll   CollectionID
 	dest   CollectionID // split, merge, rename of collections
 	obj    ObjectID
-	to     ObjectID // rename
+	to     ObjectID // rename, clone
 	off, n uint64
+	toOff  uint64 // clone of a range
 	data   []byte
 	pairs  []pair
 	spec   CollSpec
@@ -92,8 +93,8 @@ const (
 	opSplit     opCode = 18
 	opMerge     opCode = 19
 	opRenColl   opCode = 20
-	opClone     opCode = 21 // reserved: clones
-	opCloneRng  opCode = 22 // reserved: clones
+	opClone     opCode = 21
+	opCloneRng  opCode = 22
 )
 
 // creates reports whether the operation creates a missing object.
@@ -104,6 +105,9 @@ func (c opCode) creates() bool {
 	}
 	return false
 }
+
+// clones reports whether the operation copies from another object.
+func (c opCode) clones() bool { return c == opClone || c == opCloneRng }
 
 // frees reports whether the operation only gives space back.
 func (c opCode) frees() bool {
@@ -206,14 +210,18 @@ func (t *Txn) MoveRename(c CollectionID, from ObjectID, dest CollectionID, to Ob
 	t.add(txnOp{code: opRename, coll: c, dest: dest, obj: from, to: to})
 }
 
-// Clone and CloneRange are part of the format; this release refuses them.
+// Clone makes to a copy of from, with its data, attributes and omap; what to was
+// is replaced. The blocks of data are shared until one of the two changes them.
 func (t *Txn) Clone(c CollectionID, from, to ObjectID) {
 	t.add(txnOp{code: opClone, coll: c, obj: from, to: to})
 }
 
-// CloneRange is refused like Clone.
+// CloneRange makes n bytes of to at dstOff what from has at srcOff, creating or
+// extending to as a write would; the range lies within from. Whole blocks are
+// shared if srcOff and dstOff have the same place in a block, all else is copied
+// through RAM. The objects may be one if the ranges are disjoint.
 func (t *Txn) CloneRange(c CollectionID, from, to ObjectID, srcOff, n, dstOff uint64) {
-	t.add(txnOp{code: opCloneRng, coll: c, obj: from, to: to, off: srcOff, n: n})
+	t.add(txnOp{code: opCloneRng, coll: c, obj: from, to: to, off: srcOff, n: n, toOff: dstOff})
 }
 
 // MkColl creates a collection.
@@ -282,7 +290,7 @@ func (o *txnOp) validate() error {
 	}
 	switch o.code {
 	case opClone, opCloneRng:
-		return fmt.Errorf("clone: %w", ErrUnsupported)
+		return o.validateClone()
 	case opRename:
 		if err := o.dest.validate(); err != nil {
 			return err
@@ -315,6 +323,27 @@ func (o *txnOp) validate() error {
 				return fmt.Errorf("omap key of %d bytes (at most %d): %w", len(p.key), MaxOmapKey, ErrTooLarge)
 			}
 		}
+	}
+	return nil
+}
+
+func (o *txnOp) validateClone() error {
+	if err := validObject(o.to); err != nil {
+		return err
+	}
+	if o.code == opClone {
+		if o.obj == o.to {
+			return fmt.Errorf("clone of %s onto itself: %w", &o.obj, ErrInvalid)
+		}
+		return nil
+	}
+	for _, at := range [...]uint64{o.off, o.toOff} {
+		if at > MaxObjectBytes || o.n > MaxObjectBytes-at {
+			return fmt.Errorf("bytes %d+%d lie beyond the largest object (%d): %w", at, o.n, uint64(MaxObjectBytes), ErrTooLarge)
+		}
+	}
+	if o.obj == o.to && o.off < o.toOff+o.n && o.toOff < o.off+o.n {
+		return fmt.Errorf("clone of bytes %d+%d of %s to %d, which overlap: %w", o.off, o.n, &o.obj, o.toOff, ErrInvalid)
 	}
 	return nil
 }
