@@ -77,6 +77,8 @@ func (s *Store) mount(ctx context.Context, slots []layout.Candidate) error {
 		return err
 	}
 	s.space.onLost, s.space.refuse = s.lostZone, s.opt.Refuse
+	// Their pages have to fit into the reserve.
+	s.mostShared = max(1024, s.space.reserve/4)
 	s.openTrees(&roots.Record)
 	s.epoch = s.super.Epoch + 1
 	s.folded.Store(s.super.Epoch)

@@ -77,11 +77,8 @@ func (ck *checkpoint) unshareChunk(val []byte) error {
 const sharedStep = 4096
 
 // crowded says that enough groups of counts change already: what else is to be
-// unshared waits for the next checkpoint, so that the pages of the refs tree fit
-// into the reserve.
-func (ck *checkpoint) crowded() bool {
-	return uint64(len(ck.shared)) >= max(1024, ck.s.space.reserve/4)
-}
+// unshared waits in the trash for the next checkpoint.
+func (ck *checkpoint) crowded() bool { return uint64(len(ck.shared)) >= ck.s.mostShared }
 
 // settleShared turns what was gathered into counts, frees and allocations. No
 // record of an extents tree changes afterwards.
