@@ -2,6 +2,7 @@ package ebofs
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"testing"
 
@@ -87,6 +88,8 @@ func anatomy(t testing.TB, dev devices.Device) []place {
 		onodes, keys = append(onodes, on), append(keys, string(key))
 		return err
 	})
+	walk(layout.TreeRefs, &btree.Owner{}, roots.Record.Refs, map[string]bool{}, nil)
+	mapped := map[layout.Addr]int{} // places of data
 	for i := range onodes {
 		k, err := layout.DecodeObjectKey([]byte(keys[i]))
 		if err != nil {
@@ -102,7 +105,11 @@ func anatomy(t testing.TB, dev devices.Device) []place {
 				return err
 			}
 			for j, a := range c.Addr {
-				if a != 0 && j%16 == 0 {
+				if p, ok := mapped[a]; ok {
+					list[p].objects = maps.Clone(list[p].objects)
+					list[p].objects[k.Name] = true
+				} else if a != 0 && j%16 == 0 {
+					mapped[a] = len(list)
 					add("data", a, 1, mine)
 				}
 			}
@@ -168,7 +175,9 @@ func zoo(t testing.TB, s *Store) model {
 		attrs[fmt.Sprint("a", i)] = g.bytes(60)
 	}
 	do(modelOp{code: opSetAttrs, name: "attrs", kv: attrs})
+	do(modelOp{code: opClone, name: "large0", to: "twin"})
 	mustCheckpoint(t, s)
+	do(modelOp{code: opWrite, name: "twin", off: 4096, data: g.bytes(8192)})
 	do(modelOp{code: opZero, name: "large1", off: 8192, n: 100 << 10})
 	do(modelOp{code: opRemove, name: "small7"})
 	do(modelOp{code: opTruncate, name: "large2", off: 100001})

@@ -109,6 +109,40 @@ func TestForged(t *testing.T) {
 				}
 			}
 		}, want: []check.Code{check.UsedFree, check.ZoneCount}, text: "bytes 8192~4096", object: "victim"},
+		{name: "clones", level: deep, before: func(f *forge) { f.clones(f.data(4), true, 2, 2, 2, 2) }},
+		{name: "clones and trash of unmarked blocks", level: deep, before: func(f *forge) {
+			c := f.data(4)
+			plain := *c
+			f.clones(c, true, 3, 3, 3, 3)
+			p, err := (&layout.Trash{ID: 7, Size: 4 << 12, Extents: f.tree(layout.TreeExtents, 7, map[string][]byte{keyOf(0): chunkValue(f.t, &plain)})}).Append(nil)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			f.trash[keyOf(7)] = p
+		}},
+		{name: "count too low", level: full, before: func(f *forge) { f.clones(f.data(4), true, 2, 0, 0, 2) }, want: []check.Code{check.RefsBad}, text: "not counted"},
+		{name: "count too high", level: full, before: func(f *forge) { f.clones(f.data(4), true, 2, 3, 3, 2) }, want: []check.Code{check.RefsBad}, text: "mapped 2 times by recount"},
+		{name: "count of nothing", level: full, before: func(f *forge) {
+			c := f.data(4)
+			f.clones(c, true, 2, 2, 2, 2, 2)
+		}, want: []check.Code{check.RefsBad}, text: "mapped 0 times by recount"},
+		{name: "counts, not marked as shared", level: full, before: func(f *forge) {
+			f.clones(f.data(4), false, 2, 2, 2, 2)
+			f.count.DataBlocks += 4
+		}, want: []check.Code{check.UsedTwice, check.RefsBad}, text: "mapped 0 times by recount", object: "two"},
+		{name: "shared with one that does not say so", level: full, before: func(f *forge) {
+			c := f.data(4)
+			plain := *c
+			f.clones(c, true, 2, 2, 2, 2)
+			f.object("three", &layout.Onode{ID: 7, Size: 4 << 12, Extents: f.tree(layout.TreeExtents, 7, map[string][]byte{keyOf(0): chunkValue(f.t, &plain)})})
+			f.count.DataBlocks += 4
+		}, want: []check.Code{check.UsedTwice}, object: "three"},
+		{name: "counts malformed", level: full, before: func(f *forge) {
+			f.clones(f.data(4), true, 2, 2, 2, 2)
+			for k := range f.refs {
+				f.refs[k] = []byte{'R', 1, 1, 1, 0, 4, 0, 0, 1, 0, 0, 0}
+			}
+		}, want: []check.Code{check.RefsBad}, text: "run 0"},
 		{name: "used twice", level: full, before: func(f *forge) {
 			c := f.data(6)
 			f.object("one", &layout.Onode{ID: 5, Size: 6 << 12, Extents: chunkOf(f, c)})

@@ -29,6 +29,7 @@ type forge struct {
 	count layout.Counters
 
 	objects, colls, trash map[string][]byte
+	refs                  map[string][]byte
 
 	editBits  func(z uint32, bits []uint64)
 	editTable func(zones []layout.ZoneEntry)
@@ -44,7 +45,7 @@ func newForge(t testing.TB) *forge {
 		t.Fatal(err)
 	}
 	f := &forge{t: t, dev: newDevice(64), place: place, epoch: 9, next: place.ZoneStart,
-		padding: map[uint64]int{}, objects: map[string][]byte{}, colls: map[string][]byte{}, trash: map[string][]byte{}}
+		padding: map[uint64]int{}, objects: map[string][]byte{}, colls: map[string][]byte{}, trash: map[string][]byte{}, refs: map[string][]byte{}}
 	f.sb = layout.Superblock{
 		FSID: layout.UUID{1, 2}, DeviceUUID: layout.UUID{3}, Flags: layout.SuperClean, Generation: 2, Epoch: f.epoch, UnitBytes: layout.BlockSize,
 		Role: layout.RoleMain, Features: layout.Features{Incompat: layout.FeatInlineData}, OSD: -1, Created: time.Unix(1, 0), Written: time.Unix(2, 0),
@@ -126,6 +127,36 @@ func (f *forge) data(n int) *layout.Chunk {
 	return c
 }
 
+// clones makes two objects of the first n blocks of c, "one" and "two", flagged as
+// shared if flag says so, and counts them in the refs tree.
+func (f *forge) clones(c *layout.Chunk, flag bool, counts ...uint32) {
+	for i := range c.Addr {
+		if flag && c.Addr[i] != 0 {
+			c.Flags[i] |= layout.BlockShared
+		}
+	}
+	n := uint64(c.Mapped())
+	for id, name := range map[uint64]string{5: "one", 6: "two"} {
+		root := f.tree(layout.TreeExtents, id, map[string][]byte{keyOf(0): chunkValue(f.t, c)})
+		f.object(name, &layout.Onode{ID: id, Size: n << 12, Extents: root})
+	}
+	groups := map[[8]byte]*layout.RefGroup{}
+	for i, v := range counts {
+		k, j := layout.RefKey(c.Addr[0] + layout.Addr(i))
+		if groups[k] == nil {
+			groups[k] = new(layout.RefGroup)
+		}
+		groups[k].Count[j] = v
+	}
+	for k, g := range groups {
+		p, err := g.Append(nil)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.refs[string(k[:])] = p
+	}
+}
+
 func chunkValue(t testing.TB, c *layout.Chunk) []byte {
 	t.Helper()
 	p, err := c.Append(nil)
@@ -191,6 +222,9 @@ func (f *forge) finish() *devices.Mem {
 	r.Collections = f.tree(layout.TreeCollections, 0, f.colls)
 	r.Objects = f.tree(layout.TreeObjects, 0, f.objects)
 	r.Trash = f.tree(layout.TreeTrash, 0, f.trash)
+	if len(f.refs) > 0 {
+		r.Refs = f.tree(layout.TreeRefs, 0, f.refs)
+	}
 	f.count.TrashObjects = uint64(len(f.trash))
 	r.Counters = f.count
 
