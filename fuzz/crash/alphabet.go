@@ -94,6 +94,9 @@ var Alphabet = []Op{
 	one("omap-header", func(t *osd.Transaction, v uint64) { t.OmapSetHeader(collMain, objMeta, bytes20(v)) }),
 	one("hint", func(t *osd.Transaction, v uint64) { t.SetAllocHint(collMain, objNew, 4<<20, 4096, 1) }),
 	one("rename", func(t *osd.Transaction, v uint64) { t.Rename(collMain, objData, objNew) }),
+	one("clone", func(t *osd.Transaction, v uint64) { t.Clone(collMain, objData, objNew) }),
+	one("clone-over", func(t *osd.Transaction, v uint64) { t.Clone(collMain, objBig, objData) }),
+	one("clone-range", func(t *osd.Transaction, v uint64) { t.CloneRange(collMain, objBig, objTiny, 8292, 150_000, 100) }),
 	one("mkcoll", func(t *osd.Transaction, v uint64) {
 		t.MkColl(collFresh, osd.CollectionSpec{Shard: -1, Pool: 4})
 	}),

@@ -126,6 +126,10 @@ func translate(t *osd.Transaction) (*ebofs.Txn, error) {
 			x.OmapSetHeader(c, o, op.Data)
 		case osd.OpSetAllocHint:
 			x.SetAllocHint(c, o, op.ObjectBytes, op.WriteBytes, op.Flags)
+		case osd.OpClone:
+			x.Clone(c, o, to)
+		case osd.OpCloneRange:
+			x.CloneRange(c, o, to, op.Off, op.Len, op.ToOff)
 		case osd.OpRename:
 			x.Rename(c, o, to)
 		case osd.OpMkColl:

@@ -17,7 +17,7 @@ func Random(r *rand.Rand, version uint64, pick func(*rand.Rand) (osd.CollectionI
 	for range 1 + r.IntN(3) {
 		c, id := pick(r)
 		off, n := edge(r), 1+edge(r)
-		switch r.IntN(10) {
+		switch r.IntN(12) {
 		case 0, 1, 2, 3:
 			t.Write(c, id, off, Tagged(id, off, version, int(n)))
 		case 4:
@@ -32,6 +32,23 @@ func Random(r *rand.Rand, version uint64, pick func(*rand.Rand) (osd.CollectionI
 			t.SetAttrs(c, id, Values("attr", 1+r.IntN(12), 20+r.IntN(400), version))
 		case 8:
 			t.OmapSet(c, id, Values("key", 1+r.IntN(60), 20+r.IntN(200), version))
+		case 9, 10:
+			d, to := pick(r)
+			if d != c || to == id {
+				t.Touch(c, id)
+				continue
+			}
+			if r.IntN(2) == 0 {
+				t.Touch(c, id)
+				t.Clone(c, id, to)
+				continue
+			}
+			t.Write(c, id, off+n-1, Tagged(id, off+n-1, version, 1)) // what is cloned must exist
+			at := edge(r)
+			if r.IntN(3) > 0 {
+				at = at&^4095 | off&4095 // blocks can be shared
+			}
+			t.CloneRange(c, id, to, off, n, at)
 		default:
 			t.Touch(c, id)
 			first := fmt.Sprintf("key%04d", r.IntN(60))

@@ -172,7 +172,7 @@ type walker struct {
 }
 
 func (w *walker) all(r *layout.RootRecord) error {
-	for _, k := range []layout.TreeKind{layout.TreeCollections, layout.TreeTrash} {
+	for _, k := range []layout.TreeKind{layout.TreeCollections, layout.TreeTrash, layout.TreeRefs} {
 		if err := w.tree(k, btree.Owner{}, *r.Root(k), nil); err != nil {
 			return err
 		}

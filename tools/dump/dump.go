@@ -18,7 +18,7 @@ func Verb() verb.Verb {
 		Name: "dump", Args: "DEV", Short: "show the structures on a device", Schema: "ebofs.dump/1",
 		Long: `Shows what the store on DEV consists of, as of its newest checkpoint: the log of an unclean store is shown by "log" and not applied. Nothing is written.
 
-Addresses are DEVICE:BLOCK or BLOCK, in blocks of 4 KiB. OID is an object's name, or its full form as "object ls --full" prints it. NAME of a tree is one of collections, objects, trash.`,
+Addresses are DEVICE:BLOCK or BLOCK, in blocks of 4 KiB. OID is an object's name, or its full form as "object ls --full" prints it. NAME of a tree is one of collections, objects, trash, refs (how often blocks are mapped that clones share).`,
 		Actions: []verb.Action{
 			action("super", "", "superblock slots and root record", "", nil, showSuper),
 			action("label", "", "labels and their copies", "labels", nil, showLabel),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -117,6 +118,44 @@ func TestPlain(t *testing.T) {
 				t.Errorf("%v: no %q in\n%s", c.args, w, out)
 			}
 		}
+	}
+}
+
+// TestRefs shows what clones share.
+func TestRefs(t *testing.T) {
+	path := image(t, true)
+	dev, err := devices.OpenFile(path, devices.FileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	s, err := ebofs.Open(bg, dev, ebofs.Options{Inline: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := ebofs.NewTxn()
+	x.Clone(coll, ebofs.NewObjectID(1, "dir/big"), ebofs.NewObjectID(1, "copy"))
+	if err := errors.Join(s.Apply(bg, x), s.Close(bg)); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errOut := run(path, "tree", "refs")
+	total := 0
+	for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+		var addr string
+		var blocks, count int
+		if _, err := fmt.Sscanf(line, "%s %d blocks mapped by %d extents", &addr, &blocks, &count); err != nil || count != 2 {
+			t.Fatalf("%q: %v", line, err)
+		}
+		total += blocks
+	}
+	if code != 0 || errOut != "" || total != 30 {
+		t.Fatalf("exit %d, %d blocks shared, want 30: %s%s", code, total, out, errOut)
+	}
+	if _, out, _ = run(path, "extents", "copy"); !strings.Contains(out, "shared") {
+		t.Errorf("extents of the clone: %s", out)
+	}
+	if _, out, _ = run(path, "super"); !strings.Contains(out, "shared-blocks") {
+		t.Errorf("features: %s", out)
 	}
 }
 

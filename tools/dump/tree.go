@@ -28,6 +28,8 @@ type Entry struct {
 	Omap  uint64 `json:"omap_keys"`
 	Bytes int    `json:"value_bytes"`
 	Error string `json:"error,omitempty"` // the value does not decode, or a node is damaged
+
+	Shared []Shared `json:"shared,omitempty"` // of the refs tree
 }
 
 // ReadTree calls fn for every entry of a global tree, in order, and for every
@@ -87,9 +89,42 @@ func (e *Entry) decode(kind layout.TreeKind, key, val []byte) error {
 			e.ID, e.Size, e.Attrs, e.Omap = t.ID, t.Size, t.Attrs.Count, t.Omap.Count
 		}
 		return err
+	case layout.TreeRefs:
+		k, err := layout.DecodeUint64Key(key)
+		if err != nil {
+			return err
+		}
+		e.Key = layout.Addr(k * layout.RefBlocks).String()
+		var g layout.RefGroup
+		if err := layout.DecodeRefGroup(val, &g); err != nil {
+			return err
+		}
+		e.Shared = sharedRuns(layout.Addr(k*layout.RefBlocks), &g)
+		return nil
 	}
 	e.Key = hex.EncodeToString(key)
 	return nil
+}
+
+// Shared is a run of blocks that so many extents map.
+type Shared struct {
+	Address string `json:"address"`
+	Blocks  uint64 `json:"blocks"`
+	Count   uint32 `json:"count"`
+}
+
+func sharedRuns(first layout.Addr, g *layout.RefGroup) (list []Shared) {
+	for i := 0; i < layout.RefBlocks; {
+		n := 1
+		for i+n < layout.RefBlocks && g.Count[i+n] == g.Count[i] {
+			n++
+		}
+		if g.Count[i] > 0 {
+			list = append(list, Shared{(first + layout.Addr(i)).String(), uint64(n), g.Count[i]})
+		}
+		i += n
+	}
+	return list
 }
 
 func showTree(ctx context.Context, c *verb.Call, m *Image) error {
@@ -104,6 +139,10 @@ func showTree(ctx context.Context, c *verb.Call, m *Image) error {
 			c.Printf("%s: %s\n", e.Key, e.Error)
 		case kind == layout.TreeCollections:
 			c.Printf("%-40s range %s, %d attributes\n", e.Key, e.Range, e.Attrs)
+		case kind == layout.TreeRefs:
+			for _, r := range e.Shared {
+				c.Printf("%-20s %3d blocks mapped by %d extents\n", r.Address, r.Blocks, r.Count)
+			}
 		default:
 			c.Printf("%-40s id %d, %s, %d attributes, %d omap keys, onode of %d bytes\n", e.Key, e.ID, sizes.Human(e.Size), e.Attrs, e.Omap, e.Bytes)
 		}

@@ -207,6 +207,35 @@ func (*put) run(ctx context.Context, c *verb.Call, s *session) error {
 	return nil
 }
 
+// clone is "clone".
+type clone struct{}
+
+func cloneFlags(*pflag.FlagSet) job { return &clone{} }
+
+func (*clone) write(*verb.Call) bool { return true }
+
+func (*clone) run(ctx context.Context, c *verb.Call, s *session) error {
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	from, err := s.id(ctx, c.Args[1])
+	if err != nil {
+		return err
+	}
+	to := ebofs.NewObjectID(s.pool, c.Args[2])
+	if err := checkName(&to); err != nil {
+		return err
+	}
+	t := ebofs.NewTxn()
+	t.Clone(s.coll, from, to)
+	if err := s.Apply(ctx, t); err != nil {
+		return err
+	}
+	st, err := s.Stat(ctx, s.coll, to)
+	c.Set(map[string]any{"name": c.Args[1], "to": c.Args[2], "bytes": st.Size})
+	return err
+}
+
 // rm is "rm".
 type rm struct{}
 
