@@ -27,6 +27,8 @@
 //	    anything has changed.
 //	I8  At most two epochs hold unsaved changes: the open one and the one being
 //	    checkpointed. A dirty onode is never evicted.
+//	I9  A block mapped more than once is marked as shared in every record of a
+//	    live object that maps it, and counted in the refs tree (clone.go, refs.go).
 //
 // Locks are ordered on Store. Goroutines: a writable store that is not Inline
 // runs a checkpointer, the log's writer, a finisher for callbacks, and up to

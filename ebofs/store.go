@@ -28,7 +28,9 @@ import (
 //	          locks of btree.Tree, space.mu, dirtyList, logMu, onodeShard
 //
 // Only ckptMu, structMu, collection.queue and space.load may be held across
-// device I/O.
+// device I/O; the gate and onode.mu for reading, by a clone, what it has read a
+// moment before. A transaction that clones waits for the fold of a checkpoint
+// with its queues held: checkpoints take neither structMu nor queues.
 type Store struct {
 	opt   Options
 	main  devices.Device
