@@ -10,6 +10,7 @@ import (
 
 	"ebofs/btree"
 	"ebofs/devices"
+	"ebofs/ebofs/check"
 	"ebofs/ebofs/layout"
 )
 
@@ -331,4 +332,28 @@ func TestCloneRefused(t *testing.T) {
 	mustCompare(t, s, m)
 	fsck(t, mem.Snapshot())
 	closeStore(t, s)
+}
+
+// TestCloneCheckedInWindows: counts are compared however few zones a pass covers.
+func TestCloneCheckedInWindows(t *testing.T) {
+	mem := newMem(2048)
+	s := newStore(t, mem, FormatOptions{}, quiet())
+	g := &generator{Rand: rand.New(rand.NewPCG(1, 5))}
+	data := g.bytes(8 << 20)
+	for i := range 4 {
+		name := fmt.Sprint("o", i)
+		apply(t, s, func(x *Txn) {
+			x.Write(mainColl, oid(name), 0, data)
+			x.Clone(mainColl, oid(name), oid(name+"copy"))
+			x.CloneRange(mainColl, oid(name), oid("parts"), 0, 1<<20, uint64(i)<<20)
+		})
+	}
+	closeStore(t, s)
+	r, err := check.Run(bg, mem, check.Options{Level: check.Full, MemoryBytes: 1})
+	if err != nil || !r.OK() || !r.Complete || r.Passes < 3 {
+		t.Fatalf("%v, %d passes: %+v", err, r.Passes, r.Problems)
+	}
+	if want := uint64(4 * 8 << 20 / blockSize); r.Counts.DataBlocks != want {
+		t.Fatalf("%d blocks of data, want %d", r.Counts.DataBlocks, want)
+	}
 }

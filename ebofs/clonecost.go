@@ -58,6 +58,7 @@ func (b *body) needOf() need {
 	if b.extents != nil {
 		n.chunks += b.extents.Root().Count + uint64(b.extents.DeltaBytes())/64
 	}
+	n.chunks = min(n.chunks, 2+b.size>>chunkShift)
 	for _, c := range b.over.pieces {
 		for _, p := range c.list {
 			n.data += blocksOf(p.off%blockSize + uint64(len(p.data)))
