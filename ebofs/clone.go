@@ -258,9 +258,6 @@ func (s *Store) planLocked(ctx context.Context, b *body, first, last uint64) ([]
 				}
 			}
 		}
-		if _, decided := b.over.lookup(0); k == 0 && b.inline != nil && !decided {
-			c.Addr[0] = 0
-		}
 		any := false
 		for i := range uint64(n) {
 			if blk := k*n + i; blk < first || blk >= last || c.Addr[i] == 0 {

@@ -199,6 +199,56 @@ func TestCloneShares(t *testing.T) {
 	}
 }
 
+// TestCloneSmall clones objects whose content is in their onode, as it is and with
+// changes that hide it or make it grow.
+func TestCloneSmall(t *testing.T) {
+	g := &generator{Rand: rand.New(rand.NewPCG(1, 6))}
+	for _, c := range []struct {
+		name string
+		ops  []modelOp
+	}{
+		{"as it is", nil},
+		{"zeroed", []modelOp{{code: opZero, name: "a", n: 1500}}},
+		{"emptied and longer", []modelOp{{code: opTruncate, name: "a"}, {code: opTruncate, name: "a", off: 1000}}},
+		{"patched", []modelOp{{code: opWrite, name: "a", off: 10, data: g.bytes(20)}}},
+		{"shorter", []modelOp{{code: opTruncate, name: "a", off: 100}}},
+		{"longer", []modelOp{{code: opWrite, name: "a", off: 1400, data: g.bytes(9000)}}},
+		{"large behind it", []modelOp{{code: opWrite, name: "a", off: 4096, data: g.bytes(directMin)}}},
+		{"large over it", []modelOp{{code: opWrite, name: "a", data: g.bytes(directMin)}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mem := newMem(192)
+			s := newStore(t, mem, FormatOptions{}, quiet())
+			m := model{}
+			do := func(ops ...modelOp) {
+				t.Helper()
+				if err := s.Apply(bg, txnOf(mainColl, ops)); err != nil {
+					t.Fatal(err)
+				}
+				m.apply(ops)
+				mustCompare(t, s, m)
+			}
+			do(modelOp{code: opWrite, name: "a", data: g.bytes(1500)})
+			mustCheckpoint(t, s)
+			if c.ops != nil {
+				do(c.ops...)
+			}
+			n := uint64(len(m["a"].data))
+			do(modelOp{code: opClone, name: "a", to: "b"})
+			do(modelOp{code: opCloneRng, name: "a", to: "c", n: n, toOff: 0})
+			do(modelOp{code: opCloneRng, name: "a", to: "c", n: n, toOff: 3 * blockSize})
+			do(modelOp{code: opTruncate, name: "b", off: 6000})
+			mustCheckpoint(t, s)
+			mustCompare(t, s, m)
+			closeStore(t, s)
+			fsck(t, mem)
+			s = open(t, mem, quiet())
+			mustCompare(t, s, m)
+			closeStore(t, s)
+		})
+	}
+}
+
 // TestCloneWaitsForFold clones an object while a checkpoint merges bytes over one
 // of its blocks: the clone waits for that and no longer, and has the bytes.
 func TestCloneWaitsForFold(t *testing.T) {
