@@ -1,12 +1,14 @@
 package ebofs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 
+	"ebofs/btree"
 	"ebofs/ebofs/layout"
 )
 
@@ -29,7 +31,7 @@ func (s *Store) collection(id CollectionID) (*collection, error) {
 	if c := (*s.collMap.Load())[id]; c != nil {
 		return c, nil
 	}
-	return nil, fmt.Errorf("collection %q: %w", string(id), ErrNotFound)
+	return nil, fmt.Errorf("collection %q: %w", string(id), cmp.Or(s.collsLost, ErrNotFound))
 }
 
 // holds returns nil if o belongs to the collection.
@@ -203,12 +205,13 @@ func (s *Store) applyColl(c *change) {
 	s.collMap.Store(&view)
 }
 
-// Collections returns the ids of all collections, sorted.
+// Collections returns the ids of all collections, sorted; on a read-only store
+// some of which cannot be read, those that can beside the error.
 func (s *Store) Collections(context.Context) ([]CollectionID, error) {
 	if err := s.readable(); err != nil {
 		return nil, err
 	}
-	return slices.Sorted(maps.Keys(*s.collMap.Load())), nil
+	return slices.Sorted(maps.Keys(*s.collMap.Load())), s.collsLost
 }
 
 // CollectionExists reports whether there is a collection of that id.
@@ -230,21 +233,36 @@ func (s *Store) CollectionSpec(id CollectionID) (CollSpec, error) {
 }
 
 // loadCollections reads the collections tree into RAM: a handful of records
-// for each pool of a cluster.
+// for each pool of a cluster. A read-only store does without those it cannot
+// read and says so.
 func (s *Store) loadCollections(ctx context.Context) error {
 	m := collectionMap{}
-	var bad error
-	err := s.colls.Iter(ctx, nil, nil, func(key, val []byte) bool {
+	add := func(key, val []byte) error {
 		cn, err := layout.DecodeCnode(slices.Clone(val))
 		if err != nil {
-			bad = fmt.Errorf("collection %q: %w", key, err)
-			return false
+			return fmt.Errorf("collection %q: %w", key, err)
 		}
 		m[CollectionID(key)] = &collection{id: CollectionID(key), cn: cn}
-		return true
+		return nil
+	}
+	var bad error
+	err := s.colls.Iter(ctx, nil, nil, func(key, val []byte) bool {
+		bad = add(key, val)
+		return bad == nil
 	})
-	if err == nil {
-		err = bad
+	if err = cmp.Or(err, bad); err != nil && s.opt.ReadOnly && ctx.Err() == nil {
+		s.collsLost = err
+		s.degrade(fmt.Sprintf("%v: some collections are missing", err))
+		s.log.Error("collections are missing", "err", err)
+		err = btree.Walk(ctx, s.pages, s.cfg.colls, &btree.Owner{}, s.colls.Root(), btree.Visitor{
+			Item: func(key, val []byte, ext []btree.BlobExtent) error {
+				if ext == nil {
+					_ = add(key, val) // one more that is missing
+				}
+				return nil
+			},
+			Damage: func(*btree.Node, error) error { return nil },
+		})
 	}
 	s.collMap.Store(&m)
 	return err

@@ -262,6 +262,71 @@ func TestRootLost(t *testing.T) {
 	}
 }
 
+// TestCollectionsLost: with a leaf of the collections tree damaged a read-only
+// open shows the others, and their objects.
+func TestCollectionsLost(t *testing.T) {
+	dev := newMem(64)
+	s := newStore(t, dev, FormatOptions{}, Options{Inline: true})
+	const n = 1500
+	for i := range n {
+		c := CollectionID(fmt.Sprintf("1.%x_head", i))
+		apply(t, s, func(x *Txn) {
+			x.MkColl(c, CollSpec{Shard: layout.NoShard, Pool: int64(i + 10)})
+			id := oid("o")
+			id.Pool = int64(i + 10)
+			x.Write(c, id, 0, []byte(c))
+		})
+	}
+	closeStore(t, s)
+	var leaf place
+	leaves := 0
+	for _, p := range anatomy(t, dev) {
+		if p.kind == "collections level 0" {
+			leaf, leaves = p, leaves+1
+		}
+	}
+	if leaves < 3 {
+		t.Fatalf("%d leaves", leaves)
+	}
+	damage(t, dev, leaf.block, 1, func(p []byte) { p[200] ^= 4 })
+	if _, err := Open(bg, dev.Snapshot(), Options{Inline: true}); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("open for writing: %v", err)
+	}
+	r := open(t, dev, Options{ReadOnly: true})
+	defer closeStore(t, r)
+	if !strings.Contains(r.Degraded(), "collections are missing") {
+		t.Errorf("degraded: %q", r.Degraded())
+	}
+	cs, err := r.Collections(bg)
+	if !errors.Is(err, ErrCorrupt) || len(cs) < n/leaves/2 || len(cs) >= n {
+		t.Errorf("%d collections of %d in %d leaves, %v", len(cs), n, leaves, err)
+	}
+	have := map[CollectionID]bool{}
+	for _, c := range cs {
+		have[c] = true
+	}
+	for i := range n {
+		c := CollectionID(fmt.Sprintf("1.%x_head", i))
+		if _, err := r.CollectionSpec(c); have[c] != (err == nil) || err != nil && !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("collection %s, read %v: %v", c, have[c], err)
+		}
+	}
+	for _, c := range cs {
+		if c == mainColl {
+			continue
+		}
+		spec, err := r.CollectionSpec(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, p := oid("o"), make([]byte, 100)
+		id.Pool = spec.Pool
+		if k, err := r.Read(bg, c, id, 0, p); err != nil || string(p[:k]) != string(c) {
+			t.Fatalf("collection %s: %q, %v", c, p[:k], err)
+		}
+	}
+}
+
 // TestSuperblocks damages labels and superblock slots.
 func TestSuperblocks(t *testing.T) {
 	base := newMem(64)

@@ -64,7 +64,7 @@ func (s *Store) mount(ctx context.Context, slots []layout.Candidate) error {
 		if !s.opt.ReadOnly || !roots.sound {
 			return err
 		}
-		s.degraded = fmt.Sprintf("%v: free space is unknown", err)
+		s.degrade(fmt.Sprintf("%v: free space is unknown", err))
 		s.log.Error("free space is unknown", "err", err)
 		roots.Zones, roots.Own = nil, nil
 	}
@@ -106,7 +106,7 @@ func (s *Store) olderRoots(ctx context.Context, slots []layout.Candidate, cause 
 	if !roots.sound {
 		return roots, cause
 	}
-	s.degraded = fmt.Sprintf("%v: this is the store at epoch %d and what the log has since, not epoch %d", cause, sb.Epoch, s.super.Epoch)
+	s.degrade(fmt.Sprintf("%v: this is the store at epoch %d and what the log has since, not epoch %d", cause, sb.Epoch, s.super.Epoch))
 	s.log.Error("root record is damaged", "err", cause, "epoch", sb.Epoch)
 	s.super = *sb
 	return roots, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"ebofs/allocator"
 	"ebofs/devices"
@@ -40,7 +39,7 @@ func (s *Store) recover(ctx context.Context) error {
 		if !s.opt.ReadOnly {
 			return fmt.Errorf("log: %w: %w; open it read-only to see what is left", res.Damage, ErrCorrupt)
 		}
-		s.degraded = strings.TrimPrefix(fmt.Sprintf("%s; log: %v: transactions behind it are missing", s.degraded, res.Damage), "; ")
+		s.degrade(fmt.Sprintf("log: %v: transactions behind it are missing", res.Damage))
 		s.log.Error("log is damaged", "err", res.Damage)
 	}
 	s.log.Info("log replayed", "records", replayed, "end", res.Reason)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,8 +62,9 @@ type Store struct {
 	loading     sync.WaitGroup
 	opening     atomic.Int64 // onodes whose load has not ended
 
-	structMu sync.RWMutex
-	collMap  atomic.Pointer[collectionMap] // replaced under structMu
+	structMu  sync.RWMutex
+	collMap   atomic.Pointer[collectionMap] // replaced under structMu
+	collsLost error                         // why a read-only store lacks collections; nil: it has them all
 
 	gate   sync.RWMutex
 	epoch  uint64        // the open epoch; written with the gate closed
@@ -189,6 +191,11 @@ func (s *Store) readable() error {
 
 // Degraded says what a read-only open could not bring back; empty if nothing.
 func (s *Store) Degraded() string { return s.degraded }
+
+// degrade adds a reason to Degraded.
+func (s *Store) degrade(why string) {
+	s.degraded = strings.TrimPrefix(s.degraded+"; "+why, "; ")
+}
 
 // Superblock returns the newest durable superblock.
 func (s *Store) Superblock() layout.Superblock {
