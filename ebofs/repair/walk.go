@@ -92,11 +92,6 @@ func (r *repairer) items(ctx context.Context, cfg *btree.Config, own *btree.Owne
 	return btree.Walk(ctx, loader{r}, cfg, own, root, btree.Visitor{Item: fn})
 }
 
-// asRoot makes a tree of one leaf.
-func (l *leaf) asRoot() btree.Root {
-	return btree.Root{Kind: btree.RootNode, Ptr: l.Ptr, Count: l.Count, Bytes: l.Bytes}
-}
-
 // claimNode marks the blocks of a node busy; false if another structure has them.
 func (r *repairer) claimNode(p btree.Ptr) bool {
 	b := layout.Addr(p.Addr).Block()
