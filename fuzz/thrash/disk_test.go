@@ -1,6 +1,7 @@
 package thrash
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,7 +36,11 @@ func newDisk(t testing.TB, bytes uint64) *disk {
 			t.Error(err)
 		}
 	})
-	if err := d.on(devices.NewMem(devices.MemOptions{Blocks: bytes / devices.BlockSize})); err != nil {
+	err := d.on(devices.NewMem(devices.MemOptions{Blocks: bytes / devices.BlockSize}))
+	if errors.Is(err, os.ErrPermission) {
+		t.Skip(err) // in a container, say
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -112,7 +117,12 @@ func attach(file string) (*os.File, error) {
 		}
 		c := unix.LoopConfig{Fd: uint32(f.Fd()), Size: devices.BlockSize}
 		c.Info.Flags = unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_DIRECT_IO
-		if last = unix.IoctlLoopConfigure(int(loop.Fd()), &c); last == nil {
+		last = unix.IoctlLoopConfigure(int(loop.Fd()), &c)
+		if errors.Is(last, unix.EINVAL) { // no direct I/O to this file on this kernel
+			c.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
+			last = unix.IoctlLoopConfigure(int(loop.Fd()), &c)
+		}
+		if last == nil {
 			return loop, nil
 		}
 		loop.Close()
