@@ -97,7 +97,8 @@ func (s *Size) String() string {
 	case !s.given:
 		return ""
 	case s.Percent > 0:
-		return fmt.Sprintf("%g%%", s.Percent)
+		// Without an exponent: "1e-12%" would not be read back.
+		return strconv.FormatFloat(s.Percent, 'f', -1, 64) + "%"
 	default:
 		return fmt.Sprint(s.Bytes)
 	}

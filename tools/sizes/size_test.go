@@ -85,7 +85,7 @@ func TestDuration(t *testing.T) {
 // FuzzParse: whatever is written, Parse answers, and what it prints for an
 // accepted size reads back as the same size.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"4k", "1GiB", "1.5TB", "10%", "", "9e9", "0.0000000001E"} {
+	for _, s := range []string{"4k", "1GiB", "1.5TB", "10%", "", "9e9", "0.0000000001E", ".000000000001%"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
