@@ -9,6 +9,7 @@ import (
 	"ebofs/devices"
 	"ebofs/ebofs"
 	"ebofs/osd"
+	"ebofs/osd/ebofsstore"
 )
 
 // Options shape a store under test.
@@ -86,67 +87,11 @@ func words(err error) error {
 
 // Queue applies t.
 func (s *Store) Queue(ctx context.Context, t *osd.Transaction, onApplied func(), onCommit func(error)) error {
-	x, err := translate(t)
+	x, err := ebofsstore.Convert(t)
 	if err != nil {
 		return err
 	}
 	return words(s.s.Queue(ctx, x, onApplied, onCommit))
-}
-
-func translate(t *osd.Transaction) (*ebofs.Txn, error) {
-	x := ebofs.NewTxn()
-	for _, op := range t.Ops() {
-		c, o, to := ebofs.CollectionID(op.Coll), ebofs.ObjectID(op.Obj), ebofs.ObjectID(op.To)
-		switch op.Kind {
-		case osd.OpTouch:
-			x.Touch(c, o)
-		case osd.OpWrite:
-			x.Write(c, o, op.Off, op.Data)
-		case osd.OpZero:
-			x.Zero(c, o, op.Off, op.Len)
-		case osd.OpTruncate:
-			x.Truncate(c, o, op.Off)
-		case osd.OpRemove:
-			x.Remove(c, o)
-		case osd.OpSetAttrs:
-			x.SetAttrs(c, o, op.Map)
-		case osd.OpRmAttr:
-			x.RmAttr(c, o, op.Name)
-		case osd.OpRmAttrs:
-			x.RmAttrs(c, o)
-		case osd.OpOmapSet:
-			x.OmapSet(c, o, op.Map)
-		case osd.OpOmapRm:
-			x.OmapRm(c, o, op.Keys)
-		case osd.OpOmapRmRange:
-			x.OmapRmRange(c, o, op.Name, op.Last)
-		case osd.OpOmapClear:
-			x.OmapClear(c, o)
-		case osd.OpOmapSetHeader:
-			x.OmapSetHeader(c, o, op.Data)
-		case osd.OpSetAllocHint:
-			x.SetAllocHint(c, o, op.ObjectBytes, op.WriteBytes, op.Flags)
-		case osd.OpClone:
-			x.Clone(c, o, to)
-		case osd.OpCloneRange:
-			x.CloneRange(c, o, to, op.Off, op.Len, op.ToOff)
-		case osd.OpRename:
-			x.Rename(c, o, to)
-		case osd.OpMkColl:
-			x.MkColl(c, ebofs.CollSpec(op.Spec))
-		case osd.OpRmColl:
-			x.RmColl(c)
-		case osd.OpSplitColl:
-			x.SplitColl(c, op.Bits, op.Seed, ebofs.CollectionID(op.Dest))
-		case osd.OpMergeColl:
-			x.MergeColl(c, ebofs.CollectionID(op.Dest), op.Bits)
-		case osd.OpRenameColl:
-			x.RenameColl(c, ebofs.CollectionID(op.Dest))
-		default:
-			return nil, fmt.Errorf("operation %d: %w", op.Kind, osd.ErrUnsupported)
-		}
-	}
-	return x, nil
 }
 
 // Sync waits for the commit of all that was queued.

@@ -26,7 +26,7 @@ const defaultPage = 1024
 
 // Queue hands t on.
 func (s *Store) Queue(ctx context.Context, t *osd.Transaction, onApplied func(), onCommit func(error)) error {
-	x, err := convert(t)
+	x, err := Convert(t)
 	if err != nil {
 		return err
 	}

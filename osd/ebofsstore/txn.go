@@ -7,8 +7,9 @@ import (
 	"ebofs/osd"
 )
 
-// convert makes t a transaction of ebofs. Bytes are shared.
-func convert(t *osd.Transaction) (*ebofs.Txn, error) {
+// Convert makes t a transaction of ebofs, which shares its bytes. It returns
+// osd.ErrUnsupported for an operation ebofs does not know.
+func Convert(t *osd.Transaction) (*ebofs.Txn, error) {
 	x := ebofs.NewTxn()
 	for i := range t.Ops() {
 		op := &t.Ops()[i]
