@@ -311,14 +311,8 @@ func (s *Store) removeLocked(o *onode, epoch uint64) {
 // applyRename moves the body from one key to another. Both are loaded.
 func (s *Store) applyRename(c *change, epoch uint64) {
 	from, to := c.o, c.dst
-	a, b := from, to
-	if b.key < a.key {
-		a, b = b, a
-	}
-	a.mu.Lock()
-	b.mu.Lock()
-	defer a.mu.Unlock()
-	defer b.mu.Unlock()
+	unlock := lockTwo(from, to)
+	defer unlock()
 	if from.cur == nil || to.cur != nil {
 		return
 	}
