@@ -37,39 +37,47 @@ func Loop(t testing.TB, bytes int64) string {
 // the last process that has it open dies.
 func LoopOn(t testing.TB, file string) string {
 	t.Helper()
-	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
-	if err != nil {
-		t.Skipf("no loop devices: %v", err)
-	}
-	defer control.Close()
 	image, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer image.Close()
+	loop, err := Attach(image)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { loop.Close() })
+	return loop.Name()
+}
+
+// Attach returns a free loop device over image, with direct I/O if the file
+// system allows it. It goes when nobody has it open any more.
+func Attach(image *os.File) (*os.File, error) {
+	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("no loop devices: %w", err)
+	}
+	defer control.Close()
 	const attempts = 20 // others may take the free device first
 	for range attempts {
 		n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
 		if err != nil {
-			t.Skipf("no free loop device: %v", err)
+			return nil, fmt.Errorf("no free loop device: %w", err)
 		}
-		path := fmt.Sprintf("/dev/loop%d", n)
-		loop, err := os.OpenFile(path, os.O_RDWR, 0)
+		loop, err := os.OpenFile(fmt.Sprintf("/dev/loop%d", n), os.O_RDWR, 0)
 		if err != nil {
-			t.Skipf("no loop device: %v", err)
+			return nil, err
 		}
 		err = attach(loop, image)
 		if err == nil {
-			t.Cleanup(func() { loop.Close() }) // the last close detaches
-			return path
+			return loop, nil
 		}
 		loop.Close()
 		if !errors.Is(err, unix.EBUSY) {
-			t.Skipf("%s: %v", path, err)
+			return nil, fmt.Errorf("%s: %w", loop.Name(), err)
 		}
 	}
-	t.Skip("no free loop device: others were faster")
-	return ""
+	return nil, errors.New("no free loop device: others were faster")
 }
 
 // attach ties the image to the loop device until its last close.

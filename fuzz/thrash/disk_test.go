@@ -2,15 +2,13 @@ package thrash
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"ebofs/devices"
 	"ebofs/devices/crashdev"
+	"ebofs/devices/devicetest"
 	"ebofs/devices/faultfs"
 )
 
@@ -59,7 +57,12 @@ func (d *disk) on(mem *devices.Mem) error {
 	if d.file, err = faultfs.Mount(dir, d.crash); err != nil {
 		return err
 	}
-	d.loop, err = attach(d.file.Path())
+	image, err := os.OpenFile(d.file.Path(), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer image.Close()
+	d.loop, err = devicetest.Attach(image)
 	return err
 }
 
@@ -90,42 +93,4 @@ func (d *disk) powered(seed uint64) error {
 		return err
 	}
 	return d.on(state.Mem)
-}
-
-// attach makes a loop device of 4 KiB sectors over file. It goes with its last
-// user.
-func attach(file string) (*os.File, error) {
-	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer control.Close()
-	f, err := os.OpenFile(file, os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var last error
-	for range 20 { // others may take the free device first
-		n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
-		if err != nil {
-			return nil, fmt.Errorf("no free loop device: %w", err)
-		}
-		loop, err := os.OpenFile(fmt.Sprintf("/dev/loop%d", n), os.O_RDWR, 0)
-		if err != nil {
-			return nil, err
-		}
-		c := unix.LoopConfig{Fd: uint32(f.Fd()), Size: devices.BlockSize}
-		c.Info.Flags = unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_DIRECT_IO
-		last = unix.IoctlLoopConfigure(int(loop.Fd()), &c)
-		if errors.Is(last, unix.EINVAL) { // no direct I/O to this file on this kernel
-			c.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
-			last = unix.IoctlLoopConfigure(int(loop.Fd()), &c)
-		}
-		if last == nil {
-			return loop, nil
-		}
-		loop.Close()
-	}
-	return nil, fmt.Errorf("attach %s: %w", file, last)
 }
