@@ -128,19 +128,26 @@ func (h *thrasher) interrupt(objects int, longer time.Duration, cut bool) (done 
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
+	finished := func(err error) (bool, error) {
+		if err != nil {
+			return false, fmt.Errorf("import: %w: %s", err, bytes.TrimSpace(stderr.Bytes()))
+		}
+		return true, nil
+	}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for h.lines() < objects {
 		select {
 		case err := <-ended:
-			if err != nil {
-				return false, fmt.Errorf("import: %w: %s", err, bytes.TrimSpace(stderr.Bytes()))
-			}
-			return true, nil
+			return finished(err)
 		case <-tick.C:
 		}
 	}
-	time.Sleep(longer) // the moment is random, nothing waits for it
+	select {
+	case err := <-ended:
+		return finished(err)
+	case <-time.After(longer):
+	}
 	if cut {
 		h.disk.cut()
 	}
@@ -164,7 +171,7 @@ func TestThrash(t *testing.T) {
 			t.Fatalf("%d kills and %d cuts in %d cycles: imports end too soon", h.kills, h.cuts, seed)
 		}
 	}
-	t.Logf("%d kills, %d power cuts, %d stores, %d objects acknowledged in those finished", h.kills, h.cuts, h.stores, h.acked)
+	fmt.Printf("kills: %d power cuts: %d stores: %d acknowledged: %d\n", h.kills, h.cuts, h.stores, h.acked)
 }
 
 // TestSoak does the same for long.
