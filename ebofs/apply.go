@@ -213,8 +213,15 @@ func (s *Store) placeLocked(b *body, c *change, epoch uint64) {
 	blk := c.off >> blockShift
 	b.over.cut(c.off, c.off+c.n)
 	for _, run := range c.place {
+		var e *edits
 		for i, crc := range run.crc {
-			s.placeBlock(b, blk, decided{addr: run.addr + layout.Addr(i), crc: crc}, epoch)
+			at := blk % layout.ChunkBlocks
+			if e == nil || at == 0 {
+				e = b.over.editsFor(blk / layout.ChunkBlocks)
+			}
+			if dead := e.place(at, decided{addr: run.addr + layout.Addr(i), crc: crc}, epoch); dead.addr != 0 {
+				s.dirty.addDead(dead, epoch)
+			}
 			blk++
 		}
 	}

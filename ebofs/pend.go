@@ -135,7 +135,11 @@ type decided struct {
 // returns what the same epoch had decided before, which no checkpoint will ever
 // see; no address if there was none.
 func (o *overlay) place(b uint64, d decided, epoch uint64) (dead decided) {
-	e, i := o.editsFor(b/layout.ChunkBlocks), b%layout.ChunkBlocks
+	return o.editsFor(b/layout.ChunkBlocks).place(b%layout.ChunkBlocks, d, epoch)
+}
+
+// place is overlay.place for block i of the chunk.
+func (e *edits) place(i uint64, d decided, epoch uint64) (dead decided) {
 	if e.mask>>i&1 == 1 && e.epoch[i] == epoch {
 		dead = e.at(i)
 	}
