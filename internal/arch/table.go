@@ -42,6 +42,14 @@ var rules = []rule{
 	{packages: "osd/storetest", module: []string{"osd"}},
 	{packages: "osd/ebofsstore", module: []string{"osd", "ebofs", "ebofs/layout", "devices"}},
 
+	// The cluster's vocabulary stands on the standard library alone.
+	{packages: "cluster/denc", pure: true},
+	{packages: "cluster/ceph", module: []string{"cluster/denc"}, pure: true},
+	{packages: "cluster/crush", module: []string{"cluster/denc"}, pure: true},
+	{packages: "cluster/cephx", module: []string{"cluster/ceph", "cluster/denc"}},
+	{packages: "cluster/msg", module: []string{"cluster/ceph", "cluster/denc", "cluster/cephx"}, pure: true},
+	{packages: "cluster/msgr", module: []string{"cluster/ceph", "cluster/denc", "cluster/cephx", "cluster/msg"}},
+
 	{packages: "tools/ebofs", module: []string{"tools/..."}, program: true},
 	{packages: "tools/...", module: []string{"tools/...", "osd/...", "ebofs/...", "allocator", "btree", "devices/..."},
 		others: []string{"golang.org/x/sys/", "golang.org/x/term", "github.com/spf13/pflag"}},
