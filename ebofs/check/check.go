@@ -20,6 +20,10 @@ var ErrNoStore = errors.New("no store here")
 // quick check.
 type Options struct {
 	Level Level
+	// Super, if set, names the checkpoint to check instead of the newest one: one
+	// that is pinned or kept while the store goes on. Labels, superblock slots and
+	// log are of the newest and left alone.
+	Super *layout.Superblock
 	// LogDevice is the device that holds the log if it is not the main one.
 	LogDevice devices.Device
 	// Replay returns a device that shows the store as the next mount would make

@@ -13,6 +13,7 @@
 //
 // What is checked is the newest checkpoint. An unclean store has a log behind it;
 // its records are counted and its damage is reported, but they are not applied.
+// Options.Super names an older checkpoint, which somebody has to keep.
 //
 // Invariants:
 //
@@ -26,8 +27,8 @@
 //	C5  A block is reported as leaked only if all trees could be walked: it might
 //	    belong to the part that could not.
 //
-// Run starts goroutines and ends them before it returns. The devices must not be
-// written meanwhile: check a stopped store, or a copy.
+// Run starts goroutines and ends them before it returns. What it looks at must not
+// be written meanwhile: check a stopped store, a copy, or a pinned checkpoint.
 //
 // Formats are specified in docs/format.
 package check
