@@ -110,6 +110,10 @@ func (s *Store) reclaim(ctx context.Context, take func() bool) (bool, error) {
 		s.ckptMu.Lock()
 		done := s.tryRelease()
 		ok := take()
+		if !ok && s.expirePins() {
+			done = s.tryRelease()
+			ok = take()
+		}
 		s.ckptMu.Unlock()
 		if ok || done || s.opt.Inline {
 			return ok, nil
@@ -162,15 +166,19 @@ func (s *Store) kick() {
 // releaseLimbo starts giving back what epoch freed. ckptMu is held.
 func (s *Store) releaseLimbo(epoch uint64) {
 	s.limbo.want = epoch
+	s.holds.durable(&s.super)
 	s.tryRelease()
 }
 
-// tryRelease goes on with it as far as readers allow and reports whether
-// nothing is left. ckptMu is held.
+// limboWaits reports whether there is limbo that no pin holds. ckptMu is held.
+func (s *Store) limboWaits() bool { return s.limbo.done < s.holds.limit(s.limbo.want) }
+
+// tryRelease goes on with it as far as readers and pins allow and reports whether
+// readers keep nothing back. ckptMu is held.
 func (s *Store) tryRelease() bool {
-	for s.limbo.done < s.limbo.want {
+	for s.limboWaits() {
 		if s.limbo.period <= s.limbo.done {
-			s.limbo.period = s.limbo.want
+			s.limbo.period = s.holds.limit(s.limbo.want)
 			s.guard.begin()
 		}
 		if !s.guard.ended() {

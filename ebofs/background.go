@@ -54,6 +54,9 @@ func (s *Store) checkpointer() {
 			continue
 		case <-again:
 		case <-tick.C:
+			if soon == nil && s.limboLeft() { // a pin was closed while a checkpoint ran
+				soon = time.After(0)
+			}
 			if n, _ := s.dirty.pressure(); n == 0 || time.Since(last) < s.opt.CheckpointInterval {
 				continue
 			}
@@ -74,7 +77,7 @@ func (s *Store) checkpointer() {
 func (s *Store) limboLeft() bool {
 	s.ckptMu.Lock()
 	defer s.ckptMu.Unlock()
-	return s.limbo.done < s.limbo.want
+	return s.limboWaits()
 }
 
 // finisher calls commit callbacks away from the log, in order: on a goroutine of

@@ -493,7 +493,12 @@ func (ck *checkpoint) finish(work dirtyEpoch) {
 	s.dirty.done(ck.epoch)
 	s.releaseLimbo(ck.epoch)
 	if !ck.clean {
-		if err := s.space.refill(ck.ctx); err != nil {
+		err := s.space.refill(ck.ctx)
+		if err == nil && s.space.stashShort() && s.expirePins() {
+			s.tryRelease()
+			err = s.space.refill(ck.ctx)
+		}
+		if err != nil {
 			s.log.Warn("reserve not filled", "err", err)
 		}
 	}

@@ -16,7 +16,8 @@
 //
 //	I1  A block reachable from the newest durable superblock is not written.
 //	I2  A freed block is reused only after the epoch that freed it is durable
-//	    and every read that began before has ended.
+//	    and every read that began before has ended; later than that if a pinned
+//	    checkpoint may reach it (pin.go).
 //	I3  The superblock of an epoch is written after a flush that covers
 //	    everything it reaches.
 //	I4  onCommit is called only after the record and the blocks it names are

@@ -43,6 +43,7 @@ func Open(ctx context.Context, dev devices.Device, o Options) (*Store, error) {
 		s.loading.Wait()
 		return nil, errors.Join(err, s.free())
 	}
+	s.holds.durable(&s.super)
 	s.start()
 	return s, nil
 }

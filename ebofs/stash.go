@@ -103,6 +103,13 @@ func (s *space) refill(ctx context.Context) error {
 	return nil
 }
 
+// stashShort reports whether the stash is less than it should be.
+func (s *space) stashShort() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stashed < s.reserve
+}
+
 // unstashLocked takes between least and most neighbouring blocks out of the
 // stash, from the shortest run that has the least. mu is held.
 func (s *space) unstashLocked(least, most uint64) (allocator.Extent, bool) {

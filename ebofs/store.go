@@ -26,7 +26,7 @@ import (
 //	    collection.queue     several at once: in order of their ids
 //	      gate               read: a transaction applies; write: an epoch ends
 //	        onode.mu         several at once: in order of their keys
-//	          locks of btree.Tree, space.mu, dirtyList, logMu, onodeShard
+//	          locks of btree.Tree, space.mu, dirtyList, logMu, onodeShard, holds
 //
 // Only ckptMu, structMu, collection.queue and space.load may be held across
 // device I/O; the gate and onode.mu for reading, by a clone, what it has read a
@@ -84,6 +84,7 @@ type Store struct {
 	roomMu  sync.Mutex // innermost but for dirtyList and the log's own
 	waiters atomic.Int32
 	guard   guard
+	holds   holds
 	limbo   limboState
 	metrics counters
 
@@ -235,6 +236,7 @@ func (s *Store) Close(ctx context.Context) error {
 		time.Sleep(wait)
 	}
 	s.loading.Wait()
+	s.holds.end(ErrClosed, func(*Pin) bool { return true })
 	var err error
 	if !s.opt.ReadOnly {
 		s.stopBackground()
