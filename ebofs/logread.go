@@ -17,6 +17,7 @@ type LogContent struct {
 	Last    uint64          // txid of the last one
 	Blocks  []layout.Extent // where data lies that records name
 	Keys    []string        // encoded keys of the objects they change, each once
+	Sources []string        // likewise of those they clone
 	// LastOf is the last txid of the records that were made while an epoch was open:
 	// the checkpoint of that epoch holds them.
 	LastOf map[uint64]uint64
@@ -28,7 +29,13 @@ type LogContent struct {
 func ReadLog(ctx context.Context, log devices.Device, sb *layout.Superblock) (LogContent, error) {
 	c := LogContent{LastOf: make(map[uint64]uint64)}
 	ring := sb.Rings[0]
-	seen := make(map[string]bool)
+	seen, cloned := make(map[string]bool), make(map[string]bool)
+	note := func(key string, seen map[string]bool, list *[]string) {
+		if key != "" && !seen[key] {
+			seen[key] = true
+			*list = append(*list, key)
+		}
+	}
 	res, err := wal.Scan(ctx, log, wal.Config{Start: ring.Start.Block(), Blocks: ring.Blocks, FSID: sb.FSID, Incarnation: ring.Incarnation},
 		wal.Pos{Block: ring.TailBlock, Seq: ring.TailSeq}, func(r wal.Record) error {
 			epoch, cs, err := decodeRecord(r.Data)
@@ -43,12 +50,12 @@ func ReadLog(ctx context.Context, log devices.Device, sb *layout.Superblock) (Lo
 				for _, p := range cs[i].place {
 					c.Blocks = append(c.Blocks, layout.Extent{Addr: p.addr, Blocks: uint64(len(p.crc))})
 				}
-				for _, k := range [...]string{cs[i].key, cs[i].to} {
-					if k != "" && !seen[k] {
-						seen[k] = true
-						c.Keys = append(c.Keys, k)
-					}
+				if cs[i].code.clones() {
+					note(cs[i].key, cloned, &c.Sources)
+				} else {
+					note(cs[i].key, seen, &c.Keys)
 				}
+				note(cs[i].to, seen, &c.Keys)
 			}
 			return nil
 		})

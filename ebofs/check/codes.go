@@ -106,7 +106,7 @@ func Pages() []Page {
 		{UsedTwice, "blocks with two owners", "Two objects or structures use the same blocks.",
 			"At most one of them is right; the other reads as damaged, and removing one frees what the other needs.", "`ebofs fsck -y --level deep` gives the second a copy if its checksum is right and a mark if not; restore that one from another copy.", RepairPeer},
 		{RefsBad, "wrong reference counts", "The count of extents that map a block, which clones share, is not what the objects say, or is unreadable.",
-			"Counted too low, removing one object frees what another needs; counted too high, space is lost.", "Remove no objects from this store; fsck does not rebuild counts yet: copy what is needed to another store.", RepairNone},
+			"Counted too low, removing one object frees what another needs; counted too high, space is lost.", "Remove no objects from this store before `ebofs fsck -y` has counted anew; nothing is lost.", RepairHere},
 		{Range, "an extent outside the zones", "An address points outside the space for data, or into a place reserved for something else.",
 			"What it should point to cannot be read.", peer, RepairPeer},
 		{NodeRead, "a tree node cannot be read", "The device returned an error for a tree node, three times.", walk, peer, RepairPeer},

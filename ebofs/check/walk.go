@@ -227,7 +227,7 @@ func (w *walker) damage(n *btree.Node, err error) {
 		p.Where = w.kind.String() + " inside its holder"
 	case n.Ptr.Level > 0 && n.Ptr.Readable() == nil:
 		p.Repair = RepairHere // its leaves are there to be found
-	case w.kind == layout.TreeTrash:
+	case w.kind == layout.TreeTrash || w.kind == layout.TreeRefs:
 		p.Repair = RepairHere
 	}
 	var x *btree.CorruptError

@@ -6,7 +6,8 @@ import (
 	"ebofs/ebofs/layout"
 )
 
-// blockSet is a set of blocks of the zones, one bit each.
+// blockSet is a set of blocks of the zones, one bit each. The zero set is empty and
+// grows with addLazy only.
 type blockSet struct {
 	first uint64
 	words []uint64
@@ -17,8 +18,8 @@ func newBlockSet(p *layout.Placement) blockSet {
 }
 
 func (s *blockSet) has(b uint64) bool {
-	b -= s.first
-	return s.words[b/64]>>(b%64)&1 != 0
+	i := (b - s.first) / 64
+	return i < uint64(len(s.words)) && s.words[i]>>((b-s.first)%64)&1 != 0
 }
 
 // add adds [b, b+n) and reports whether none of them was in the set.
@@ -34,6 +35,14 @@ func (s *blockSet) add(b, n uint64) (fresh bool) {
 		i, n = i+k, n-k
 	}
 	return fresh
+}
+
+// addLazy adds b and takes the memory for a set when it is first called.
+func (s *blockSet) addLazy(p *layout.Placement, b uint64) {
+	if s.words == nil {
+		*s = newBlockSet(p)
+	}
+	s.add(b, 1)
 }
 
 // any reports whether one of [b, b+n) is in the set.

@@ -13,7 +13,17 @@ import (
 // nothing but marks, objects that do not depend on the block are as before, nothing
 // wrong is read, and the undo file brings the damaged image back byte for byte.
 func TestCells(t *testing.T) {
-	o := sample()
+	cells(t, sample(), []string{"label", "superblock 0", "root record", "zone table", "bitmap", "objects leaf", "objects inner", "omap leaf", "omap inner",
+		"attrs leaf", "attrs inner", "extents leaf", "extents inner", "attrs value", "omap value", "data"})
+}
+
+// TestCellsClones does the same in a store with clones: a block they share costs all
+// of them, and their counts cost nothing.
+func TestCellsClones(t *testing.T) {
+	cells(t, cloned(), []string{"root record", "bitmap", "objects leaf", "extents leaf", "data", "shared data", "trash leaf", "trash extents leaf", "refs leaf", "refs inner"})
+}
+
+func cells(t *testing.T, o *original, kinds []string) {
 	seen := map[string]int{}
 	for _, p := range o.places {
 		if seen[p.kind]++; seen[p.kind] > 2 || testing.Short() && seen[p.kind] > 1 {
@@ -86,8 +96,7 @@ func TestCells(t *testing.T) {
 		}
 	}
 	t.Log(seen)
-	for _, kind := range []string{"label", "superblock 0", "root record", "zone table", "bitmap", "objects leaf", "objects inner", "omap leaf", "omap inner",
-		"attrs leaf", "attrs inner", "extents leaf", "extents inner", "attrs value", "omap value", "data"} {
+	for _, kind := range kinds {
 		if seen[kind] == 0 {
 			t.Errorf("no %s in the store", kind)
 		}

@@ -13,7 +13,7 @@ import (
 // that of one that was not interrupted. And the two undo files, newest first, bring
 // back the image before the first.
 func TestInterrupted(t *testing.T) {
-	o := sample()
+	o, x := sample(), cloned()
 	base, wantLog := unclean(t)
 	cases := []struct {
 		name string
@@ -33,12 +33,19 @@ func TestInterrupted(t *testing.T) {
 			p := place1("root record")
 			change(t, d, p.block, p.blocks, clearAll)
 		}, false},
+		{"refs inner", x.dev, x.want, func(d devices.Device) { p := x.first("refs inner"); change(t, d, p.block, p.blocks, clearAll) }, false},
+		{"clones: superblocks, root record", x.dev, x.want, func(d devices.Device) {
+			destroy(t, d, clearAll)
+			p := x.first("root record")
+			change(t, d, p.block, p.blocks, clearAll)
+		}, false},
+		{"shared data", x.dev, x.want, func(d devices.Device) { p := x.first("shared data"); change(t, d, p.block, p.blocks, clearAll) }, true},
 		{"log", base, wantLog, func(d devices.Device) { change(t, d, 0, 1, clearAll) }, false},
 		{"superblocks, log", base, wantLog, func(d devices.Device) { destroy(t, d, clearAll) }, false},
 	}
 	states := 0
 	for _, c := range cases {
-		if testing.Short() && c.name != "zone table" && c.name != "superblocks" {
+		if testing.Short() && c.name != "zone table" && c.name != "superblocks" && c.name != "refs inner" {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {

@@ -31,10 +31,14 @@
 //	    removed or overwritten.
 //	R4  The repaired trees are walked once more, and what cannot be walked is not
 //	    written: recount before superblock.
-//	R5  Under an Undo no block changes whose old content is not durable in its file.
+//	R5  A record of an extents tree is believed before any count of who shares its
+//	    blocks. Blocks are shared by records that all say so; else they have two
+//	    owners, and the second gets a copy (refs.go).
+//	R6  Under an Undo no block changes whose old content is not durable in its file.
 //
-// Memory: two bits for each block of the device, a few hundred bytes for each thing
-// that is damaged, and, for a tree of the root record, about 150 bytes a leaf.
+// Memory: three bits for each block of the device, five if blocks are shared, and
+// then up to 350 bytes for each of Options.RefGroups; a few hundred bytes for each
+// thing that is damaged, and, for a tree of the root record, about 150 bytes a leaf.
 //
 // Run starts no goroutine. The devices belong to the caller and must not be written
 // by others.

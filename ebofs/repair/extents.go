@@ -21,6 +21,9 @@ func (r *repairer) mendExtents(f *treeFix, on *layout.Onode) (lost int, err erro
 	root, err := r.mendTree(f, on.Extents, func(t *btree.Tree) error {
 		for idx, fix := range f.chunks {
 			n, err := r.mendChunk(t, idx, end, fix, &room)
+			if errors.Is(err, btree.ErrNoRun) {
+				apart, err = true, nil
+			}
 			if err != nil {
 				return err
 			}
@@ -77,7 +80,8 @@ func (t *treeFix) lostChunks(chunks uint64) [][2]uint64 {
 	return list
 }
 
-// mendChunk writes one record anew.
+// mendChunk writes one record anew. ErrNoRun says that there was no space for some
+// blocks of it: the record is without them, and the object has to be set apart.
 func (r *repairer) mendChunk(t *btree.Tree, idx, end uint64, fix *chunkFix, room *int) (lost int, err error) {
 	key := layout.Uint64Key(idx)
 	var c layout.Chunk
@@ -97,11 +101,13 @@ func (r *repairer) mendChunk(t *btree.Tree, idx, end uint64, fix *chunkFix, room
 		t.Delete(key[:])
 		return 0, nil
 	}
+	var short error
+	unmap := func(i int) { c.Addr[i], c.CRC[i], c.Flags[i] = 0, 0, 0 }
 	for i := range layout.ChunkBlocks {
 		bit := uint64(1) << i
 		switch {
 		case fix.cut&bit != 0:
-			c.Addr[i], c.CRC[i], c.Flags[i] = 0, 0, 0
+			unmap(i)
 		case fix.move&bit != 0:
 			// Whoever is right about the block: a copy of sound content is.
 			p := r.sound(c.Addr[i], c.CRC[i])
@@ -110,9 +116,12 @@ func (r *repairer) mendChunk(t *btree.Tree, idx, end uint64, fix *chunkFix, room
 			}
 			b, err := r.sink.take(1)
 			if err != nil {
-				return 0, err
+				short = err
+				unmap(i)
+				continue
 			}
 			c.Addr[i] = layout.MakeAddr(0, b)
+			c.Flags[i] &^= layout.BlockShared
 			if p == nil {
 				c.Flags[i] |= layout.BlockDamaged
 				lost++
@@ -127,24 +136,29 @@ func (r *repairer) mendChunk(t *btree.Tree, idx, end uint64, fix *chunkFix, room
 		}
 	}
 	if n := bits.OnesCount64(fix.away); n > 0 {
+		var err error
 		if *room -= n; *room < 0 {
-			return 0, btree.ErrNoRun
+			err = btree.ErrNoRun
+		} else if err = r.placeholders(&c, fix.away); err == nil {
+			lost += n
 		}
-		if err := r.placeholders(&c, fix.away); err != nil {
-			return 0, err
+		if err != nil {
+			short = err
+			for m := fix.away; m != 0; m &= m - 1 {
+				unmap(bits.TrailingZeros64(m))
+			}
 		}
-		lost += n
 	}
 	if c.Mapped() == 0 {
 		t.Delete(key[:])
-		return lost, nil
+		return lost, short
 	}
 	val, err := c.Append(nil)
 	if err != nil {
 		return 0, err
 	}
 	t.Put(key[:], val)
-	return lost, nil
+	return lost, short
 }
 
 // placeholders gives the blocks of a mask fresh addresses, together if possible.

@@ -16,7 +16,7 @@ type forger struct {
 	t              *testing.T
 	r              *repairer
 	objects, colls *btree.Tree
-	trash          *btree.Tree
+	trash, refs    *btree.Tree
 }
 
 func (f *forger) must(err error) {
@@ -66,6 +66,82 @@ func (f *forger) setChunk(key []byte, on *layout.Onode, idx []byte, val []byte) 
 	f.must(err)
 }
 
+// editChunk changes the first record of an object's map.
+func (f *forger) editChunk(name string, fn func(c *layout.Chunk)) {
+	key, on := f.onode(name)
+	idx, c := f.firstChunk(key, &on)
+	fn(&c)
+	val, err := c.Append(nil)
+	f.must(err)
+	f.setChunk(key, &on, idx, val)
+	f.put(key, &on)
+}
+
+// flags sets the flags of all blocks of an object.
+func (f *forger) flags(name string, flags uint8) {
+	key, on := f.onode(name)
+	vals := map[string][]byte{}
+	f.must(f.r.items(bg, f.r.cfg(layout.TreeExtents), &btree.Owner{ID: on.ID}, on.Extents, func(k, val []byte, _ []btree.BlobExtent) error {
+		var c layout.Chunk
+		if err := layout.DecodeChunk(val, &c); err != nil {
+			return err
+		}
+		for i, a := range c.Addr {
+			if a != 0 {
+				c.Flags[i] = flags
+			}
+		}
+		val, err := c.Append(nil)
+		vals[string(k)] = val
+		return err
+	}))
+	for k, val := range vals {
+		f.setChunk(key, &on, []byte(k), val)
+	}
+	f.put(key, &on)
+}
+
+// counts changes every group of the refs tree.
+func (f *forger) counts(fn func(g *layout.RefGroup)) {
+	vals := map[string]layout.RefGroup{}
+	f.must(f.refs.Iter(bg, nil, nil, func(k, val []byte) bool {
+		var g layout.RefGroup
+		f.must(layout.DecodeRefGroup(val, &g))
+		vals[string(k)] = g
+		return true
+	}))
+	for k, g := range vals {
+		if fn(&g); g.Empty() {
+			f.refs.Delete([]byte(k))
+			continue
+		}
+		val, err := g.Append(nil)
+		f.must(err)
+		f.refs.Put([]byte(k), val)
+	}
+}
+
+// lower lowers all counts.
+func lower(g *layout.RefGroup, by uint32) {
+	for i, n := range g.Count {
+		if g.Count[i] -= min(n, by); g.Count[i] == 1 {
+			g.Count[i] = 0
+		}
+	}
+}
+
+// someCount returns a key of the refs tree.
+func (f *forger) someCount() (key []byte) {
+	f.must(f.refs.Iter(bg, nil, nil, func(k, _ []byte) bool { key = bytes.Clone(k); return false }))
+	return key
+}
+
+// dropRefs makes the root record forget the tree of counts.
+func (f *forger) dropRefs() {
+	f.r.root.Refs = btree.Root{}
+	f.refs = btree.New(f.refs.Config(), loader{f.r}, btree.Owner{}, btree.Root{})
+}
+
 // forge makes a checkpoint with what fn does to a sound store, counters unchanged.
 func forge(t *testing.T, dev devices.Device, fn func(f *forger)) {
 	t.Helper()
@@ -85,8 +161,11 @@ func forge(t *testing.T, dev devices.Device, fn func(f *forger)) {
 	if _, err := r.look(); err != nil {
 		t.Fatal(err)
 	}
-	tally, err := r.recount()
+	tally, err := r.walkAll(newRefCounts(0, 1<<20))
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tally.tree(layout.TreeRefs, btree.Owner{}, r.root.Refs, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.sink = newSink(r, r.sb.Epoch+1)
@@ -94,11 +173,11 @@ func forge(t *testing.T, dev devices.Device, fn func(f *forger)) {
 	for _, x := range []struct {
 		t    **btree.Tree
 		kind layout.TreeKind
-	}{{&f.objects, layout.TreeObjects}, {&f.colls, layout.TreeCollections}, {&f.trash, layout.TreeTrash}} {
+	}{{&f.objects, layout.TreeObjects}, {&f.colls, layout.TreeCollections}, {&f.trash, layout.TreeTrash}, {&f.refs, layout.TreeRefs}} {
 		*x.t = btree.New(r.cfg(x.kind), loader{r}, btree.Owner{}, *r.root.Root(x.kind))
 	}
 	fn(f)
-	for kind, x := range map[layout.TreeKind]*btree.Tree{layout.TreeObjects: f.objects, layout.TreeCollections: f.colls, layout.TreeTrash: f.trash} {
+	for kind, x := range map[layout.TreeKind]*btree.Tree{layout.TreeObjects: f.objects, layout.TreeCollections: f.colls, layout.TreeTrash: f.trash, layout.TreeRefs: f.refs} {
 		if !x.Dirty() {
 			continue
 		}
@@ -114,12 +193,13 @@ func forge(t *testing.T, dev devices.Device, fn func(f *forger)) {
 // TestForged repairs stores that contradict themselves although every checksum is
 // right.
 func TestForged(t *testing.T) {
-	o := sample()
 	for _, c := range []struct {
 		name  string
+		from  func() *original // nil: sample
 		do    func(f *forger)
 		hurt  []string // objects that may fail afterwards
 		marks bool
+		fine  bool // the check finds no fault either
 	}{
 		{name: "counters only", do: func(f *forger) { f.r.root.Counters.LogicalBytes = 5; f.r.root.Counters.Collections = 9 }},
 		{name: "orphans", do: func(f *forger) { f.colls.Delete([]byte(coll)) }},
@@ -193,12 +273,79 @@ func TestForged(t *testing.T) {
 			k := layout.Uint64Key(5)
 			f.trash.Put(k[:], []byte("garbage"))
 		}},
+		{name: "count too low", from: cloned, do: func(f *forger) { f.counts(func(g *layout.RefGroup) { lower(g, 1) }) }},
+		{name: "count too high", from: cloned, do: func(f *forger) { f.counts(func(g *layout.RefGroup) { g.Count[5] += 7; g.Count[6] = 2 }) }},
+		{name: "counts lost", from: cloned, do: func(f *forger) { f.counts(func(g *layout.RefGroup) { *g = layout.RefGroup{} }) }},
+		{name: "counts of nothing", from: cloned, do: func(f *forger) {
+			g := layout.RefGroup{}
+			g.Count[9] = 2
+			val, err := g.Append(nil)
+			f.must(err)
+			for _, k := range []uint64{3, 255, 1 << 40, 1<<64 - 1} {
+				key := layout.Uint64Key(k)
+				f.refs.Put(key[:], val)
+			}
+		}},
+		{name: "counts are garbage", from: cloned, do: func(f *forger) {
+			key := f.someCount()
+			f.refs.Put(key, []byte("garbage"))
+		}},
+		{name: "a count outside its node", from: cloned, do: func(f *forger) {
+			was := f.refs
+			cfg := *was.Config()
+			cfg.OverflowBytes = 100
+			f.refs = btree.New(&cfg, loader{f.r}, btree.Owner{}, was.Root())
+			f.refs.Put(f.someCount(), make([]byte, 5000))
+		}},
+		{name: "no tree of counts", from: cloned, do: func(f *forger) { f.dropRefs() }},
+		{name: "no tree of counts, and no sign of one", from: cloned, do: func(f *forger) {
+			f.dropRefs()
+			f.r.sb.Features.Incompat &^= layout.FeatSharedBlocks
+		}},
+		{name: "a source not marked as shared", from: cloned, do: func(f *forger) { f.flags("src", 0) }},
+		{name: "a clone not marked as shared", from: cloned, do: func(f *forger) { f.flags("dst", 0) }},
+		{name: "none marked as shared", from: cloned, do: func(f *forger) {
+			for _, n := range []string{"src", "dst", "part", "a1", "a2", "a3"} {
+				f.flags(n, 0)
+			}
+		}},
+		{name: "one without clones marked as shared", from: cloned, do: func(f *forger) { f.flags("alone", layout.BlockShared) }, fine: true},
+		{name: "a checksum of its own", from: cloned, hurt: []string{"a3"}, marks: true, do: func(f *forger) {
+			f.editChunk("a3", func(c *layout.Chunk) { c.CRC[1]++ })
+		}},
+		{name: "shares what is another's", from: cloned, hurt: []string{"a3"}, marks: true, do: func(f *forger) {
+			key, on := f.onode("alone")
+			_, other := f.firstChunk(key, &on)
+			f.editChunk("a3", func(c *layout.Chunk) {
+				for i := range 3 {
+					c.Addr[i], c.Flags[i] = other.Addr[i], layout.BlockShared
+				}
+			})
+		}},
+		{name: "trash of what is another's", from: cloned, do: func(f *forger) {
+			key, on := f.onode("alone")
+			_, c := f.firstChunk(key, &on)
+			val, err := c.Append(nil)
+			f.must(err)
+			x := layout.Onode{ID: 1 << 30}
+			f.setChunk(make([]byte, 8), &x, make([]byte, 8), val)
+			if val, err = (&layout.Trash{ID: x.ID, Size: 5000, Extents: x.Extents}).Append(nil); err != nil {
+				f.t.Fatal(err)
+			}
+			k := layout.Uint64Key(x.ID)
+			f.trash.Put(k[:], val)
+			f.r.root.NextObjectID = x.ID + 1
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			o := sample()
+			if c.from != nil {
+				o = c.from()
+			}
 			dev := o.dev.Snapshot()
 			forge(t, dev, c.do)
 			before := mustCheck(t, dev)
-			if before.OK() {
+			if before.OK() && !c.fine {
 				t.Fatal("the check finds nothing wrong")
 			}
 			mode := All

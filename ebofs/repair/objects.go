@@ -85,7 +85,7 @@ func (r *repairer) lookObject(s *survey, key, val []byte, ext []btree.BlobExtent
 		return nil, err
 	}
 	if f.extents, err = r.lookTree(layout.TreeExtents, own, on.Extents, func(t *treeFix, key, val []byte, ext []btree.BlobExtent) error {
-		return r.lookChunk(t, on.Size, key, val, ext)
+		return r.lookChunk(t, on.Size, false, key, val, ext)
 	}); err != nil {
 		return nil, err
 	}
@@ -103,8 +103,8 @@ func (r *repairer) lookObject(s *survey, key, val []byte, ext []btree.BlobExtent
 	return f, nil
 }
 
-// lookChunk looks at one record of an extents tree.
-func (r *repairer) lookChunk(t *treeFix, size uint64, key, val []byte, ext []btree.BlobExtent) error {
+// lookChunk looks at one record of an extents tree; of trash nobody wants the data.
+func (r *repairer) lookChunk(t *treeFix, size uint64, trash bool, key, val []byte, ext []btree.BlobExtent) error {
 	idx, err := layout.DecodeUint64Key(key)
 	if err != nil {
 		return err // fixed by the tree's configuration
@@ -116,7 +116,7 @@ func (r *repairer) lookChunk(t *treeFix, size uint64, key, val []byte, ext []btr
 	var c layout.Chunk
 	if err != nil || layout.DecodeChunk(val, &c) != nil {
 		fix.whole = true
-	} else if err := r.lookBlocks(&fix, &c, idx, size); err != nil {
+	} else if err := r.lookBlocks(&fix, &c, idx, size, trash); err != nil {
 		return err
 	}
 	if fix != (chunkFix{}) {
@@ -128,7 +128,7 @@ func (r *repairer) lookChunk(t *treeFix, size uint64, key, val []byte, ext []btr
 	return nil
 }
 
-func (r *repairer) lookBlocks(fix *chunkFix, c *layout.Chunk, idx, size uint64) error {
+func (r *repairer) lookBlocks(fix *chunkFix, c *layout.Chunk, idx, size uint64, trash bool) error {
 	end := blocksOf(size)
 	for i := 0; i < layout.ChunkBlocks; {
 		a := c.Addr[i]
@@ -142,18 +142,17 @@ func (r *repairer) lookBlocks(fix *chunkFix, c *layout.Chunk, idx, size uint64) 
 		}
 		for j := i; j < i+n; j++ {
 			bit := uint64(1) << j
-			b := c.Addr[j].Block()
 			switch {
 			case idx > math.MaxUint64/layout.ChunkBlocks-1 || idx*layout.ChunkBlocks+uint64(j) >= end:
 				fix.cut |= bit
 			case !r.inZones(c.Addr[j], 1):
 				fix.lost |= bit
 				fix.away |= bit
-			case !r.busy.add(b, 1):
+			case !r.claimData(c.Addr[j].Block(), mayShare(c.Flags[j], trash)):
 				fix.move |= bit
 			}
 		}
-		if r.o.Deep {
+		if r.o.Deep && !trash {
 			if err := r.verify(fix, c, i, n); err != nil {
 				return err
 			}
@@ -219,10 +218,7 @@ func (r *repairer) lookTrash(s *survey) error {
 				item itemFunc
 			}{{layout.TreeAttrs, t.Attrs, r.plainItem}, {layout.TreeOmap, t.Omap, r.plainItem}, {layout.TreeExtents, t.Extents,
 				func(t *treeFix, key, val []byte, ext []btree.BlobExtent) error {
-					was := r.o.Deep
-					r.o.Deep = false
-					defer func() { r.o.Deep = was }()
-					return r.lookChunk(t, layout.MaxObjectBytes, key, val, ext)
+					return r.lookChunk(t, layout.MaxObjectBytes, true, key, val, ext)
 				}}} {
 				f, err := r.lookTree(x.kind, own, x.root, x.item)
 				if err != nil {

@@ -13,7 +13,6 @@ var seeds = flag.Int("seeds", 0, "so many seeds of random damage")
 // TestRandomDamage damages many things at once: the repair ends with a store in
 // which nothing but marks is wrong, no wrong byte is read, and the way back is exact.
 func TestRandomDamage(t *testing.T) {
-	o := sample()
 	n := 40
 	if testing.Short() {
 		n = 8
@@ -24,11 +23,15 @@ func TestRandomDamage(t *testing.T) {
 	doubtful := 0
 	for seed := range int64(n) {
 		rnd := rand.New(rand.NewSource(seed))
+		o, few := sample(), 14
+		if seed%3 == 2 {
+			o, few = cloned(), 30
+		}
 		dev := o.dev.Snapshot()
 		for range 1 + rnd.Intn(12) {
 			p := o.places[rnd.Intn(len(o.places))]
 			if rnd.Intn(2) == 0 { // what there is little of
-				p = o.places[rnd.Intn(14)]
+				p = o.places[rnd.Intn(few)]
 			}
 			b, blocks := p.block, p.blocks
 			if rnd.Intn(8) == 0 { // something of another kind, whole

@@ -17,10 +17,10 @@ func (r *repairer) rebuild(rootErr error) error {
 	if r.o.Mode == All && rootErr == nil && r.onlySupers() {
 		return r.restoreSlots()
 	}
-	if r.root.Refs.Kind != btree.RootEmpty || r.root.Owners.Kind != btree.RootEmpty {
-		return fmt.Errorf("store with a refs or owners tree: %w", ebofs.ErrUnsupported)
+	if r.root.Owners.Kind != btree.RootEmpty {
+		return fmt.Errorf("store with an owners tree: %w", ebofs.ErrUnsupported)
 	}
-	r.busy = newBlockSet(&r.place)
+	r.busy, r.shared = newBlockSet(&r.place), blockSet{}
 	r.used = newBlockSet(&r.place)
 	r.loadUsed()
 	s, err := r.look()
@@ -34,7 +34,7 @@ func (r *repairer) rebuild(rootErr error) error {
 	if err := r.sink.flush(r.ctx); err != nil {
 		return err
 	}
-	t, err := r.recount()
+	t, err := r.recount(s)
 	if err != nil {
 		return err
 	}
@@ -220,14 +220,16 @@ func (t *treeFix) lossy() bool {
 	return false
 }
 
-// markLogged makes objects that the log changes and that are lost with their leaf
-// known as damaged, before the log brings them back as if they were new; and those
-// that records change which cannot be replayed.
+// markLogged makes objects that the log changes or clones and that are lost with
+// their leaf known as damaged, before the log brings them back as if they were new;
+// and those that records change which cannot be replayed.
 func (r *repairer) markLogged(s *survey, objects *btree.Tree) error {
 	mark := slices.Clone(r.unjoined)
-	for _, key := range r.logged.Keys {
-		if s.lostKey([]byte(key)) {
-			mark = append(mark, key)
+	for _, keys := range [...][]string{r.logged.Keys, r.logged.Sources} {
+		for _, key := range keys {
+			if s.lostKey([]byte(key)) {
+				mark = append(mark, key)
+			}
 		}
 	}
 	for _, key := range mark {

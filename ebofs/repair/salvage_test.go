@@ -1,7 +1,9 @@
 package repair
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"ebofs/devices"
@@ -17,22 +19,23 @@ func destroy(t testing.TB, dev devices.Device, do func(p []byte)) {
 	}
 }
 
-func place1(kind string) place {
-	for _, p := range sample().places {
-		if p.kind == kind {
-			return p
-		}
-	}
-	panic(kind)
-}
+func place1(kind string) place { return sample().first(kind) }
 
 // TestSalvage: without any label and superblock, and without the root record too,
 // every object comes back.
 func TestSalvage(t *testing.T) {
-	o := sample()
-	root := place1("root record")
+	salvageAll(t, sample(), "", "root record", "first 5 MiB", "root record, objects inner", "root record, zone table")
+}
+
+// TestSalvageClones: with the right counts, too.
+func TestSalvageClones(t *testing.T) {
+	salvageAll(t, cloned(), "", "root record", "first 5 MiB", "root record, refs inner", "root record, zone table")
+}
+
+func salvageAll(t *testing.T, o *original, cases ...string) {
+	root := o.first("root record")
 	for _, h := range harms {
-		for _, more := range []string{"", "root record", "first 5 MiB", "root record, objects inner", "root record, zone table"} {
+		for _, more := range cases {
 			t.Run(h.name+"/"+more, func(t *testing.T) {
 				dev := o.dev.Snapshot()
 				destroy(t, dev, h.do)
@@ -42,12 +45,11 @@ func TestSalvage(t *testing.T) {
 				switch more {
 				case "first 5 MiB":
 					change(t, dev, 0, 5<<20/layout.BlockSize, h.do)
-				case "root record, objects inner":
-					p := place1("objects inner")
-					change(t, dev, p.block, p.blocks, h.do)
-				case "root record, zone table":
-					p := place1("zone table")
-					change(t, dev, p.block, p.blocks, h.do)
+				default:
+					if kind, ok := strings.CutPrefix(more, "root record, "); ok {
+						p := o.first(kind)
+						change(t, dev, p.block, p.blocks, h.do)
+					}
 				}
 				damaged := dev.Hash()
 				file := new(memFile)
@@ -165,6 +167,105 @@ func TestUnclean(t *testing.T) {
 					t.Errorf("lost: %v; %v", hurt, res.Actions)
 				}
 			})
+		}
+	}
+}
+
+// TestUncleanClones: clones that only the log knows come back with their counts,
+// whatever has to be repaired first.
+func TestUncleanClones(t *testing.T) {
+	dev := cloned().dev.Snapshot()
+	s := open(t, dev, ebofs.Options{})
+	apply(t, s, func(x *ebofs.Txn) { x.Clone(coll, object("src"), object("late")) })
+	apply(t, s, func(x *ebofs.Txn) { x.Write(coll, object("late"), 100000, fill(70, 200000)) })
+	apply(t, s, func(x *ebofs.Txn) { x.CloneRange(coll, object("alone"), object("late"), 0, 100000, 65536) })
+	apply(t, s, func(x *ebofs.Txn) {
+		x.Remove(coll, object("src"))
+		x.Clone(coll, object("late"), object("later"))
+	})
+	if err := s.Sync(bg); err != nil {
+		t.Fatal(err)
+	}
+	base := dev.Snapshot()
+	want := map[string]*content{}
+	for _, n := range append([]string{"late", "later"}, clonesOf...) {
+		if n == "src" {
+			continue
+		}
+		c, err := get(s, object(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[n] = c
+	}
+	if err := s.Close(bg); err != nil {
+		t.Fatal(err)
+	}
+	for _, harm := range []string{"", "zone table", "zone table, refs leaf", "zone table, refs inner", "root record", "superblocks", "superblocks, refs leaf", "superblocks, root record"} {
+		t.Run(harm, func(t *testing.T) {
+			dev := base.Snapshot()
+			for _, kind := range strings.Split(harm, ", ") {
+				switch kind {
+				case "":
+				case "superblocks":
+					destroy(t, dev, clearAll)
+				default:
+					p := cloned().first(kind)
+					if kind == "root record" || kind == "zone table" { // mounting wrote new ones
+						sb, root := rootsOf(t, base)
+						if p.block = sb.Root.Addr.Block(); kind == "zone table" {
+							p.block = root.ZoneTables[0].Addr.Block()
+						}
+					}
+					change(t, dev, p.block, p.blocks, clearAll)
+				}
+			}
+			res, err := Run(bg, dev, Options{Mode: All, Overwrite: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			clean(t, dev)
+			if hurt := compare(t, dev, want); len(hurt) > 0 {
+				t.Errorf("lost: %v; %v", hurt, res.Actions)
+			}
+			s := open(t, dev, ebofs.Options{ReadOnly: true})
+			defer s.Close(bg)
+			if _, err := get(s, object("src")); !errors.Is(err, ebofs.ErrNotFound) {
+				t.Errorf("the removed source: %v", err)
+			}
+		})
+	}
+}
+
+// TestLoggedCloneOfLost: what the log clones from an object that is lost is marked,
+// as is the object; it is not simply missing.
+func TestLoggedCloneOfLost(t *testing.T) {
+	dev := sample().dev.Snapshot()
+	s := open(t, dev, ebofs.Options{})
+	apply(t, s, func(x *ebofs.Txn) { x.Clone(coll, object("small000"), object("late")) })
+	if err := s.Sync(bg); err != nil {
+		t.Fatal(err)
+	}
+	dev = dev.Snapshot()
+	if err := s.Close(bg); err != nil {
+		t.Fatal(err)
+	}
+	_, root := rootsOf(t, dev)
+	change(t, dev, root.ZoneTables[0].Addr.Block(), 1, clearAll)
+	for _, p := range sample().places {
+		if p.kind == "objects leaf" && p.objects["small000"] {
+			change(t, dev, p.block, p.blocks, clearAll)
+		}
+	}
+	if _, err := Run(bg, dev, Options{Mode: All}); err != nil {
+		t.Fatal(err)
+	}
+	clean(t, dev)
+	s = open(t, dev, ebofs.Options{ReadOnly: true})
+	defer s.Close(bg)
+	for _, n := range []string{"small000", "late"} {
+		if _, err := get(s, object(n)); !errors.Is(err, ebofs.ErrCorrupt) {
+			t.Errorf("object %s: %v", n, err)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"ebofs/btree"
 	"ebofs/ebofs"
 	"ebofs/ebofs/layout"
 )
@@ -80,108 +79,6 @@ func (r *repairer) loadUsed() {
 			}
 		}
 	}
-}
-
-// tally is the recount of the repaired store.
-type tally struct {
-	counters layout.Counters
-	blocks   blockSet
-	free     uint64
-}
-
-// recount walks the repaired trees, which must be sound by now, and counts.
-func (r *repairer) recount() (*tally, error) {
-	t := &tally{blocks: newBlockSet(&r.place)}
-	c := &t.counters
-	claim := func(a layout.Addr, n uint64) error {
-		if !r.inZones(a, n) || !t.blocks.add(a.Block(), n) {
-			return fmt.Errorf("blocks %v: outside, or used twice: %w", layout.Extent{Addr: a, Blocks: n}, layout.ErrCorrupt)
-		}
-		return nil
-	}
-	var data uint64
-	tree := func(kind layout.TreeKind, own btree.Owner, root btree.Root, item func(key, val []byte) error) error {
-		err := btree.Walk(r.ctx, loader{r}, r.cfg(kind), &own, root, btree.Visitor{
-			Node: func(n *btree.Node) error {
-				if n.Ptr.Addr == 0 {
-					return nil
-				}
-				c.MetaBlocks += uint64(n.Ptr.Blocks)
-				return claim(layout.Addr(n.Ptr.Addr), uint64(n.Ptr.Blocks))
-			},
-			Item: func(key, val []byte, ext []btree.BlobExtent) error {
-				size := uint64(0)
-				for _, e := range ext {
-					n := blocksOf(uint64(e.Bytes))
-					if err := claim(layout.Addr(e.Addr), n); err != nil {
-						return err
-					}
-					data += n
-					size += uint64(e.Bytes)
-				}
-				if item == nil {
-					return nil
-				}
-				if ext != nil {
-					val = make([]byte, size)
-					if err := (loader{r}).ReadBlob(r.ctx, ext, val); err != nil {
-						return err
-					}
-				}
-				return item(key, val)
-			},
-		})
-		if err != nil {
-			return fmt.Errorf("recount of tree %v of object id %d: %w", kind, own.ID, err)
-		}
-		return nil
-	}
-	chunks := func(key, val []byte) error {
-		var bad error
-		err := layout.ChunkRuns(val, func(run *layout.Run) bool {
-			data += uint64(run.Blocks)
-			bad = claim(run.Addr, uint64(run.Blocks))
-			return bad == nil
-		})
-		return errors.Join(err, bad)
-	}
-	trees := func(own btree.Owner, attrs, omap, extents btree.Root) error {
-		return errors.Join(tree(layout.TreeAttrs, own, attrs, nil), tree(layout.TreeOmap, own, omap, nil), tree(layout.TreeExtents, own, extents, chunks))
-	}
-	err := tree(layout.TreeCollections, btree.Owner{}, r.root.Collections, func(key, val []byte) error {
-		c.Collections++
-		cn, err := layout.DecodeCnode(append([]byte(nil), val...))
-		if err != nil {
-			return err
-		}
-		return tree(layout.TreeAttrs, btree.Owner{ID: cn.ID}, cn.Attrs, nil)
-	})
-	if err == nil {
-		err = tree(layout.TreeObjects, btree.Owner{}, r.root.Objects, func(key, val []byte) error {
-			on, err := layout.DecodeOnode(append([]byte(nil), val...))
-			if err != nil {
-				return err
-			}
-			if c.Objects++; c.Objects%1024 == 0 {
-				r.progress("recount", c.Objects, 0)
-			}
-			c.LogicalBytes += on.Size
-			return trees(btree.Owner{ID: on.ID}, on.Attrs, on.Omap, on.Extents)
-		})
-	}
-	before := data
-	if err == nil {
-		err = tree(layout.TreeTrash, btree.Owner{}, r.root.Trash, func(key, val []byte) error {
-			x, err := layout.DecodeTrash(append([]byte(nil), val...))
-			if err != nil {
-				return err
-			}
-			c.TrashObjects++
-			return trees(btree.Owner{ID: x.ID}, x.Attrs, x.Omap, x.Extents)
-		})
-	}
-	c.DataBlocks, c.TrashBlocks = data, data-before
-	return t, err
 }
 
 // writeSpace writes bitmaps, zone table and root record to free blocks and then the

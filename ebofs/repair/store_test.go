@@ -184,6 +184,93 @@ var sample = sync.OnceValue(func() *original {
 	return o
 })
 
+// clonesOf are the objects of the store with clones.
+var clonesOf = []string{"src", "dst", "a1", "a2", "a3", "part", "map", "map1", "tiny", "tiny1", "alone"}
+
+// cloned makes the store of the tests of clones, once: its counts fill more than one
+// leaf, and it has a removed object whose space is not yet free.
+var cloned = sync.OnceValue(func() *original {
+	t := new(testing.T)
+	o := &original{dev: devices.NewMem(devices.MemOptions{Blocks: 64 << 20 / layout.BlockSize}), want: map[string]*content{}}
+	if _, err := ebofs.Format(bg, o.dev, ebofs.FormatOptions{Label: "clones", UUID: [16]byte{1, 2, 3}, DeviceUUID: [16]byte{4, 5}}); err != nil {
+		panic(err)
+	}
+	s := open(t, o.dev, ebofs.Options{})
+	apply(t, s, func(x *ebofs.Txn) {
+		x.MkColl(coll, ebofs.CollSpec{Shard: -1, Pool: 1})
+		x.Write(coll, object("src"), 0, fill(1, 7<<20))
+		x.Write(coll, object("a"), 0, fill(2, 600<<10))
+		x.Write(coll, object("tiny"), 0, fill(3, 900))
+		x.Write(coll, object("alone"), 0, fill(4, 300<<10))
+		kv := map[string][]byte{"long": fill(5, 20000)}
+		for i := range 300 {
+			kv[fmt.Sprintf("key%d", i)] = fill(int64(i), 60)
+		}
+		x.OmapSet(coll, object("map"), kv)
+	})
+	clone := func(from string, to ...string) {
+		apply(t, s, func(x *ebofs.Txn) {
+			for _, n := range to {
+				x.Clone(coll, object(from), object(n))
+			}
+		})
+	}
+	clone("src", "dst", "gone")
+	clone("a", "a1", "a2")
+	clone("tiny", "tiny1")
+	clone("map", "map1")
+	apply(t, s, func(x *ebofs.Txn) { x.CloneRange(coll, object("src"), object("part"), 40960, 700<<10, 8192) })
+	for i := range 14 { // counts of 2 and 3 in turns: as many runs as there can be
+		apply(t, s, func(x *ebofs.Txn) {
+			for j := range 64 {
+				x.Zero(coll, object("dst"), uint64(i*64+j)<<13, layout.BlockSize)
+			}
+		})
+	}
+	apply(t, s, func(x *ebofs.Txn) {
+		x.Write(coll, object("a1"), 10000, fill(7, 50000))
+		x.Truncate(coll, object("a2"), 333333)
+		x.Clone(coll, object("a1"), object("a3"))
+	})
+	if err := s.Checkpoint(bg); err != nil {
+		panic(err)
+	}
+	apply(t, s, func(x *ebofs.Txn) { x.Write(coll, object("a3"), 100000, fill(8, 100)); x.Remove(coll, object("a")) })
+	for _, n := range clonesOf {
+		c, err := get(s, object(n))
+		if err != nil {
+			panic(err)
+		}
+		o.want[n] = c
+	}
+	if err := s.Close(bg); err != nil {
+		panic(err)
+	}
+	forge(t, o.dev, func(f *forger) { // a checkpoint in a hurry would leave it like this
+		key, on := f.onode("gone")
+		f.objects.Delete(key)
+		val, err := (&layout.Trash{ID: on.ID, Size: on.Size, Extents: on.Extents}).Append(nil)
+		f.must(err)
+		k := layout.Uint64Key(on.ID)
+		f.trash.Put(k[:], val)
+	})
+	if _, err := Run(bg, o.dev, Options{Mode: All, Deep: true}); err != nil { // bitmaps and totals
+		panic(err)
+	}
+	o.places = anatomy(o.dev)
+	return o
+})
+
+// first returns the first place of a kind.
+func (o *original) first(kind string) place {
+	for _, p := range o.places {
+		if p.kind == kind {
+			return p
+		}
+	}
+	panic(kind)
+}
+
 // place is a run of blocks and the objects that need it; nil: all or none of them.
 type place struct {
 	kind    string
@@ -265,6 +352,12 @@ func anatomy(dev devices.Device) (list []place) {
 		must(err)
 		all = append(all, one{bytes.Clone(key), on})
 	})
+	type mapped struct {
+		addr  layout.Addr
+		every bool
+	}
+	var order []mapped
+	users := map[layout.Addr]map[string]bool{}
 	for _, x := range all {
 		k, err := layout.DecodeObjectKey(x.key)
 		must(err)
@@ -275,12 +368,36 @@ func anatomy(dev devices.Device) (list []place) {
 			var c layout.Chunk
 			must(layout.DecodeChunk(val, &c))
 			for j, a := range c.Addr {
-				if a != 0 && j%16 == 0 {
-					add("data", a, 1, mine)
+				if a == 0 {
+					continue
 				}
+				if users[a] == nil {
+					users[a] = map[string]bool{}
+					order = append(order, mapped{a, j%16 == 0})
+				}
+				users[a][k.Name] = true
 			}
 		})
 	}
+	for _, m := range order {
+		if m.every {
+			kind := "data"
+			if len(users[m.addr]) > 1 {
+				kind = "shared data"
+			}
+			add(kind, m.addr, 1, users[m.addr])
+		}
+	}
+	walk(layout.TreeTrash, btree.Owner{}, roots.Record.Trash, nil, func(_, val []byte) {
+		x, err := layout.DecodeTrash(bytes.Clone(val))
+		must(err)
+		was := len(list)
+		walk(layout.TreeExtents, btree.Owner{ID: x.ID}, x.Extents, nil, nil)
+		for i := range list[was:] {
+			list[was+i].kind = "trash " + list[was+i].kind
+		}
+	})
+	walk(layout.TreeRefs, btree.Owner{}, roots.Record.Refs, nil, nil)
 	return list
 }
 

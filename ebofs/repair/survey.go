@@ -68,6 +68,7 @@ type survey struct {
 	holes                 [][2][]byte // lost ranges of object keys
 	maxID                 uint64
 	kept                  uint64 // objects that were marked before
+	refsBad               bool   // the tree of counts is to be begun anew
 }
 
 // look surveys the store below r.root and claims what can be used.
@@ -113,7 +114,7 @@ func (r *repairer) look() (*survey, error) {
 	if err := r.fillHoles(want, trees); err != nil {
 		return nil, err
 	}
-	return s, nil
+	return s, r.lookRefs(s)
 }
 
 // claimOwn claims what the root record names, as far as it is known.
