@@ -21,7 +21,7 @@ var rules = []rule{
 	{packages: "internal/..."},
 
 	{packages: "devices/faultfs", module: []string{"devices"}, others: []string{"github.com/hanwen/go-fuse/v2/"}},
-	{packages: "devices/...", module: []string{"devices/..."}, others: []string{"golang.org/x/sys/", "github.com/ncw/directio"}},
+	{packages: "devices/...", module: []string{"devices/..."}, others: []string{"golang.org/x/sys/", "golang.org/x/time/", "github.com/ncw/directio"}},
 
 	{packages: "allocator", module: []string{"devices"}, pure: true},
 	{packages: "btree", module: []string{"devices"}},
