@@ -26,11 +26,9 @@ func NewThrottle(dev Device, bytesPerSecond int64) *Throttle {
 // Read waits until it may read so much, or ctx ends.
 func (t *Throttle) Read(ctx context.Context, b Block, v Vec) error {
 	for n := VecBytes(v); n > 0; n -= throttleBurst {
-		if err := t.limit.WaitN(ctx, min(n, throttleBurst)); err != nil {
-			if ctx.Err() == nil {
-				err = context.DeadlineExceeded // it would be too late
-			}
-			return err
+		if t.limit.WaitN(ctx, min(n, throttleBurst)) != nil {
+			<-ctx.Done() // or it would come too late
+			return ctx.Err()
 		}
 	}
 	return t.Device.Read(ctx, b, v)

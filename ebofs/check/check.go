@@ -31,6 +31,8 @@ type Options struct {
 	// has records; trees and data are then checked there. nil: what the last
 	// checkpoint left is checked.
 	Replay func(context.Context) (devices.Device, error)
+	// Online says that the store is in use, and which checkpoint of it to check.
+	Online *Online
 	// MemoryBytes bounds the maps of blocks and ids; default 64 MiB, at least 1
 	// MiB. One pass over the trees covers 8 blocks for every 3 bytes of four
 	// fifths of it: 570 GiB by default, and a tenth of that on a store with clones.
@@ -51,6 +53,8 @@ type Progress struct {
 	Pass  int    // over the trees, from 0
 	Done  uint64 // objects looked at in this pass
 	Total uint64 // objects there are, 0: not yet known
+
+	Position Position // of a check of a store in use: what is done so far
 }
 
 // checker is one run.
@@ -78,6 +82,8 @@ type checker struct {
 	broken   atomic.Bool // some tree could not be walked whole
 
 	refsBroken atomic.Bool // the refs tree could not
+
+	at position // of a check of a store in use
 }
 
 // view is what is known of the store's geometry.
@@ -109,8 +115,8 @@ var errRange = errors.New("outside the zones")
 // is no store (ErrNoStore), no superblock is sound (layout.ErrNoSuperblock), it is
 // of a format or feature this program does not know (layout.ErrNewer,
 // layout.ErrFeature), its superblocks contradict each other (layout.ErrDisagree),
-// or ctx ended. The report then holds what was found so far. Everything else is in
-// the report.
+// or ctx ended, for the cause it gives. The report then holds what was found so
+// far. Everything else is in the report.
 func Run(ctx context.Context, dev devices.Device, o Options) (*Report, error) {
 	if o.MemoryBytes == 0 {
 		o.MemoryBytes = 64 << 20
@@ -130,6 +136,11 @@ func Run(ctx context.Context, dev devices.Device, o Options) (*Report, error) {
 	c.pool = devices.NewPool(devices.PoolOptions{})
 	c.main = &reader{dev: dev, blocks: dev.Geometry().Blocks, pool: c.pool}
 	c.ld = loader{r: c.main, v: &c.view}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if o.Online != nil {
+		c.goOnline(cancel)
+	}
 	begin := o.Now()
 	err := c.run(ctx)
 	c.rep.Seconds = o.Now().Sub(begin).Seconds()
@@ -142,8 +153,11 @@ func Run(ctx context.Context, dev devices.Device, o Options) (*Report, error) {
 			break
 		}
 	}
-	if err == nil {
-		err = ctx.Err()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if o.Online != nil {
+		c.rep.Position, c.rep.Parts = c.at.now(), c.at.parts(&c.rep)
 	}
 	return &c.rep, errors.Join(err, c.pool.Close())
 }
@@ -178,6 +192,9 @@ func (c *checker) tell(phase string, pass int) {
 	p := Progress{Phase: phase, Pass: pass, Done: c.progress.Load()}
 	if c.root != nil {
 		p.Total = c.root.Counters.Objects
+	}
+	if c.o.Online != nil {
+		p.Position = *c.at.now()
 	}
 	c.o.Progress(p)
 }

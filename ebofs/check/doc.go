@@ -13,7 +13,9 @@
 //
 // What is checked is the newest checkpoint. An unclean store has a log behind it;
 // its records are counted and its damage is reported, but they are not applied.
-// Options.Super names an older checkpoint, which somebody has to keep.
+// Options.Super names an older checkpoint, which somebody has to keep. Options.Online
+// says that it is that of a store in use: see Position for how such a check goes on
+// after it was cut short.
 //
 // Invariants:
 //
@@ -26,6 +28,8 @@
 //	    field of it is used; a read that fails is tried three times.
 //	C5  A block is reported as leaked only if all trees could be walked: it might
 //	    belong to the part that could not.
+//	C6  Of a store in use nothing is reported but what was found while the checkpoint
+//	    was pinned, and of its log only what is bad twice.
 //
 // Run starts goroutines and ends them before it returns. What it looks at must not
 // be written meanwhile: check a stopped store, a copy, or a pinned checkpoint.

@@ -20,6 +20,9 @@ func (c *checker) checkLog(ctx context.Context, ph *Phase) error {
 	problem := func(block uint64, expected, found string) {
 		c.out.add(Problem{Code: LogDamage, Where: "log", Device: ring.Start.Device(), Address: block, Expected: expected, Found: found})
 	}
+	if c.o.Online != nil {
+		return c.checkLiveLog(ctx, ph)
+	}
 	res, err := wal.Scan(ctx, c.log.dev, cfg, wal.Pos{Block: ring.TailBlock, Seq: ring.TailSeq}, func(r wal.Record) error {
 		c.rep.Counts.LogRecords++
 		return nil

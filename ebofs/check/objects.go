@@ -35,6 +35,7 @@ func (w *walker) object(key, val []byte, ext []btree.BlobExtent, ranges []collRa
 	}
 	o := &w.onode
 	w.size = o.Size
+	w.known = w.c.at.known(key)
 	w.n.Bytes += o.Size
 	if o.Flags&layout.OnodeDamaged != 0 {
 		w.report(Problem{Code: ObjectDamaged, Where: "onode", Tree: w.kind.String(), Found: "marked as damaged", Expected: "a sound object", Objects: w.objectPart(0, 0)})
@@ -49,7 +50,7 @@ func (w *walker) object(key, val []byte, ext []btree.BlobExtent, ranges []collRa
 		w.c.broken.Store(true)
 		return nil
 	}
-	return w.trees(o.ID, &o.Attrs, &o.Omap, &o.Extents, w.p.first && w.c.o.Level == Deep)
+	return w.trees(o.ID, &o.Attrs, &o.Omap, &o.Extents, w.p.first && w.c.o.Level == Deep && !w.known)
 }
 
 // trees walks the trees of one object.
@@ -97,7 +98,7 @@ func (w *walker) claimValue(ext []btree.BlobExtent, what string) bool {
 
 // longValue claims an overflow value and, at level deep, verifies it.
 func (w *walker) longValue(ext []btree.BlobExtent, what string) error {
-	if !w.claimValue(ext, what) || w.c.o.Level != Deep || !w.p.first {
+	if !w.claimValue(ext, what) || w.c.o.Level != Deep || !w.p.first || w.known {
 		return nil
 	}
 	_, err := w.readValue(ext, what)

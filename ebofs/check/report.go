@@ -54,6 +54,7 @@ type Problem struct {
 	Code     Code     `json:"code"`
 	Severity string   `json:"severity"` // "error" or "warning"
 	Repair   string   `json:"repair"`   // "here", "peer" or "none"
+	Phase    string   `json:"phase"`    // of the check, as in Report.Phases
 	Device   uint8    `json:"device"`   // index in the store's device table
 	Address  uint64   `json:"address"`  // block on the device; 0 if the problem has no place
 	Blocks   uint64   `json:"blocks"`
@@ -144,7 +145,7 @@ type Report struct {
 	Store    string    `json:"store"`
 	Label    string    `json:"label,omitempty"`
 	Level    string    `json:"level"`
-	Mode     string    `json:"mode"` // always "read-only"
+	Mode     string    `json:"mode"` // "read-only", or "online": of a store in use
 	Epoch    uint64    `json:"epoch"`
 	Clean    bool      `json:"clean"`    // closed after a checkpoint
 	Complete bool      `json:"complete"` // everything the level asks for could be looked at
@@ -154,6 +155,11 @@ type Report struct {
 	Counts   Counts    `json:"counts"`
 	Passes   int       `json:"passes"` // over the trees
 	Seconds  float64   `json:"seconds"`
+
+	// Of a check of a store in use: what was checked at which epoch, and where one
+	// that was cut short can go on.
+	Parts    []Part    `json:"parts,omitempty"`
+	Position *Position `json:"position,omitempty"`
 }
 
 // OK reports whether nothing was found.
@@ -166,10 +172,19 @@ type collector struct {
 	max     int
 	repairs map[Code]string
 	phase   *Phase
+
+	valid func() error // nil: what is found is believed
+	stop  func(error)  // called with the error of valid
 }
 
 // add records p; Severity follows from its code, and Repair unless it is given.
 func (c *collector) add(p Problem) {
+	if c.valid != nil {
+		if err := c.valid(); err != nil {
+			c.stop(err)
+			return
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p.Severity = "error"; p.Code[0] == 'W' {
@@ -186,6 +201,7 @@ func (c *collector) add(p Problem) {
 	}
 	if c.phase != nil {
 		c.phase.Problems++
+		p.Phase = c.phase.Name
 	}
 	if len(c.rep.Problems) >= c.max {
 		c.rep.Omitted++

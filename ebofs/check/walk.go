@@ -45,6 +45,7 @@ type walker struct {
 	onode  layout.Onode
 	verify bool // the data of the object at hand
 	shared bool // the data at hand may be claimed again: it is counted
+	known  bool // the data and long values at hand were verified before
 	deep   dataReader
 
 	// Bound once: a method value made for each object would be garbage.
@@ -361,6 +362,7 @@ func inRanges(rs []collRange, key []byte) bool {
 
 // batch is a few entries of the objects tree on their way to a worker.
 type batch struct {
+	n     int // its number in this pass
 	arena []byte
 	at    []int // ends of key and value, in turns
 	ext   map[int][]btree.BlobExtent
@@ -407,12 +409,18 @@ func (w *walker) objects(ranges []collRange) error {
 			x := newWalker(ctx, w.c, w.p)
 			defer x.done()
 			for b := range work {
+				var last []byte
 				for i := range b.len() {
 					key, val := b.item(i)
 					if err := x.object(key, val, b.ext[i], ranges); err != nil {
 						cancel(err)
+						last = nil
 						break
 					}
+					last = key
+				}
+				if w.p.first && last != nil {
+					w.c.at.looked(b.n, last)
 				}
 				w.c.progress.Add(uint64(b.len()))
 				*b = batch{arena: b.arena[:0], at: b.at[:0]}
@@ -421,7 +429,10 @@ func (w *walker) objects(ranges []collRange) error {
 		})
 	}
 	cur := pool.Get().(*batch)
+	sent := 0
 	send := func() error {
+		cur.n = sent
+		sent++
 		select {
 		case work <- cur:
 		case <-ctx.Done():
@@ -472,7 +483,7 @@ func (w *walker) trash() error {
 			w.c.broken.Store(true)
 			return nil
 		}
-		w.size = layout.MaxObjectBytes
+		w.size, w.known = layout.MaxObjectBytes, false
 		before := w.n.DataBlocks
 		err = w.trees(t.ID, &t.Attrs, &t.Omap, &t.Extents, false)
 		w.n.TrashBlocks += w.n.DataBlocks - before
