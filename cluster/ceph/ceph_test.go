@@ -1,21 +1,17 @@
 package ceph
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/hex"
 	"encoding/json"
-	"io"
 	"math/rand/v2"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"ebofs/cluster/denc"
+	"ebofs/cluster/golden"
 )
 
 // captured is a request of an unmodified client, from cluster/testdata/ops.
@@ -40,13 +36,9 @@ type captured struct {
 // TestRequests decodes the head of every captured request, which holds a PG, a
 // request id, a time and a locator, and encodes it to the same bytes again.
 func TestRequests(t *testing.T) {
-	files, err := filepath.Glob("../testdata/ops/*.jsonl*")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no captures", err)
-	}
 	n := 0
-	for _, name := range files {
-		for line := range lines(t, name) {
+	for _, name := range golden.Files(t, "ops/*.jsonl*") {
+		for line := range golden.Lines(t, name) {
 			var c captured
 			if err := json.Unmarshal(line, &c); err != nil {
 				t.Fatalf("%s: %v", name, err)
@@ -100,35 +92,8 @@ func same(s string, want any) bool {
 	return !ok || s == text
 }
 
-// lines yields the lines of a file that may be gzipped.
-func lines(t *testing.T, name string) func(func([]byte) bool) {
-	return func(yield func([]byte) bool) {
-		f, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		var r io.Reader = f
-		if strings.HasSuffix(name, ".gz") {
-			if r, err = gzip.NewReader(f); err != nil {
-				t.Fatal(err)
-			}
-		}
-		s := bufio.NewScanner(r)
-		s.Buffer(nil, 16<<20)
-		for s.Scan() {
-			if !yield(s.Bytes()) {
-				return
-			}
-		}
-		if s.Err() != nil {
-			t.Fatal(s.Err())
-		}
-	}
-}
-
-// golden are encodings seen in captures, with what they mean.
-var golden = []struct {
+// encodings are bytes seen in captures, with what they mean.
+var encodings = []struct {
 	name, bytes string
 	check       func(d *denc.Decoder, e *denc.Encoder) string
 	want        string
@@ -170,7 +135,7 @@ func nameText(d *denc.Decoder, e *denc.Encoder) string {
 }
 
 func TestGolden(t *testing.T) {
-	for _, g := range golden {
+	for _, g := range encodings {
 		p, err := hex.DecodeString(strings.ReplaceAll(g.bytes, " ", ""))
 		if err != nil {
 			t.Fatal(err)
@@ -291,7 +256,7 @@ func stableMod(x, n uint32) uint32 {
 }
 
 func FuzzNames(f *testing.F) {
-	for _, g := range golden {
+	for _, g := range encodings {
 		p, _ := hex.DecodeString(strings.ReplaceAll(g.bytes, " ", ""))
 		f.Add(p)
 	}

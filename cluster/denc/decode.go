@@ -212,6 +212,17 @@ func (d *Decoder) End(s Struct) {
 	}
 }
 
+// Opaque returns a whole versioned struct, header included, without looking into it.
+func (d *Decoder) Opaque() []byte {
+	from := d.off
+	d.Skip(2)
+	d.Skip(d.Count(1))
+	if d.err != nil {
+		return nil
+	}
+	return d.p[from:d.off:d.off]
+}
+
 // Slice reads a count and that many elements, each of at least least bytes, by
 // elem. No elements give nil.
 func Slice[T any](d *Decoder, least int, elem func(*Decoder) T) []T {

@@ -61,6 +61,7 @@ const (
 	TypeMgrDigest           Type = 0x705
 	TypeMonMgrReport        Type = 0x706
 	TypeServiceMap          Type = 0x707
+	TypeMgrClose            Type = 0x708
 	TypeMgrCommand          Type = 0x709
 	TypeMgrCommandReply     Type = 0x70a
 )
@@ -82,7 +83,7 @@ var typeNames = map[Type]string{
 	TypeOSDPGCreated: "osd_pg_created", TypeOSDPGCreate2: "osd_pg_create2",
 	TypeOSDPGReadyToMerge: "osd_pg_ready_to_merge", TypeOSDMarkMeDead: "osd_mark_me_dead", TypeMgrOpen: "mgr_open",
 	TypeMgrConfigure: "mgr_configure", TypeMgrReport: "mgr_report", TypeMgrMap: "mgr_map", TypeMgrDigest: "mgr_digest",
-	TypeMonMgrReport: "mon_mgr_report", TypeServiceMap: "service_map", TypeMgrCommand: "mgr_command",
+	TypeMonMgrReport: "mon_mgr_report", TypeServiceMap: "service_map", TypeMgrClose: "mgr_close", TypeMgrCommand: "mgr_command",
 	TypeMgrCommandReply: "mgr_command_reply",
 }
 
