@@ -107,6 +107,7 @@ func (s *Store) applyLocked(o *onode, c *change, epoch uint64) {
 	if b == nil {
 		b = s.createLocked(o, c.id, epoch)
 	}
+	b.changes++
 	switch c.code {
 	case opTouch:
 	case opWrite:

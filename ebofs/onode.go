@@ -51,6 +51,7 @@ type body struct {
 	home atomic.Pointer[onode] // nil once removed
 
 	id       uint64
+	changes  uint64 // made to it so far; a reader's sign of them, saved nowhere
 	size     uint64
 	flags    uint32
 	hintSize uint64

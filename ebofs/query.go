@@ -7,6 +7,7 @@ import (
 
 	"ebofs/btree"
 	"ebofs/ebofs/layout"
+	"ebofs/internal/planted"
 )
 
 // ObjectStat is what is known of an object without reading it.
@@ -63,23 +64,74 @@ func (s *Store) with(ctx context.Context, c CollectionID, id *ObjectID, fn func(
 	return nil
 }
 
-// tree calls fn with one of the object's trees, nil if it is empty, inside the
+// tree calls fn with one of the object's trees, unless it is empty, inside the
 // guard and without the object's lock.
 func (s *Store) tree(ctx context.Context, c CollectionID, id *ObjectID, of func(*body) *btree.Tree, fn func(*btree.Tree) error) error {
+	return s.look(ctx, c, id, func(o *onode) error {
+		b, err := o.lockBody()
+		if err != nil {
+			return err
+		}
+		t := of(b)
+		o.mu.RUnlock()
+		return ask(id, t, fn)
+	})
+}
+
+// moment is tree for several items that must be of one moment: fn begins anew if
+// the object was changed meanwhile. At last it has the object locked, when what
+// it wants was read several times and is in RAM.
+func (s *Store) moment(ctx context.Context, c CollectionID, id *ObjectID, of func(*body) *btree.Tree, fn func(*btree.Tree) error) error {
+	return s.look(ctx, c, id, func(o *onode) error {
+		for try := 0; ; try++ {
+			b, err := o.lockBody()
+			if err != nil {
+				return err
+			}
+			t, changes := of(b), b.changes
+			if try == warmTries {
+				defer o.mu.RUnlock()
+				return ask(id, t, fn)
+			}
+			o.mu.RUnlock()
+			if err := ask(id, t, fn); err != nil || o.still(b, changes) || planted.On(planted.ReadMixed) {
+				return err
+			}
+		}
+	})
+}
+
+// look calls fn with an object's onode, inside the guard.
+func (s *Store) look(ctx context.Context, c CollectionID, id *ObjectID, fn func(*onode) error) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
 	defer s.leave()
 	g := s.guard.enter()
 	defer s.guard.leave(g)
-	var t *btree.Tree
-	if err := s.with(ctx, c, id, func(b *body) { t = of(b) }); err != nil || t == nil {
+	o, err := s.view(ctx, c, id)
+	if err != nil {
 		return err
+	}
+	defer o.refs.Add(-1)
+	return fn(o)
+}
+
+func ask(id *ObjectID, t *btree.Tree, fn func(*btree.Tree) error) error {
+	if t == nil {
+		return nil
 	}
 	if err := fn(t); err != nil {
 		return fmt.Errorf("object %s: %s: %w", id, t.Config().Name, err)
 	}
 	return nil
+}
+
+// still reports whether o has the body b, with no more changes than that.
+func (o *onode) still(b *body, changes uint64) bool {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.cur == b && b.changes == changes
 }
 
 func attrsOf(b *body) *btree.Tree { return b.attrs }
@@ -102,10 +154,11 @@ func (s *Store) GetAttr(ctx context.Context, c CollectionID, id ObjectID, name s
 	return val, err
 }
 
-// GetAttrs returns all attributes.
+// GetAttrs returns all attributes, as they are at one moment.
 func (s *Store) GetAttrs(ctx context.Context, c CollectionID, id ObjectID) (map[string][]byte, error) {
 	m := map[string][]byte{}
-	err := s.tree(ctx, c, &id, attrsOf, func(t *btree.Tree) error {
+	err := s.moment(ctx, c, &id, attrsOf, func(t *btree.Tree) error {
+		clear(m)
 		return t.Iter(ctx, nil, nil, func(k, v []byte) bool {
 			m[string(k)] = bytes.Clone(v)
 			return true
@@ -121,10 +174,11 @@ func (s *Store) OmapHeader(ctx context.Context, c CollectionID, id ObjectID) ([]
 	return h, err
 }
 
-// OmapGet returns the values of those keys that exist.
+// OmapGet returns the values of those keys that exist, as of one moment.
 func (s *Store) OmapGet(ctx context.Context, c CollectionID, id ObjectID, keys []string) (map[string][]byte, error) {
 	m := make(map[string][]byte, len(keys))
-	err := s.tree(ctx, c, &id, omapOf, func(t *btree.Tree) error {
+	err := s.moment(ctx, c, &id, omapOf, func(t *btree.Tree) error {
+		clear(m)
 		for _, k := range keys {
 			v, ok, err := t.Get(ctx, []byte(k), nil)
 			if err != nil {
@@ -139,10 +193,11 @@ func (s *Store) OmapGet(ctx context.Context, c CollectionID, id ObjectID, keys [
 	return m, err
 }
 
-// OmapCheck returns those of keys that exist, in the order given.
+// OmapCheck returns those of keys that exist at one moment, in the order given.
 func (s *Store) OmapCheck(ctx context.Context, c CollectionID, id ObjectID, keys []string) ([]string, error) {
 	var have []string
-	err := s.tree(ctx, c, &id, omapOf, func(t *btree.Tree) error {
+	err := s.moment(ctx, c, &id, omapOf, func(t *btree.Tree) error {
+		have = have[:0]
 		for _, k := range keys {
 			ok, err := t.Has(ctx, []byte(k))
 			if err != nil {

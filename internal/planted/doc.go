@@ -48,6 +48,7 @@ const (
 	PromiseKept     Bug = "promise-kept"     // ebofs: a refused transaction keeps its promise of space
 	RefuseKeeps     Bug = "refuse-keeps"     // ebofs: a refused transaction keeps its blocks
 	TruncateShows   Bug = "truncate-shows"   // ebofs: bytes cut off come back
+	ReadMixed       Bug = "read-mixed"       // ebofs: attrs are read without looking for changes meanwhile
 	HoleFilled      Bug = "hole-filled"      // ebofs: zeros over a hole take a block
 	RenameStays     Bug = "rename-stays"     // ebofs: the old name is still listed
 

@@ -65,7 +65,7 @@ func testConcurrent(t *testing.T, f Factory) {
 }
 
 // testReadersAndWriter rewrites whole objects while others read them: a read
-// sees one version of all bytes.
+// sees one version of all bytes, of all attrs, of all keys it asks for.
 func testReadersAndWriter(t *testing.T, f Factory) {
 	b := open(t, f)
 	const versions = 200
@@ -77,11 +77,16 @@ func testReadersAndWriter(t *testing.T, f Factory) {
 			pages[i][j] = byte(i)
 		}
 	}
+	var keys []string
+	for i := range 40 {
+		keys = append(keys, fmt.Sprintf("k%02d", i))
+	}
 	version := func(v int) *osd.Transaction {
 		return txn(func(x *osd.Transaction) {
 			for i, size := range sizes {
 				x.Write(c1, object(i), 0, pages[v%256][:size])
-				x.SetAttr(c1, object(i), "version", fmt.Append(nil, v))
+				x.SetAttrs(c1, object(i), allOf(keys, v))
+				x.OmapSet(c1, object(i), allOf(keys, v))
 			}
 		})
 	}
@@ -89,6 +94,31 @@ func testReadersAndWriter(t *testing.T, f Factory) {
 	var written atomic.Int64
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
+	for _, read := range []func(o osd.ObjectID) (map[string][]byte, error){
+		func(o osd.ObjectID) (map[string][]byte, error) { return b.h.Store.Attrs(b.ctx, c1, o) },
+		func(o osd.ObjectID) (map[string][]byte, error) { return b.h.Store.OmapGet(b.ctx, c1, o, keys) },
+	} {
+		wg.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				m, err := read(object(n % len(sizes)))
+				if err != nil || len(m) != len(keys) {
+					t.Errorf("object %d: %d values, %v", n%len(sizes), len(m), err)
+					return
+				}
+				for _, k := range keys {
+					if string(m[k]) != string(m[keys[0]]) {
+						t.Errorf("object %d: %s is of version %s, %s of %s", n%len(sizes), keys[0], m[keys[0]], k, m[k])
+						return
+					}
+				}
+			}
+		})
+	}
 	for r := range 3 {
 		wg.Go(func() {
 			rnd := rand.New(rand.NewPCG(uint64(r), 0))
@@ -135,4 +165,13 @@ func testReadersAndWriter(t *testing.T, f Factory) {
 	b.ok(err)
 	b.m.apply(x, pl)
 	b.end()
+}
+
+// allOf returns values that all name one version.
+func allOf(keys []string, v int) map[string][]byte {
+	m := make(map[string][]byte, len(keys))
+	for _, k := range keys {
+		m[k] = fmt.Append(nil, v)
+	}
+	return m
 }
