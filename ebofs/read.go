@@ -144,6 +144,9 @@ func (s *Store) readLocked(ctx context.Context, o *onode, b *body, off uint64, p
 			fetches, err = b.mapChunk(val, lo, hi, off, p, fetches)
 		}
 		for _, q := range b.over.within(lo, hi) {
+			if planted.On(planted.FrozenUnseen) && q.epoch < s.epoch {
+				continue
+			}
 			from, to := max(q.off, lo), min(q.end(), hi)
 			patches = append(patches, patch{int(from - off), q.data[from-q.off : to-q.off]})
 		}

@@ -49,6 +49,7 @@ const (
 	RefuseKeeps     Bug = "refuse-keeps"     // ebofs: a refused transaction keeps its blocks
 	TruncateShows   Bug = "truncate-shows"   // ebofs: bytes cut off come back
 	ReadMixed       Bug = "read-mixed"       // ebofs: attrs are read without looking for changes meanwhile
+	FrozenUnseen    Bug = "frozen-unseen"    // ebofs: bytes a checkpoint is folding are not read
 	HoleFilled      Bug = "hole-filled"      // ebofs: zeros over a hole take a block
 	RenameStays     Bug = "rename-stays"     // ebofs: the old name is still listed
 
