@@ -413,7 +413,7 @@ func (m *model) check(t tb) {
 
 // step draws one operation and does it.
 func (m *model) step(t tb, draw func(n int) int) {
-	m.stepNoCheckpoint(t, draw, draw(12))
+	m.stepNoCheckpoint(t, draw, draw(12+draw(8)/7))
 	m.check(t)
 }
 
@@ -457,6 +457,33 @@ func (m *model) stepNoCheckpoint(t tb, draw func(n int) int, op int) {
 		})
 	case 11:
 		m.evict(t)
+	case 12:
+		m.grow(t, uint64(draw(2*int(m.cfg.ZoneBlocks))))
+	}
+}
+
+// grow appends n free blocks; the device's bitmaps become as long as their zones.
+func (m *model) grow(t tb, n uint64) {
+	m.cfg.Blocks += n
+	if err := m.a.Grow(m.cfg.Blocks); err != nil {
+		t.Fatalf("grow by %d: %v", n, err)
+	}
+	m.state = append(m.state, make([]byte, n)...)
+	m.freedIn = append(m.freedIn, make([]uint64, n)...)
+	had := len(m.bitmaps)
+	for z := had - 1; z < m.a.Zones(); z++ {
+		if z >= had {
+			m.bitmaps, m.summaries = append(m.bitmaps, nil), append(m.summaries, ZoneSummary{})
+		}
+		bm := m.bitmaps[z]
+		if bm != nil {
+			bm = append(bm, make([]uint64, wordsFor(m.a.zoneBlocks(z))-len(bm))...)
+			m.bitmaps[z] = bm
+		} else {
+			bm = make([]uint64, wordsFor(m.a.zoneBlocks(z)))
+		}
+		body := &zoneBody{blocks: m.a.zoneBlocks(z), stripes: m.a.zoneStripes(z)}
+		m.summaries[z] = m.a.summarize(body, bm) // as the grow's checkpoint writes it
 	}
 }
 

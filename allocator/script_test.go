@@ -21,6 +21,8 @@ import (
 //	durable epoch=N
 //	load zone=N [start~length...]                    used blocks, device-absolute
 //	snapshot zone=N epoch=N [except=(start~length)]
+//	grow blocks=N
+//	runs zone=N                                      free runs of a zone
 //	evict zone=N | victim | changed | reserve n=N | unreserve n=N | stats | show
 //
 // Every command is followed by Check; all but the last two lines' answer with
@@ -130,6 +132,11 @@ func scriptCommand(t *testing.T, a *Allocator, d *datadriven.TestData) string {
 			}
 		}
 		return fmt.Sprintf("used   %v, %d blocks and %d stripes free", used, sum.Free, sum.FreeStripes)
+	case "grow":
+		return answer(nil, a.Grow(num("blocks", 0)))
+	case "runs":
+		runs, err := a.RunsOf(zone, nil)
+		return answer(runs, err)
 	case "evict":
 		return answer(nil, a.Evict(zone))
 	case "victim":

@@ -162,7 +162,7 @@ func (a *Allocator) missingStripes(class Class, n uint32) error {
 // inexact reports whether zone i may have more free stripes than are counted.
 func (a *Allocator) inexact(i int) bool {
 	b := a.zones[i].body
-	return b != nil && b.bits == nil && (b.released.count != 0 || b.marked.count != 0)
+	return b != nil && b.bits == nil && (b.released.count != 0 || b.marked.count != 0 || b.grown)
 }
 
 // gather takes runs of at most need units from loaded zone i: those of at least

@@ -35,6 +35,24 @@ func (a *Allocator) LargestFree() uint64 {
 	return most
 }
 
+// RunsOf appends the free runs of a zone in order. A zone without a used block
+// counts as loaded; any other that is not answers NeedZone. What is in limbo is not
+// free.
+func (a *Allocator) RunsOf(zone int, dst []Extent) ([]Extent, error) {
+	b := a.loadedBody(zone)
+	switch {
+	case b != nil:
+		for lo, n := findClear(b.bits, 0, b.blocks, 1, b.blocks); n > 0; lo, n = findClear(b.bits, lo+n, b.blocks, 1, b.blocks) {
+			dst = append(dst, a.extent(zone, lo, n))
+		}
+	case a.zones[zone].free == a.zoneBlocks(zone):
+		dst = append(dst, a.ZoneExtent(zone))
+	default:
+		return dst, NeedZone{zone}
+	}
+	return dst, nil
+}
+
 // eachRun calls fn for each free run in order and returns the zones it could
 // not look into and their free blocks.
 func (a *Allocator) eachRun(fn func(Extent)) (unknown int, blocks uint64) {

@@ -38,6 +38,7 @@ type zoneBody struct {
 	clean   uint64 // version a snapshot wrote in full, 0 if none did
 	epoch   uint64 // epoch of that snapshot
 	ref     bool   // used since the hand passed
+	grown   bool   // not loaded, and the count of free stripes may be too low
 }
 
 // bodyOf returns the body of zone i, making one if there is none.
@@ -122,7 +123,7 @@ func (a *Allocator) Lose(zone int) error {
 // fill makes bits the bitmap of zone i, which is not loaded.
 func (a *Allocator) fill(i int, b *zoneBody, bits []uint64) error {
 	z := &a.zones[i]
-	changed := b.marked.count != 0 || b.released.count != 0
+	changed := b.marked.count != 0 || b.released.count != 0 || b.grown
 	b.released.clearIn(bits)
 	b.marked.setIn(bits)
 	b.limbo.setIn(bits)
@@ -132,27 +133,14 @@ func (a *Allocator) fill(i int, b *zoneBody, bits []uint64) error {
 	if free := b.blocks - countBits(bits, 0, b.blocks); free != z.free {
 		return fmt.Errorf("zone %d: bitmap has %d free blocks, want %d: %w", i, free, z.free, ErrCorrupt)
 	}
-	stripeUsed := make([]uint16, b.stripes)
-	broken := make([]uint64, wordsFor(b.stripes))
-	var freeStripes uint32
-	for s := range b.stripes {
-		n := countBits(bits, a.lead+s*a.cfg.StripeBlocks, a.cfg.StripeBlocks)
-		stripeUsed[s] = uint16(n)
-		if n == 0 {
-			freeStripes++
-		} else {
-			setBits(broken, s, 1)
-		}
-	}
+	freeStripes, stripeUsed, broken := a.countStripes(b, bits)
 	if freeStripes < z.freeStripes || !changed && freeStripes != z.freeStripes {
 		return fmt.Errorf("zone %d: bitmap has %d free stripes, want %d: %w", i, freeStripes, z.freeStripes, ErrCorrupt)
 	}
 	a.freeStripes += uint64(freeStripes - z.freeStripes)
 	z.freeStripes = freeStripes
-	b.bits, b.stripeUsed, b.broken = bits, stripeUsed, broken
-	b.grids[byBlock] = grid{bits, b.blocks, 0, 1, newDivisor(1), b.blocks}
-	b.grids[byStripe] = grid{broken, b.stripes, a.lead, a.cfg.StripeBlocks, a.stripeDiv, b.stripes}
-	b.marked, b.released = blockSet{}, blockSet{}
+	a.setBitmap(b, bits, stripeUsed, broken)
+	b.marked, b.released, b.grown = blockSet{}, blockSet{}, false
 	b.ref = true
 	a.loaded++
 	a.touch(b)
@@ -160,6 +148,29 @@ func (a *Allocator) fill(i int, b *zoneBody, bits []uint64) error {
 		b.clean, b.epoch = b.version, a.durable
 	}
 	return nil
+}
+
+// countStripes returns how many stripes of the zone of b are free in bits, and what
+// is used of each.
+func (a *Allocator) countStripes(b *zoneBody, bits []uint64) (free uint32, used []uint16, broken []uint64) {
+	used, broken = make([]uint16, b.stripes), make([]uint64, wordsFor(b.stripes))
+	for s := range b.stripes {
+		n := countBits(bits, a.lead+s*a.cfg.StripeBlocks, a.cfg.StripeBlocks)
+		used[s] = uint16(n)
+		if n == 0 {
+			free++
+		} else {
+			setBits(broken, s, 1)
+		}
+	}
+	return free, used, broken
+}
+
+// setBitmap makes bits, counted by countStripes, the bitmap of the zone of b.
+func (a *Allocator) setBitmap(b *zoneBody, bits []uint64, used []uint16, broken []uint64) {
+	b.bits, b.stripeUsed, b.broken = bits, used, broken
+	b.grids[byBlock] = grid{bits, b.blocks, 0, 1, newDivisor(1), b.blocks}
+	b.grids[byStripe] = grid{broken, b.stripes, a.lead, a.cfg.StripeBlocks, a.stripeDiv, b.stripes}
 }
 
 // touch notes that the durable bitmap of a zone is out of date.
