@@ -90,12 +90,12 @@ func (s *Store) admitSpace(ctx context.Context, p *pass, direct uint64) error {
 			return err
 		}
 	}
-	free, limbo, _ := s.space.counts()
+	n := s.space.counts()
 	// With others at work the room may go to them; alone it is there.
 	alone := s.opt.Inline && s.opt.Refuse == nil && s.lostZones == 0
 	invariants.Check(!p.frees || len(p.changes) != 1 || !alone,
-		"an operation that frees is refused: %d blocks free, %d wanted, bound %d", free, want.data+want.meta(s.metaBlocks.Load()), freeingBlocks(&s.space.place))
-	return fmt.Errorf("%w: %d blocks free, %d of them reserved, %d being freed, %d wanted", ErrNoSpace, free, s.space.reserve, limbo, want.data+want.meta(s.metaBlocks.Load()))
+		"an operation that frees is refused: %d blocks free, %d wanted, bound %d", n.free, want.data+want.meta(s.metaBlocks.Load()), n.freeing)
+	return fmt.Errorf("%w: %d blocks free, %d of them reserved, %d being freed, %d wanted", ErrNoSpace, n.free, n.reserve, n.limbo, want.data+want.meta(s.metaBlocks.Load()))
 }
 
 // reclaim makes freed space usable, by a checkpoint and the end of the readers

@@ -29,9 +29,10 @@ type checkpoint struct {
 	s     *Store
 	ctx   context.Context
 	epoch uint64
-	cut   uint64  // last transaction in it
-	tail  wal.Pos // where the log of later transactions starts
-	clean bool    // the store is being closed
+	cut   uint64    // last transaction in it
+	tail  wal.Pos   // where the log of later transactions starts
+	clean bool      // the store is being closed
+	relay *relayout // what lies where changes with this epoch; nil: it stays
 
 	fold folder
 	meta gatherer
@@ -85,13 +86,19 @@ func (s *Store) Checkpoint(ctx context.Context) error {
 func (s *Store) checkpoint(ctx context.Context, clean bool) error {
 	s.ckptMu.Lock()
 	defer s.ckptMu.Unlock()
+	return s.checkpointLocked(ctx, clean, nil)
+}
+
+// checkpointLocked is checkpoint with ckptMu held, and perhaps a change of what lies
+// where.
+func (s *Store) checkpointLocked(ctx context.Context, clean bool, relay *relayout) error {
 	if err := s.failure(); err != nil {
 		return err
 	}
 	begin := time.Now()
 	// From here on the caller's patience no longer matters: half a checkpoint
 	// would stop the store.
-	ck := &checkpoint{s: s, ctx: context.WithoutCancel(ctx), clean: clean, nodes: make(map[uint64]int)}
+	ck := &checkpoint{s: s, ctx: context.WithoutCancel(ctx), clean: clean, relay: relay, nodes: make(map[uint64]int)}
 	if err := ck.run(); err != nil {
 		err = fmt.Errorf("checkpoint %d: %w", ck.epoch, err)
 		s.fail(err)
@@ -412,6 +419,9 @@ func (ck *checkpoint) writeRoot() error {
 	ck.root.Cut = ck.cut
 	ck.root.NextObjectID = s.nextID.Load() + 1
 
+	if ck.relay != nil {
+		s.space.relayout(ck.relay.place)
+	}
 	ref, err := s.space.save(ck)
 	if err != nil {
 		return err
@@ -439,22 +449,41 @@ func (ck *checkpoint) writeRoot() error {
 	r := &sb.Rings[0]
 	r.Incarnation = s.incarnation
 	r.TailBlock, r.TailSeq, r.PrevCRC = ck.tail.Block, ck.tail.Seq, 0
-	if err := s.writeSuper(ck.ctx, &sb); err != nil {
+	write := s.writeSuper
+	if ck.relay != nil {
+		ck.relay.edit(&sb)
+		s.place = ck.relay.place
+		if ck.relay.grows() {
+			write = s.writeGrown
+		}
+	}
+	if err := write(ck.ctx, &sb); err != nil {
 		return err
 	}
 	s.super = sb
 	s.counters = *c
 	s.metaBlocks.Store(c.MetaBlocks)
-	return nil
+	if !ck.relay.grows() {
+		return nil
+	}
+	if err := s.settleGrow(ck.ctx); err != nil {
+		return fmt.Errorf("grow: %w", err)
+	}
+	return s.space.extend(ck.ctx, &ck.relay.from)
 }
 
 // writeSuper writes a superblock to its two slots and makes it durable.
 func (s *Store) writeSuper(ctx context.Context, sb *layout.Superblock) error {
+	head, tail := s.place.SlotsOf(sb.Generation)
+	return s.writeSuperTo(ctx, sb, head, tail)
+}
+
+// writeSuperTo writes a superblock to slots and makes it durable.
+func (s *Store) writeSuperTo(ctx context.Context, sb *layout.Superblock, slots ...uint64) error {
 	f := s.pool.Get(blockSize)
 	defer f.Release()
 	sb.Written = s.now()
-	head, tail := s.place.SlotsOf(sb.Generation)
-	for _, b := range [...]uint64{head, tail} {
+	for _, b := range slots {
 		sb.Self = layout.MakeAddr(0, b)
 		if err := sb.Encode(f.Bytes()); err != nil {
 			return err
@@ -463,7 +492,7 @@ func (s *Store) writeSuper(ctx context.Context, sb *layout.Superblock) error {
 			return fmt.Errorf("superblock at block %d: %w", b, err)
 		}
 	}
-	s.metrics.SuperBytes.Add(2 * blockSize)
+	s.metrics.SuperBytes.Add(int64(len(slots)) * blockSize)
 	if planted.On(planted.SuperUnflushed) {
 		return nil
 	}

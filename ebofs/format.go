@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -168,14 +169,18 @@ type formatDevice struct {
 	index uint8
 }
 
-// wipe zeroes labels and slots and makes that durable. What is in the ring is
-// told apart by its incarnation.
+// wipe zeroes labels and slots, those of the whole device too where the store uses
+// but a part of it, and makes that durable. What is in the ring is told apart by its
+// incarnation.
 func (d *formatDevice) wipe(ctx context.Context, pool *devices.Pool) error {
 	f := pool.Get(blockSize)
 	defer f.Release()
 	clear(f.Bytes())
-	blocks := append([]uint64(nil), d.place.Labels...)
-	blocks = append(blocks, d.place.Slots[:]...)
+	whole := d.dev.Geometry().Blocks
+	slots := layout.SlotBlocks(whole)
+	blocks := slices.Concat(d.place.Labels, d.place.Slots[:], layout.LabelBlocks(whole), slots[:])
+	slices.Sort(blocks)
+	blocks = slices.Compact(blocks)
 	for _, b := range blocks {
 		if err := d.dev.Write(ctx, devices.Block(b), devices.Vec{f.Bytes()}); err != nil {
 			return fmt.Errorf("device %d: %w", d.index, err)
@@ -212,15 +217,23 @@ func (d *formatDevice) label(ctx context.Context, pool *devices.Pool, o *FormatO
 		FSID: fsid, DeviceUUID: d.super.DeviceUUID, Index: d.index, Role: d.super.Role, Blocks: d.place.Blocks,
 		Created: now, Slots: d.place.Slots, Text: o.Label, Cluster: o.Cluster,
 	}
-	for i := len(d.place.Labels) - 1; i >= 0; i-- { // block 0 last
-		l.Self = d.place.Labels[i]
+	return writeLabels(ctx, d.dev, pool, &l, d.place.Labels)
+}
+
+// writeLabels writes l to blocks, the last first, so that block 0 comes last, and
+// makes each durable before the next.
+func writeLabels(ctx context.Context, dev devices.Device, pool *devices.Pool, l *layout.Label, blocks []uint64) error {
+	f := pool.Get(blockSize)
+	defer f.Release()
+	for _, b := range slices.Backward(blocks) {
+		l.Self = b
 		if err := l.Encode(f.Bytes()); err != nil {
 			return err
 		}
-		if err := put(l.Self); err != nil {
-			return err
+		if err := dev.Write(ctx, devices.Block(b), devices.Vec{f.Bytes()}); err != nil {
+			return fmt.Errorf("device %d: label: %w", l.Index, err)
 		}
-		if err := d.dev.Flush(ctx); err != nil {
+		if err := dev.Flush(ctx); err != nil {
 			return err
 		}
 	}

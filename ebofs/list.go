@@ -177,11 +177,10 @@ func (s *Store) Statfs() (Statfs, error) {
 	if err := s.readable(); err != nil {
 		return Statfs{}, err
 	}
-	free, limbo, promised := s.space.counts()
-	total := s.space.place.ZoneEnd - s.space.place.ZoneStart
+	n := s.space.counts()
 	st := Statfs{
-		Total: total * blockSize, Free: free * blockSize, Limbo: limbo * blockSize, Used: (total - free - limbo) * blockSize,
-		Reserve: s.space.reserve * blockSize, Promised: promised * blockSize, Objects: s.objectCount.Load(),
+		Total: n.total * blockSize, Free: n.free * blockSize, Limbo: n.limbo * blockSize, Used: (n.total - n.free - n.limbo) * blockSize,
+		Reserve: n.reserve * blockSize, Promised: n.promised * blockSize, Objects: s.objectCount.Load(),
 	}
 	if hold := st.Reserve + st.Promised; st.Free > hold {
 		st.Available = st.Free - hold

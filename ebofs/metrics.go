@@ -49,7 +49,8 @@ func (s *Store) Metrics() Metrics {
 		RetriedReads: c.RetriedReads.Load(), Corruptions: c.Corruptions.Load(), GivenUp: c.GivenUp.Load(),
 	}
 	m.DirtyOnodes, m.DirtyBytes = s.dirty.pressure()
-	m.FreeBlocks, m.LimboBlocks, _ = s.space.counts()
+	n := s.space.counts()
+	m.FreeBlocks, m.LimboBlocks = n.free, n.limbo
 	if s.wal != nil {
 		m.Log = s.wal.Metrics()
 		m.LogBytes, m.LogFlushes = int64(m.Log.Bytes), int64(m.Log.Flushes)

@@ -737,10 +737,10 @@ func freeBlocks(t testing.TB, dev devices.Device) uint64 {
 func checkLeaks(t testing.TB, s *Store, mem *devices.Mem) {
 	t.Helper()
 	s.ckptMu.Lock()
-	free, limbo, _ := s.space.counts()
+	n := s.space.counts()
 	image := mem.Snapshot()
 	s.ckptMu.Unlock()
-	if want := freeBlocks(t, image); free+limbo != want {
-		t.Fatalf("%d blocks are free or in limbo, a mount finds %d", free+limbo, want)
+	if want := freeBlocks(t, image); n.free+n.limbo != want {
+		t.Fatalf("%d blocks are free or in limbo, a mount finds %d", n.free+n.limbo, want)
 	}
 }

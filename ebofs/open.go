@@ -89,6 +89,11 @@ func (s *Store) mount(ctx context.Context, slots []layout.Candidate) error {
 	if err := s.loadCollections(ctx); err != nil {
 		return err
 	}
+	if s.super.GrowingFrom != 0 && !s.opt.ReadOnly {
+		if err := s.settleGrow(ctx); err != nil {
+			return fmt.Errorf("finish a grow: %w", err)
+		}
+	}
 	return s.recover(ctx)
 }
 
@@ -136,7 +141,10 @@ func (s *Store) checkSuper() error {
 	if len(sb.Rings) != 1 {
 		return fmt.Errorf("store with %d logs: %w", len(sb.Rings), ErrUnsupported)
 	}
-	s.hard = sb.Hard()
+	s.unit = blockSize
+	if sb.Hard() {
+		s.unit = uint64(sb.StripeBytes)
+	}
 	return nil
 }
 

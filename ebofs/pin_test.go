@@ -108,14 +108,14 @@ func TestPin(t *testing.T) {
 		}
 	}
 	mustCheckpoint(t, s)
-	if _, limbo, _ := s.space.counts(); limbo == 0 {
+	if s.space.counts().limbo == 0 {
 		t.Fatal("pins hold nothing")
 	}
 	for _, p := range pins {
 		p.Close()
 	}
 	mustCheckpoint(t, s)
-	if _, limbo, _ := s.space.counts(); limbo != 0 {
+	if limbo := s.space.counts().limbo; limbo != 0 {
 		t.Fatalf("%d blocks stay in limbo", limbo)
 	}
 	checkSpace(t, s)

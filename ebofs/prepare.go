@@ -76,10 +76,7 @@ func (s *Store) splitWrite(p *pass, op *txnOp, index int) int {
 	}
 	first := (op.off + blockSize - 1) &^ (blockSize - 1)
 	end := (op.off + op.n) &^ (blockSize - 1)
-	unit := uint64(blockSize)
-	if s.hard {
-		unit = uint64(s.place.StripeBlocks) * blockSize
-	}
+	unit := s.unit
 	if end > first {
 		end = first + (end-first)/unit*unit
 	}

@@ -176,7 +176,9 @@ func (s *space) loadZone(ctx context.Context, z int) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.a.Loaded(z) { // a wholly free zone counts as loaded from the start
+	// A wholly free zone counts as loaded from the start; one that a grow is about to
+	// add is none of the allocator's yet.
+	if z < s.a.Zones() && !s.a.Loaded(z) {
 		if err := s.a.Load(z, used); err != nil {
 			return fmt.Errorf("zone %d: %w", z, err)
 		}
@@ -318,12 +320,25 @@ func (s *space) durable(epoch uint64) []allocator.Extent {
 	return s.a.Durable(epoch)
 }
 
-// counts returns free blocks, the stash among them, blocks in limbo, and blocks
-// promised to transactions.
-func (s *space) counts() (free, limbo, promised uint64) {
+// spaceCounts are blocks of a space.
+type spaceCounts struct {
+	total    uint64
+	free     uint64 // the stash among them
+	limbo    uint64
+	promised uint64 // to transactions
+	reserve  uint64
+	freeing  uint64 // see freeingBlocks
+}
+
+func (s *space) counts() spaceCounts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.a.FreeBlocks() + s.stashed, s.a.LimboBlocks(), s.tokens.data + s.tokens.growth + s.tokens.path
+	free, limbo := s.a.FreeBlocks(), s.a.LimboBlocks()
+	return spaceCounts{
+		total: free + limbo + s.a.UsedBlocks(), free: free + s.stashed, limbo: limbo,
+		promised: s.tokens.data + s.tokens.growth + s.tokens.path, reserve: s.reserve,
+		freeing: freeingBlocks(&s.place),
+	}
 }
 
 // setBits marks n bits from first used.

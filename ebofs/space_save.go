@@ -60,8 +60,13 @@ func (s *space) save(ck *checkpoint) (layout.Ref, error) {
 	}
 
 	table := layout.ZoneTable{Zones: make([]layout.ZoneEntry, len(s.zones))}
-	tableAt, err := take(table.Blocks())
-	if err != nil {
+	var tableAt allocator.Extent
+	var err error
+	if ck.relay.grows() {
+		// The longer table of a grown store lies in what it gains.
+		e, _ := s.place.TableSpace(ck.relay.from.Blocks)
+		tableAt = allocator.Extent{Start: e.Addr.Block(), Blocks: e.Blocks}
+	} else if tableAt, err = take(table.Blocks()); err != nil {
 		return layout.Ref{}, fmt.Errorf("zone table: %w", err)
 	}
 	ck.root.ZoneTables = []layout.Ref{{Addr: layout.MakeAddr(0, tableAt.Start), Blocks: uint32(tableAt.Blocks), Epoch: ck.epoch}}
@@ -176,7 +181,6 @@ func verb(used bool) string {
 // recount renews the summaries of all zones in which something has changed:
 // their bits, or the own blocks in them.
 func (s *space) recount(ctx context.Context, own []allocator.Extent) error {
-	stripe := uint64(s.place.StripeBlocks)
 	owned := make(map[int][][2]uint64) // own and fixed blocks by zone: first, length
 	for _, list := range [][]allocator.Extent{own, s.fixed} {
 		for _, e := range list {
@@ -207,19 +211,27 @@ func (s *space) recount(ctx context.Context, own []allocator.Extent) error {
 		for _, r := range list {
 			setBits(used, r[0], r[1])
 		}
-		start, blocks := s.place.Zone(uint32(z))
+		_, blocks := s.place.Zone(uint32(z))
 		zs.entry.FreeBlocks = blocks - uint32(countBits(used, 0, uint64(blocks)))
-		zs.entry.FreeStripes = 0
-		first := (s.place.AlignBlocks + stripe - start%stripe) % stripe
-		for b := first; b+stripe <= uint64(blocks); b += stripe {
-			if countBits(used, b, stripe) == 0 {
-				zs.entry.FreeStripes++
-			}
-		}
+		zs.entry.FreeStripes = s.freeStripes(z, used)
 		zs.entry.Class = layout.ZoneFree
 		if zs.entry.FreeBlocks < blocks {
 			zs.entry.Class = layout.ZoneData
 		}
 	}
 	return nil
+}
+
+// freeStripes counts the stripes of zone z in which nothing is used; nil: nothing is
+// used anywhere.
+func (s *space) freeStripes(z int, used []uint64) (free uint32) {
+	stripe := uint64(s.place.StripeBlocks)
+	start, blocks := s.place.Zone(uint32(z))
+	first := (s.place.AlignBlocks + stripe - start%stripe) % stripe
+	for b := first; b+stripe <= uint64(blocks); b += stripe {
+		if used == nil || countBits(used, b, stripe) == 0 {
+			free++
+		}
+	}
+	return free
 }

@@ -3,6 +3,7 @@ package ebofs
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"ebofs/allocator"
 	"ebofs/btree"
@@ -135,6 +136,20 @@ func (s *space) unstashLocked(least, most uint64) (allocator.Extent, bool) {
 	}
 	s.stashed -= n
 	return out, true
+}
+
+// unstash gives the run of the stash back that block b lies in, if there is one.
+func (s *space) unstash(b uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, e := range s.stash {
+		if e.Start <= b && b < e.End() {
+			s.stash = slices.Delete(s.stash, i, i+1)
+			s.stashed -= e.Blocks
+			_ = s.a.Release(e) // we were given it
+			return
+		}
+	}
 }
 
 // promise reserves t for a transaction if it can be kept together with all

@@ -76,7 +76,7 @@ type Store struct {
 	notices []notice
 
 	inflight atomic.Int64 // bytes of admitted records not yet in the log
-	hard     bool         // partial stripes are dear; set by Open, as the next two
+	unit     uint64       // bytes: the least written directly; set by Open, as the next two
 	ringSize int64
 	maxDirty int64
 

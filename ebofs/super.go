@@ -1,6 +1,7 @@
 package ebofs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ type FoundLabel struct {
 	Block uint64
 	Label layout.Label
 	Err   error
+
+	torn bool // but for the first sector the block is zeros, as a label is
 }
 
 // Find reads the labels and superblock slots of dev and picks the newest valid
@@ -48,7 +51,7 @@ func Find(ctx context.Context, dev devices.Device) (Found, error) {
 		}
 		return append([]byte(nil), frame.Bytes()...), nil
 	}
-	trace := false
+	var labels []layout.Label
 	for _, b := range layout.LabelBlocks(blocks) {
 		l := FoundLabel{Block: b}
 		p, err := read(b)
@@ -58,47 +61,25 @@ func Find(ctx context.Context, dev devices.Device) (Found, error) {
 		if err == nil && l.Label.Self != b {
 			err = fmt.Errorf("label of block %d: %w", l.Label.Self, layout.ErrMisplaced)
 		}
-		trace = trace || err == nil
-		l.Err = err
+		if l.Err = err; err == nil {
+			labels = append(labels, l.Label)
+		}
+		l.torn = len(p) > 0 && isZero(p[devices.MinTearBytes:])
 		f.Labels = append(f.Labels, l)
 	}
-	slots := layout.SlotBlocks(blocks)
-	if trace { // a store made with --size ends before the device does
-		for _, l := range f.Labels {
-			if l.Err == nil && l.Label.Blocks <= blocks {
-				slots = l.Label.Slots
-				break
-			}
-		}
-	}
-	f.Slots = readSlots(read, slots)
-	best, err := layout.Best(f.Slots)
-	if err == nil && best.Blocks < blocks && slots != layout.SlotBlocks(best.Blocks) {
-		// The label is lost and the store is shorter than the device: only the
-		// slots near the start were where we looked.
-		f.Slots = readSlots(read, layout.SlotBlocks(best.Blocks))
-		best, err = layout.Best(f.Slots)
-	}
+	slots, best, err := layout.Locate(blocks, labels, read)
+	f.Slots = slots
 	if err != nil {
 		if unread != nil {
 			return f, fmt.Errorf("no superblock can be read: %w", errors.Join(unread, err))
 		}
-		if errors.Is(err, layout.ErrNoSuperblock) && !trace && !errors.Is(err, layout.ErrBadCRC) && !errors.Is(err, layout.ErrTorn) {
+		if errors.Is(err, layout.ErrNoSuperblock) && labels == nil && !errors.Is(err, layout.ErrBadCRC) && !errors.Is(err, layout.ErrTorn) {
 			return f, fmt.Errorf("%w: neither a label nor a superblock", ErrNoStore)
 		}
 		return f, err
 	}
 	f.Super = *best
 	return f, nil
-}
-
-func readSlots(read func(uint64) ([]byte, error), blocks [4]uint64) []layout.Candidate {
-	cs := make([]layout.Candidate, len(blocks))
-	for i, b := range blocks {
-		cs[i].Addr = layout.MakeAddr(0, b)
-		cs[i].Data, cs[i].Err = read(b)
-	}
-	return cs
 }
 
 // Roots is what a superblock points to.
@@ -172,6 +153,8 @@ func ReadRoots(ctx context.Context, dev devices.Device, sb *layout.Superblock) (
 	return r, nil
 }
 
+func isZero(p []byte) bool { return len(bytes.Trim(p, "\x00")) == 0 }
+
 // checkLabel refuses to write to a store whose block 0 is not its label: after
 // an accident somebody else may live there, and what they wrote is not ours to
 // overwrite. A label with a bad checksum has rotted; nobody else is there.
@@ -181,6 +164,8 @@ func (f *Found) checkLabel() error {
 	}
 	l := f.Labels[0]
 	switch {
+	case f.Super.GrowingFrom != 0 && l.torn:
+		// We were writing it ourselves.
 	case errors.Is(l.Err, layout.ErrBadMagic):
 		return fmt.Errorf("block 0 is not the label of store %s any more (%w): something wrote over the start of the device; %w", f.Super.FSID.Short(), l.Err, ErrLabelLost)
 	case l.Err == nil && (l.Label.FSID != f.Super.FSID || l.Label.DeviceUUID != f.Super.DeviceUUID):

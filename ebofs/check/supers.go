@@ -31,8 +31,7 @@ func find(ctx context.Context, r *reader) (found, error) {
 	if r.blocks < layout.MinLogDeviceBytes/layout.BlockSize {
 		return f, fmt.Errorf("device of %d blocks: %w", r.blocks, ErrNoStore)
 	}
-	slots := layout.SlotBlocks(r.blocks)
-	trace := false
+	var labels []layout.Label
 	for _, b := range layout.LabelBlocks(r.blocks) {
 		l := labelRead{block: b}
 		var p []byte
@@ -41,23 +40,18 @@ func find(ctx context.Context, r *reader) (found, error) {
 				l.err = fmt.Errorf("label of block %d: %w", l.label.Self, layout.ErrMisplaced)
 			}
 		}
-		if l.err == nil && !trace { // the store may be shorter than the device
-			trace = true
-			slots = l.label.Slots
+		if l.err == nil {
+			labels = append(labels, l.label)
 		}
 		f.labels = append(f.labels, l)
 	}
 	if ctx.Err() != nil {
 		return f, ctx.Err()
 	}
-	f.slots = readSlots(ctx, r, slots)
-	best, err := layout.Best(f.slots)
-	if err == nil && slots != layout.SlotBlocks(best.Blocks) {
-		f.slots = readSlots(ctx, r, layout.SlotBlocks(best.Blocks))
-		best, err = layout.Best(f.slots)
-	}
+	slots, best, err := layout.Locate(r.blocks, labels, func(b uint64) ([]byte, error) { return readSlot(ctx, r, b) })
+	f.slots = slots
 	if err != nil {
-		if errors.Is(err, layout.ErrNoSuperblock) && !trace && !errors.Is(err, layout.ErrBadCRC) && !errors.Is(err, layout.ErrTorn) {
+		if errors.Is(err, layout.ErrNoSuperblock) && labels == nil && !errors.Is(err, layout.ErrBadCRC) && !errors.Is(err, layout.ErrTorn) {
 			err = fmt.Errorf("neither label nor superblock: %w", ErrNoStore)
 		}
 		return f, err
@@ -66,20 +60,16 @@ func find(ctx context.Context, r *reader) (found, error) {
 	return f, nil
 }
 
-func readSlots(ctx context.Context, r *reader, blocks [4]uint64) []layout.Candidate {
-	cs := make([]layout.Candidate, len(blocks))
-	for i, b := range blocks {
-		cs[i].Addr = layout.MakeAddr(0, b)
-		cs[i].Data, cs[i].Err = r.read(ctx, b, 1, func(p []byte) error {
-			_, err := layout.DecodeSuperblock(p)
-			return err
-		})
-		if cs[i].Err != nil && cs[i].Data == nil {
-			// The decoder's verdict is wanted, not that of the read.
-			cs[i].Data, cs[i].Err = r.read(ctx, b, 1, nil)
-		}
+func readSlot(ctx context.Context, r *reader, b uint64) ([]byte, error) {
+	p, err := r.read(ctx, b, 1, func(p []byte) error {
+		_, err := layout.DecodeSuperblock(p)
+		return err
+	})
+	if err != nil && p == nil {
+		// The decoder's verdict is wanted, not that of the read.
+		return r.read(ctx, b, 1, nil)
 	}
-	return cs
+	return p, err
 }
 
 // checkSupers finds the store and compares labels and slots with each other.
@@ -116,6 +106,13 @@ func (c *checker) checkSupers(ctx context.Context, ph *Phase) error {
 	}
 	c.checkLabels(&f, f.sb, 0)
 	c.checkSlots(&f, f.sb, 0)
+	switch spare := (c.main.blocks - min(c.main.blocks, f.sb.Blocks)) * layout.BlockSize; {
+	case ph.Note != "":
+	case f.sb.GrowingFrom != 0:
+		ph.Note = "a grow is not finished, the next mount for writing ends it"
+	case spare >= noteSpare:
+		ph.Note = fmt.Sprintf("the device has %s more than the store", size(spare))
+	}
 	return c.findLog(ctx)
 }
 
@@ -126,6 +123,23 @@ func (c *checker) look(sb *layout.Superblock) {
 	c.fixed = c.place.Fixed()
 	c.rep.Store, c.rep.Label = c.sb.FSID.String(), c.sb.Text
 	c.rep.Epoch, c.rep.Clean = c.sb.Epoch, c.sb.Clean()
+}
+
+// noteSpare is from how many bytes on it is worth saying that a device is larger than
+// its store: below, "device grow" finds nothing to gain.
+const noteSpare = 8 << 20
+
+// growing reports whether a grow that was cut off explains the label: it is of the
+// size before, or was being written.
+func growing(l *labelRead, sb *layout.Superblock) bool {
+	if sb.GrowingFrom == 0 {
+		return false
+	}
+	if l.err != nil {
+		return errors.Is(l.err, layout.ErrBadMagic) || errors.Is(l.err, layout.ErrBadCRC)
+	}
+	return l.label.FSID == sb.FSID && l.label.DeviceUUID == sb.DeviceUUID && l.label.Index == sb.Index &&
+		l.label.Blocks == sb.GrowingFrom && l.label.Slots == layout.SlotBlocks(sb.GrowingFrom)
 }
 
 // checkLabels reports labels that are damaged or name another device.
@@ -143,6 +157,7 @@ func (c *checker) checkLabels(f *found, sb *layout.Superblock, dev uint8) {
 		}
 		switch {
 		case l == nil: // beyond the end of a device that was cut
+		case growing(l, sb):
 		case l.err != nil:
 			c.out.add(Problem{Code: LabelBad, Where: where, Device: dev, Address: b, Blocks: 1, Expected: "a label", Found: l.err.Error()})
 		case l.label.FSID != sb.FSID || l.label.DeviceUUID != sb.DeviceUUID || l.label.Index != sb.Index:

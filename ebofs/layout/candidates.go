@@ -1,7 +1,9 @@
 package layout
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"ebofs/internal/planted"
 )
@@ -58,6 +60,51 @@ func Best(cs []Candidate) (*Superblock, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNoSuperblock, first)
 	}
 	return best, nil
+}
+
+// Locate reads the superblock slots of a device and returns those of the store on
+// it with the newest superblock. Where to look say the labels that could be read, in
+// their order, and the size of the device; a grow that was cut off (see Grow) leaves
+// them in disagreement, so that each place is looked at, and of one and the same
+// device the newest generation counts. read's memory is kept.
+func Locate(deviceBlocks uint64, labels []Label, read func(block uint64) ([]byte, error)) ([]Candidate, *Superblock, error) {
+	slots := func(at [4]uint64) []Candidate {
+		cs := make([]Candidate, len(at))
+		for i, b := range at {
+			cs[i].Addr = MakeAddr(0, b)
+			cs[i].Data, cs[i].Err = read(b)
+		}
+		return cs
+	}
+	var places [][4]uint64
+	for i := range labels {
+		if l := &labels[i]; l.Blocks <= deviceBlocks && !slices.Contains(places, l.Slots) {
+			places = append(places, l.Slots)
+		}
+	}
+	if at := SlotBlocks(deviceBlocks); !slices.Contains(places, at) {
+		places = append(places, at)
+	}
+	at := places[0]
+	cs := slots(at)
+	best, err := Best(cs)
+	for _, other := range places[1:] {
+		if err != nil && !errors.Is(err, ErrNoSuperblock) {
+			break
+		}
+		// What disagrees there was left by another store.
+		more := slots(other)
+		b, e := Best(more)
+		if e == nil && (err != nil || b.FSID == best.FSID && b.DeviceUUID == best.DeviceUUID && b.Generation > best.Generation) {
+			at, cs, best, err = other, more, b, nil
+		}
+	}
+	if err == nil && at != SlotBlocks(best.Blocks) {
+		// The store is shorter than the device, and no label said so.
+		cs = slots(SlotBlocks(best.Blocks))
+		best, err = Best(cs)
+	}
+	return cs, best, err
 }
 
 // generationReach is how far above the best generation another one is believed: a

@@ -267,11 +267,7 @@ func (p *Placement) planZones(o *PlanOptions) error {
 		return fmt.Errorf("%d zones of %d bytes: not within %d..%d: %w", zones, n*BlockSize, leastZones, MaxZones, ErrInvalid)
 	}
 	p.Zones = uint32(zones)
-	percent := uint64(1)
-	if o.Hard {
-		percent = 8
-	}
-	p.SlackBlocks = (p.ZoneEnd - p.ZoneStart) / 100 * percent
+	p.SlackBlocks = (p.ZoneEnd - p.ZoneStart) / 100 * slackPercent(o.Hard)
 	return nil
 }
 

@@ -71,7 +71,8 @@ const (
 //	216   8 created      Unix time in nanoseconds
 //	224   8 written      likewise
 //	232  64 text         label, UTF-8
-//	296 216 reserved, zero
+//	296   8 growing from size of this device before a grow that is not finished, in blocks; or zero
+//	304 208 reserved, zero
 //	512 256 rings        4 × 64, see Ring
 //	768 1024 devices     16 × 64, see DeviceEntry
 //	1792    reserved, zero
@@ -85,6 +86,7 @@ type Superblock struct {
 	Epoch      uint64
 
 	Blocks        uint64
+	GrowingFrom   uint64 // 0: no grow is under way; see Placement.Grow
 	StripeBytes   uint32
 	UnitBytes     uint32
 	GeometryFlags uint32
@@ -164,11 +166,7 @@ func (s *Superblock) Placement() Placement {
 			break
 		}
 	}
-	percent := uint64(1)
-	if s.Hard() {
-		percent = 8
-	}
-	p.SlackBlocks = (p.ZoneEnd - p.ZoneStart) / 100 * percent
+	p.SlackBlocks = (p.ZoneEnd - p.ZoneStart) / 100 * slackPercent(s.Hard())
 	return p
 }
 
@@ -194,6 +192,8 @@ func (s *Superblock) check() error {
 		return malformed(kind, "device index", s.Index, s.Self.Device())
 	case s.Blocks < MinLogDeviceBytes/BlockSize || s.Blocks > MaxBlock || s.Self.Block() >= s.Blocks:
 		return malformed(kind, "blocks", s.Blocks, nil)
+	case s.GrowingFrom != 0 && (s.GrowingFrom < MinLogDeviceBytes/BlockSize || s.GrowingFrom >= s.Blocks):
+		return malformed(kind, "growing from", s.GrowingFrom, fmt.Sprintf("below %d", s.Blocks))
 	case s.StripeBytes == 0 || s.StripeBytes%BlockSize != 0 || s.StripeBytes > MaxStripeBytes:
 		return malformed(kind, "stripe bytes", s.StripeBytes, fmt.Sprintf("multiple of %d up to %d", BlockSize, MaxStripeBytes))
 	case s.AlignBytes%BlockSize != 0 || s.AlignBytes >= uint64(s.StripeBytes):
@@ -286,6 +286,7 @@ func (s *Superblock) Encode(p []byte) error {
 	le.PutUint64(p[216:], uint64(unixNano(s.Created)))
 	le.PutUint64(p[224:], uint64(unixNano(s.Written)))
 	copy(p[232:], s.Text)
+	le.PutUint64(p[296:], s.GrowingFrom)
 	for i, r := range s.Rings {
 		q := p[512+64*i:]
 		le.PutUint64(q, uint64(r.Start))
@@ -334,7 +335,7 @@ func DecodeSuperblock(p []byte) (Superblock, error) {
 		Features: Features{le.Uint64(p[144:]), le.Uint64(p[152:]), le.Uint64(p[160:])},
 		Root:     getRef(p[168:]), Cluster: UUID(p[192:208]), OSD: int64(le.Uint64(p[208:])),
 		Created: fromUnixNano(int64(le.Uint64(p[216:]))), Written: fromUnixNano(int64(le.Uint64(p[224:]))),
-		Text: string(p[232 : 232+int(p[140])]),
+		Text: string(p[232 : 232+int(p[140])]), GrowingFrom: le.Uint64(p[296:]),
 	}
 	for i := range int(p[138]) {
 		q := p[512+64*i:]

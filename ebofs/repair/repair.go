@@ -195,6 +195,8 @@ func (r *repairer) run() error {
 		return r.salvage(&r.sb, &found)
 	}
 	r.root = roots.Record
+	// The labels name the new size; what was near the old end is space from now on.
+	r.sb.GrowingFrom = 0
 	return r.rebuild(rootErr)
 }
 

@@ -25,6 +25,8 @@ type Target struct {
 	// is set, has not been opened since a crash; deep also reads all data. Nil:
 	// nothing to ask.
 	Check func(ctx context.Context, dev devices.Device, deep, crashed bool) error
+	// Again, if set, is done to every store that came back and was worked with.
+	Again func(ctx context.Context, s Store) error
 	// DeviceBytes is the size of the device, small enough that the base all but
 	// fills it.
 	DeviceBytes uint64

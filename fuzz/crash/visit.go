@@ -61,6 +61,11 @@ func (v *visitor) visit(ctx context.Context, mem *devices.Mem, e expectation, d 
 	if err := v.goOn(ctx, s, found, d.deep); err != nil {
 		return nil, nil, fmt.Errorf("after recovery: %w", err)
 	}
+	if v.target.Again != nil {
+		if err := v.target.Again(ctx, s); err != nil {
+			return nil, nil, fmt.Errorf("again, after recovery: %w", err)
+		}
+	}
 	if err := s.Close(ctx); err != nil {
 		return nil, nil, fmt.Errorf("close after recovery: %w", err)
 	}

@@ -16,6 +16,7 @@ import (
 type Options struct {
 	LogBytes    uint64 // of the log; 0: as mkfs decides
 	StripeBytes uint32 // 0: as the device reports
+	SizeBytes   uint64 // of the device, used; 0: all
 	Background  bool   // checkpoints and loads on goroutines of the store
 	ReadOnly    bool
 	MaxOnodes   int   // decoded onodes kept; 0: as memory allows
@@ -31,7 +32,7 @@ const MemoryBytes = 64 << 20
 // Format makes an empty store whose ids are always the same.
 func Format(ctx context.Context, dev devices.Device, o Options) error {
 	_, err := ebofs.Format(ctx, dev, ebofs.FormatOptions{
-		UUID: [16]byte{1, 2, 3}, DeviceUUID: [16]byte{4, 5, 6}, LogBytes: o.LogBytes, StripeBytes: o.StripeBytes, LogDevice: o.LogDevice, Now: noon,
+		UUID: [16]byte{1, 2, 3}, DeviceUUID: [16]byte{4, 5, 6}, LogBytes: o.LogBytes, StripeBytes: o.StripeBytes, SizeBytes: o.SizeBytes, LogDevice: o.LogDevice, Now: noon,
 	})
 	return err
 }
