@@ -37,6 +37,9 @@ var rules = []rule{
 	{packages: "ebofs", module: []string{"devices", "allocator", "btree", "ebofs/layout", "ebofs/wal", "ebofs/datacache"}},
 
 	// osd knows its own interface only; one adapter knows the engine.
+	{packages: "osd/cls", module: []string{"cluster/ceph"}},
+	{packages: "osd/cls/...", module: []string{"osd/cls", "cluster/ceph", "cluster/denc"}},
+	{packages: "osd/ops", module: []string{"osd", "osd/cls", "cluster/ceph", "cluster/denc", "cluster/msg"}, others: []string{"github.com/OneOfOne/xxhash"}},
 	{packages: "osd", module: nil},
 	{packages: "osd/memstore", module: []string{"osd"}},
 	{packages: "osd/storetest", module: []string{"osd"}},
@@ -89,4 +92,5 @@ var testExtra = map[string][]string{
 	"osd/storetest":  {"osd/memstore"},
 	"ebofs":          {"ebofs/check"},
 	"cluster/msg":    {"cluster/monmap"},
+	"osd/ops":        {"osd/memstore"},
 }
