@@ -72,7 +72,7 @@ var rules = []rule{
 // fakes of this module, by pattern, and the test libraries. Tests of package x
 // may import x itself and what is below it anyway.
 var testOnly = struct{ module, others []string }{
-	module: []string{"devices/...", "cluster/golden"},
+	module: []string{"devices/...", "cluster/golden", "cluster/msgr/memnet"},
 	others: []string{
 		"github.com/cockroachdb/datadriven",
 		"pgregory.net/rapid",
