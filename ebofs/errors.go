@@ -24,6 +24,7 @@ var (
 	ErrNoStore     = errors.New("no ebofs store here")
 	ErrLabelLost   = errors.New("the store can be read, not written")
 	ErrLogMissing  = errors.New("log device is missing")
+	ErrNoData      = errors.New("data is not in this image")
 )
 
 // CorruptError says which block of which device failed its check. It is data

@@ -134,6 +134,9 @@ func (s *Store) checkSuper() error {
 		if err := sb.Features.CheckWrite(); err != nil {
 			return err
 		}
+		if sb.Features.Incompat&layout.FeatMetadataOnly != 0 && !s.opt.ReplayImage {
+			return fmt.Errorf("%w: it can be looked at, not written: %w", ErrNoData, ErrReadOnly)
+		}
 	}
 	if have := s.main.Geometry().Blocks; have < sb.Blocks {
 		return fmt.Errorf("device has %d blocks, the store %d: truncated? %w", have, sb.Blocks, ErrCorrupt)

@@ -20,6 +20,11 @@ type Options struct {
 	// store that was closed can be read without it.
 	LogDevice devices.Device
 
+	// ReplayImage allows a writable open of an image without data (package image),
+	// as fsck needs one, on top of it, to see what the log brings. The data such a
+	// store folds is zeros.
+	ReplayImage bool
+
 	// MemoryBytes is the budget for everything the store keeps in RAM.
 	// Default DefaultMemory, at least 64 MiB. Of it node pages take 30 %, object data
 	// 20 %, dirty data 20 %, onodes 8 %; the rest is for the Go heap. A program

@@ -74,11 +74,13 @@ func (s *Store) Read(ctx context.Context, c CollectionID, id ObjectID, off uint6
 	if err != nil {
 		return 0, err
 	}
+	defer o.refs.Add(-1)
+	if s.super.Features.Incompat&layout.FeatMetadataOnly != 0 {
+		return 0, fmt.Errorf("object %s: %w", objectName(o.key), ErrNoData)
+	}
 	t := s.guard.enter()
-	n, err := s.readOnode(ctx, o, off, p)
-	s.guard.leave(t)
-	o.refs.Add(-1)
-	return n, err
+	defer s.guard.leave(t)
+	return s.readOnode(ctx, o, off, p)
 }
 
 // fetch is a stretch of one read that has to come from the device or the

@@ -184,6 +184,9 @@ func (c *checker) run(ctx context.Context) error {
 	return c.checkTrees(ctx)
 }
 
+// noData says that the device holds an image without data.
+func (c *checker) noData() bool { return c.sb.Features.Incompat&layout.FeatMetadataOnly != 0 }
+
 // tell reports progress.
 func (c *checker) tell(phase string, pass int) {
 	if c.o.Progress == nil {

@@ -50,7 +50,7 @@ func (w *walker) object(key, val []byte, ext []btree.BlobExtent, ranges []collRa
 		w.c.broken.Store(true)
 		return nil
 	}
-	return w.trees(o.ID, &o.Attrs, &o.Omap, &o.Extents, w.p.first && w.c.o.Level == Deep && !w.known)
+	return w.trees(o.ID, &o.Attrs, &o.Omap, &o.Extents, w.p.first && w.c.o.Level == Deep && !w.known && !w.c.noData())
 }
 
 // trees walks the trees of one object.

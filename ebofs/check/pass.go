@@ -92,6 +92,9 @@ func (c *checker) checkTrees(ctx context.Context) error {
 		c.compareCounters(&p.counts)
 	}
 	ph.Note = fmt.Sprintf("%d objects, %d nodes", p.counts.Objects, p.counts.Nodes)
+	if c.o.Level == Deep && c.noData() {
+		ph.Note += "; data is not in this image, so it was not checked"
+	}
 	c.out.end()
 	c.merge(&p.counts)
 	c.rep.Passes = 1

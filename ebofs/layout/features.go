@@ -23,14 +23,15 @@ const (
 	FeatSubtreeSharing                    // nodes reachable from two roots
 	FeatExternalLog                       // the WAL ring is on another device
 	FeatSharedBlocks                      // blocks of data mapped more than once, counted by the refs tree
+	FeatMetadataOnly                      // an image without data (package image): no read of data may succeed
 )
 
 var incompatNames = []string{
-	"carry", "owner-index", "hard-geometry", "inline-data", "blob-values", "multi-ring", "subtree-sharing", "external-log", "shared-blocks",
+	"carry", "owner-index", "hard-geometry", "inline-data", "blob-values", "multi-ring", "subtree-sharing", "external-log", "shared-blocks", "metadata-only",
 }
 
 // KnownIncompat are the incompatible features this program can read.
-const KnownIncompat = FeatHardGeometry | FeatInlineData | FeatExternalLog | FeatSharedBlocks
+const KnownIncompat = FeatHardGeometry | FeatInlineData | FeatExternalLog | FeatSharedBlocks | FeatMetadataOnly
 
 // KnownROCompat are the features this program can write.
 const KnownROCompat uint64 = 0

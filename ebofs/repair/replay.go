@@ -12,7 +12,7 @@ import (
 // replay mounts the store for writing and closes it: the store itself knows best
 // how its log is applied. What it cannot read it marks.
 func (r *repairer) replay() error {
-	s, err := ebofs.Open(r.ctx, r.d.dev, ebofs.Options{Inline: true, MemoryBytes: 128 << 20, LogDevice: r.o.LogDevice, Logger: r.o.Logger, Now: r.o.Now})
+	s, err := ebofs.Open(r.ctx, r.d.dev, ebofs.Options{Inline: true, ReplayImage: true, MemoryBytes: 128 << 20, LogDevice: r.o.LogDevice, Logger: r.o.Logger, Now: r.o.Now})
 	if err != nil {
 		return err
 	}

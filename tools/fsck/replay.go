@@ -16,7 +16,7 @@ const replayBytes = 512 << 20
 func replay(dev, log devices.Device) func(context.Context) (devices.Device, error) {
 	return func(ctx context.Context) (devices.Device, error) {
 		main := devices.NewOverlay(dev, replayBytes)
-		o := ebofs.Options{Inline: true}
+		o := ebofs.Options{Inline: true, ReplayImage: true}
 		if log != nil {
 			o.LogDevice = devices.NewOverlay(log, replayBytes)
 		}
