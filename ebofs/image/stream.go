@@ -246,6 +246,9 @@ func (r *Reader) Next() (e Entry, err error) {
 	case Device:
 		r.sizes[e.Device] = e.Block
 	case End:
+		if n, err := r.z.Read(p[:1]); n > 0 || err != io.EOF {
+			return e, fmt.Errorf("image goes on, or fails its checksum, behind its end: %w", ErrCorrupt)
+		}
 		r.done = true
 	}
 	r.entries++

@@ -163,6 +163,7 @@ const (
 	CodeCorrupt   = "E-CORRUPT"
 	CodeLost      = "E-LOST"
 	CodeName      = "E-NAME"
+	CodeNoData    = "E-NO-DATA"
 	CodeReadOnly  = probe.CodeReadOnly
 	CodeNoStore   = probe.CodeNoStore
 	CodeCancelled = verb.CodeCancelled
@@ -202,6 +203,8 @@ func Explain(c *verb.Call, path string, err error) error {
 		f.Code = CodeName
 	case errors.Is(err, ebofs.ErrCorrupt), errors.Is(err, btree.ErrCorrupt), errors.Is(err, layout.ErrNoSuperblock), errors.Is(err, layout.ErrDisagree):
 		f.Code, f.Hint = CodeCorrupt, "All that is damaged: "+c.Command("fsck", "--level", "deep", path)
+	case errors.Is(err, ebofs.ErrNoData):
+		f.Code = CodeNoData
 	case errors.Is(err, ebofs.ErrReadOnly), errors.Is(err, devices.ErrReadOnly):
 		f.Code = CodeReadOnly
 	}

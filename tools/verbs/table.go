@@ -12,6 +12,7 @@ import (
 	"ebofs/tools/device"
 	"ebofs/tools/dump"
 	"ebofs/tools/fsck"
+	"ebofs/tools/image"
 	"ebofs/tools/manual"
 	"ebofs/tools/mkfs"
 	"ebofs/tools/object"
@@ -32,12 +33,12 @@ func Table(version string) []verb.Verb {
 		blockmap.Verb(),
 		object.Verb(),
 		device.Verb(bench.Action()),
+		image.Verb(),
 		demo.Verb(),
 		shell.Verb(table),
 		manual.Verb(table, current),
 		release.Verb(version),
 		later("pg", "one placement group of a stopped store"),
-		later("image", "save and restore the metadata of a store"),
 		later("mon", "run a monitor"),
 		later("mgr", "run a manager"),
 		later("osd", "run an object storage daemon"),
