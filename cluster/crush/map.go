@@ -102,8 +102,6 @@ const (
 	SetChooseLocalFallback Op = 11
 	SetChooseLeafVaryR     Op = 12
 	SetChooseLeafStable    Op = 13
-	opCount                   = 14
-	unusedOp5              Op = 5
 )
 
 // RuleType says for which pools a rule is.
