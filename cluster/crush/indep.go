@@ -63,7 +63,7 @@ type descent struct {
 	leaf                bool
 }
 
-func (d *descent) run(in *node) (item, leaf int32, v verdict) {
+func (d descent) run(in *node) (item, leaf int32, v verdict) {
 	c, w := d.c, d.c.w
 	for w.spend() && len(in.items) > 0 {
 		// In a permutation a stride of the number of slots would meet the same
@@ -102,7 +102,7 @@ func (d *descent) run(in *node) (item, leaf int32, v verdict) {
 }
 
 // below looks for a device in a bucket that was chosen.
-func (d *descent) below(item int32, r uint32) (leaf int32, v verdict) {
+func (d descent) below(item int32, r uint32) (leaf int32, v verdict) {
 	v = rejected
 	for round := int32(0); v == rejected && round < d.c.leafTries && d.c.w.draws >= 0; round++ {
 		next := descent{c: d.c, slot: d.slot, parent: r, round: uint32(round), position: int(d.slot)}

@@ -40,6 +40,7 @@ type Work struct {
 	req     Request
 	draws   int     // left
 	force   []int32 // items every chosen path has to go through first; see force.go
+	chooser chooser // of the step that runs
 	in, out []int32 // what the steps of a rule hand on
 	leaves  []int32
 	result  []int32
@@ -145,7 +146,8 @@ func (w *Work) choose(step Step, s *settings) {
 		if b == nil || n <= 0 || room <= 0 {
 			continue
 		}
-		c := chooser{
+		c := &w.chooser
+		*c = chooser{
 			w: w, typ: step.Arg2, want: n, tries: s.tries, localTries: s.localTries, localFallbacks: s.localFallbacks,
 			leaf: leaf, varyR: s.varyR, stable: s.stable != 0, base: len(w.out),
 		}
