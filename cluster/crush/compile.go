@@ -83,7 +83,7 @@ func (c *compiler) classes() {
 	}
 	c.classed = true
 	if err := c.m.buildShadows(c.shadows); err != nil {
-		c.failf("%v", err)
+		c.fail(err)
 	}
 	for id, name := range c.m.Names {
 		c.items[name] = id
@@ -176,7 +176,7 @@ func (c *compiler) bucket(typeName string, typ int32) {
 	}
 	weights := c.arrange(b, name, entries)
 	if err := b.setWeights(weights, c.m.Tunables.StrawVersion); err != nil {
-		c.failf("bucket %s: %v", name, err)
+		c.fail(fmt.Errorf("bucket %s: %w", name, err))
 	}
 	if b.ID == 0 {
 		for b.ID = -1; c.m.Bucket(b.ID) != nil; b.ID-- {
@@ -369,8 +369,8 @@ func (c *compiler) args() {
 		if _, twice := args[id]; twice && c.err == nil {
 			c.failf("bucket %d comes twice", id)
 		}
-		if err := c.m.checkArg(id, a); err != nil && c.err == nil {
-			c.err = fmt.Errorf("line %d: choose_args %s: %w", c.tokens[c.at-1].line, w, err)
+		if err := c.m.checkArg(id, a); err != nil {
+			c.fail(fmt.Errorf("choose_args %s: %w", w, err))
 		}
 		args[id] = a
 	}

@@ -55,8 +55,13 @@ func (p *parser) next() string {
 
 // failf makes the parser fail at the token it took last, unless it already has.
 func (p *parser) failf(format string, args ...any) {
+	p.fail(fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrInvalid))
+}
+
+// fail is failf with an error that wraps ErrInvalid.
+func (p *parser) fail(err error) {
 	if p.err == nil {
-		p.err = fmt.Errorf("line %d: %s: %w", p.tokens[max(p.at-1, 0)].line, fmt.Sprintf(format, args...), ErrInvalid)
+		p.err = fmt.Errorf("line %d: %w", p.tokens[max(p.at-1, 0)].line, err)
 	}
 	p.at = len(p.tokens) - 1
 }
