@@ -61,7 +61,7 @@ var rules = []rule{
 	{packages: "cluster/golden"}, // reads cluster/testdata for tests
 
 	{packages: "tools/ebofs", module: []string{"tools/..."}, program: true},
-	{packages: "tools/...", module: []string{"tools/...", "osd/...", "ebofs/...", "allocator", "btree", "devices/..."},
+	{packages: "tools/...", module: []string{"tools/...", "osd/...", "ebofs/...", "allocator", "btree", "devices/...", "cluster/..."},
 		others: []string{"golang.org/x/sys/", "golang.org/x/term", "github.com/spf13/pflag"}},
 
 	{packages: "fuzz/concurrent", module: []string{"fuzz/...", "osd", "devices/..."}, others: []string{"github.com/anishathalye/porcupine"}},

@@ -8,6 +8,7 @@ import (
 
 	"ebofs/tools/bench"
 	"ebofs/tools/blockmap"
+	"ebofs/tools/crush"
 	"ebofs/tools/demo"
 	"ebofs/tools/device"
 	"ebofs/tools/dump"
@@ -34,6 +35,7 @@ func Table(version string) []verb.Verb {
 		object.Verb(),
 		device.Verb(bench.Action()),
 		image.Verb(),
+		crush.Verb(),
 		demo.Verb(),
 		shell.Verb(table),
 		manual.Verb(table, current),
@@ -44,7 +46,6 @@ func Table(version string) []verb.Verb {
 		later("osd", "run an object storage daemon"),
 		later("mds", "run a metadata server"),
 		later("admin", "talk to the admin socket of a daemon"),
-		later("crush", "compile, decompile and test CRUSH maps"),
 		later("simulate", "replay a simulated failure"),
 		later("config", "show, compare and check the configuration"),
 	}
