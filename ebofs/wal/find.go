@@ -30,6 +30,7 @@ func FindTail(ctx context.Context, dev devices.Device, cfg Config) (f Found, ok 
 	}
 	fsid := binary.LittleEndian.Uint64(cfg.FSID[:])
 	r := reader{ctx: ctx, dev: dev, start: cfg.Start, blocks: cfg.Blocks}
+	defer r.done()
 	bySeq := make(map[uint64]place) // of the newest incarnation
 	var top place
 	for at := uint64(0); at < cfg.Blocks; {

@@ -86,6 +86,7 @@ func Scan(ctx context.Context, dev devices.Device, cfg Config, tail Pos, fn func
 		fsid: binary.LittleEndian.Uint64(cfg.FSID[:]),
 		ring: reader{ctx: ctx, dev: dev, start: cfg.Start, blocks: cfg.Blocks},
 	}
+	defer s.ring.done()
 	err := s.run()
 	if errors.Is(err, ErrStop) {
 		return res, nil

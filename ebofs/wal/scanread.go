@@ -3,7 +3,7 @@ package wal
 import (
 	"context"
 	"fmt"
-	"math"
+	"sync"
 
 	"ebofs/devices"
 )
@@ -20,9 +20,25 @@ type reader struct {
 	start  uint64
 	blocks uint64
 
-	buf []byte // memory for readBytes and a batch that begins in its last block
-	at  uint64 // first block in buf
-	n   uint64 // blocks in buf
+	mem *[]byte // what buf is a part of
+	buf []byte  // memory for readBytes and a batch that begins in its last block
+	at  uint64  // first block in buf
+	n   uint64  // blocks in buf
+}
+
+// readBuffers are the memory of readers. Clearing fresh memory for each would
+// cost as much as reading a short log.
+var readBuffers = sync.Pool{New: func() any {
+	p := alignedBytes(readBytes + MaxBatch)
+	return &p
+}}
+
+// done gives the memory back: nothing from get may be used after it.
+func (r *reader) done() {
+	if r.mem != nil {
+		readBuffers.Put(r.mem)
+		r.mem, r.buf, r.n = nil, nil, 0
+	}
 }
 
 // get returns n blocks from offset off of the ring, which they do not leave;
@@ -32,7 +48,8 @@ func (r *reader) get(off, n uint64, ahead bool) ([]byte, error) {
 		return r.buf[(off-r.at)*devices.BlockSize:][:n*devices.BlockSize], nil
 	}
 	if r.buf == nil {
-		r.buf = alignedBytes(min(readBytes+MaxBatch, int(min(r.blocks, math.MaxInt32))*devices.BlockSize))
+		r.mem = readBuffers.Get().(*[]byte)
+		r.buf = *r.mem
 	}
 	want := n
 	if ahead {
