@@ -430,5 +430,6 @@ func TestFormatInterrupted(t *testing.T) {
 			t.Errorf("%s: %d states, %d with the new store, %d with the old", what, states, whole, kept)
 		}
 		t.Logf("%s: %d states, %d with the new store, %d with the old", what, states, whole, kept)
+		fmt.Printf("crash states: %d nested: 0\n", states)
 	}
 }

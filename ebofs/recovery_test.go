@@ -340,7 +340,7 @@ func TestCrashInRecovery(t *testing.T) {
 		}
 	}
 	recoverOn(mem.Snapshot(), 0)
-	t.Logf("%d states", states)
+	fmt.Printf("crash states: %d nested: %d\n", states, states)
 	if states < 30 {
 		t.Errorf("only %d states", states)
 	}

@@ -9,7 +9,8 @@ import (
 )
 
 // TestInterrupted crashes a repair at each of its writes and flushes, with what was
-// not flushed lost, kept and torn. The repair is run again: the result is as good as
+// not flushed lost, kept and torn, and some of the repairs of what that left once
+// more. The repair is run again: the result is as good as
 // that of one that was not interrupted. And the two undo files, newest first, bring
 // back the image before the first.
 func TestInterrupted(t *testing.T) {
@@ -43,7 +44,7 @@ func TestInterrupted(t *testing.T) {
 		{"log", base, wantLog, func(d devices.Device) { change(t, d, 0, 1, clearAll) }, false},
 		{"superblocks, log", base, wantLog, func(d devices.Device) { destroy(t, d, clearAll) }, false},
 	}
-	states := 0
+	states, nested := 0, 0
 	for _, c := range cases {
 		if testing.Short() && c.name != "zone table" && c.name != "superblocks" && c.name != "refs inner" {
 			continue
@@ -62,6 +63,31 @@ func TestInterrupted(t *testing.T) {
 			if (hurtBefore > 0) != c.lost {
 				t.Fatalf("%d objects hurt", hurtBefore)
 			}
+			// finish repairs a state and takes all repairs back, this one first.
+			finish := func(what string, mem *devices.Mem, older ...*memFile) {
+				last := new(memFile)
+				if _, err := Run(bg, NewUndo(mem, last), opt); err != nil {
+					t.Fatalf("%s: %v", what, err)
+				}
+				clean(t, mem)
+				if hurt := compare(t, mem, c.want); len(hurt) != hurtBefore {
+					t.Errorf("%s: %d objects hurt: %v", what, len(hurt), hurt)
+				}
+				if t.Failed() {
+					t.Fatal(what)
+				}
+				for _, f := range append([]*memFile{last}, older...) {
+					if len(f.p) == 0 {
+						continue
+					}
+					if _, err := ApplyUndo(bg, f, mem); err != nil {
+						t.Fatalf("%s: undo: %v", what, err)
+					}
+				}
+				if mem.Hash() != was {
+					t.Fatalf("%s: undo: the image is not what it was", what)
+				}
+			}
 			seen := new(crashdev.Seen)
 			points := dev.Points()
 			every := max(1, len(points)/40)
@@ -74,35 +100,36 @@ func TestInterrupted(t *testing.T) {
 					if n++; n > 12 {
 						break
 					}
-					states++
-					again := new(memFile)
-					u := NewUndo(state, again)
-					if _, err := Run(bg, u, opt); err != nil {
-						t.Fatalf("%v: %v", state, err)
+					if states++; states%7 == 0 {
+						inner, undo := crashAgain(t, state.Mem, opt, uint64(states))
+						finish(fmt.Sprintf("%v: repaired again: %v", state, inner), inner.Mem, undo, file)
+						nested++
 					}
-					clean(t, state)
-					if hurt := compare(t, state, c.want); len(hurt) != hurtBefore {
-						t.Errorf("%v: %d objects hurt: %v", state, len(hurt), hurt)
-					}
-					if t.Failed() {
-						t.Fatal(state)
-					}
-					for _, f := range []*memFile{again, file} {
-						if len(f.p) == 0 {
-							continue
-						}
-						if _, err := ApplyUndo(bg, f, state); err != nil {
-							t.Fatalf("%v: undo: %v", state, err)
-						}
-					}
-					if state.Hash() != was {
-						t.Fatalf("%v: undo: the image is not what it was", state)
-					}
+					finish(state.String(), state.Mem, file)
 				}
 			}
 		})
 	}
-	t.Log(fmt.Sprint(states, " crash states"))
+	fmt.Printf("crash states: %d nested: %d\n", states+nested, nested)
+}
+
+// crashAgain repairs a copy of mem and crashes that, too. It returns the undo file
+// with the state.
+func crashAgain(t *testing.T, mem *devices.Mem, opt Options, seed uint64) (*crashdev.State, *memFile) {
+	t.Helper()
+	dev, undo := crashdev.New(mem), new(memFile)
+	if _, err := Run(bg, NewUndo(dev, undo), opt); err != nil {
+		t.Fatal(err)
+	}
+	points := dev.Points()
+	if len(points) == 0 { // nothing was left to repair
+		return dev.Clone(seed), undo
+	}
+	var last *crashdev.State
+	for st := range dev.States(points[seed*7919%uint64(len(points))], crashdev.Policy{Limit: 3, Seed: seed}) {
+		last = st
+	}
+	return last, undo
 }
 
 func clearAll(p []byte) { clear(p) }

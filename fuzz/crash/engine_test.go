@@ -62,7 +62,7 @@ func TestWorkload(t *testing.T) {
 
 // TestOneOperation tries every state of every workload of one operation.
 func TestOneOperation(t *testing.T) {
-	explore(t, "plain", 20_000, func(n int) iter.Seq[Job] {
+	explore(t, "plain", 30_000, func(n int) iter.Seq[Job] {
 		return EveryNth(n, Singles(Plan{DeepEvery: 32, NestEvery: 64, NestStates: 4}))
 	})
 }
@@ -97,8 +97,8 @@ var longPlan = Plan{Points: 25, States: 6, DeepEvery: 32, NestEvery: 32, NestSta
 func TestLongLists(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(Engines)) {
 		t.Run(name, func(t *testing.T) {
-			explore(t, name, 1000, func(n int) iter.Seq[Job] {
-				return EveryNth(min(n, 40), Long(1, 50, longPlan))
+			explore(t, name, 12_000, func(n int) iter.Seq[Job] {
+				return EveryNth(min(n, 100), Long(1, 221, longPlan))
 			})
 		})
 	}
