@@ -12,6 +12,11 @@ type Features struct {
 	Compat, ROCompat, Incompat uint64
 }
 
+// FeatKeptEpochs is a compatible feature: the root record names earlier
+// checkpoints. A program that does not know it drops the list with its first
+// checkpoint, before it uses their blocks.
+const FeatKeptEpochs uint64 = 1 << 0
+
 // Incompatible features. Their numbers are for ever.
 const (
 	FeatCarry          uint64 = 1 << iota // carry segments beside the trees
@@ -45,7 +50,9 @@ func maskNames(class string, m uint64) []string {
 	var s []string
 	for ; m != 0; m &= m - 1 {
 		i := bits.TrailingZeros64(m)
-		if class == "incompat" && i < len(incompatNames) {
+		if class == "compat" && m&-m == FeatKeptEpochs {
+			s = append(s, "kept-epochs")
+		} else if class == "incompat" && i < len(incompatNames) {
 			s = append(s, incompatNames[i])
 		} else {
 			s = append(s, fmt.Sprintf("%s bit %d", class, i))

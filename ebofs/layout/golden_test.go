@@ -204,9 +204,13 @@ func TestGoldenRootRecord(t *testing.T) {
 	refs := func(n string) []field {
 		return []field{{8, n + ": address"}, {8, n + ": epoch"}, {4, n + ": crc"}, {4, n + ": blocks"}}
 	}
+	kept := func(n string) []field {
+		return []field{{8, n + ": generation"}, {8, n + ": written"}, {8, n + ": blocks"}, {8, n + ": zone end"}}
+	}
 	p = golden(t, "rootrecord", p, fields(headerFields, []field{{8, "cut"}, {8, "next object id"}, {48, "reserved"}, {2, "section 1: roots, length"}, {1, "tree: collections"}}, ptr("collections"),
 		[]field{{1, "tree: objects"}}, ptr("objects"), []field{{2, "section 2: zone tables, length"}}, refs("zone table"), []field{{2, "section 3: space log, length"}}, refs("segment 0"), []field{{4, "segment 0: entries"}, {4, "reserved"}}, refs("segment 1"), []field{{4, "segment 1: entries"}, {4, "reserved"}},
-		[]field{{2, "section 4: counters, length"}, {8, "collections"}, {8, "objects"}, {8, "logical bytes"}, {8, "data blocks"}, {8, "meta blocks"}, {8, "trash objects"}, {8, "trash blocks"}}))
+		[]field{{2, "section 4: counters, length"}, {8, "collections"}, {8, "objects"}, {8, "logical bytes"}, {8, "data blocks"}, {8, "meta blocks"}, {8, "trash objects"}, {8, "trash blocks"}},
+		[]field{{2, "section 5: kept epochs, length"}, {2, "wanted"}, {6, "reserved"}}, refs("kept 0"), kept("kept 0"), refs("kept 1"), kept("kept 1")))
 	equal(t, "root record", r)(DecodeRootRecord(p, uuidOf(0x10), ref))
 }
 

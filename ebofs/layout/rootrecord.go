@@ -59,6 +59,8 @@ const spaceSegmentBytes = 32
 //	        2 zone tables   Refs, by first zone; none: every zone is free
 //	        3 space log     SpaceSegments, oldest first
 //	        4 counters      u64 each, in the order of Counters
+//	        5 kept epochs   how many are wanted u16, reserved 6, then KeptEpochs,
+//	                        oldest first; none: nothing is kept
 type RootRecord struct {
 	Cut          uint64
 	NextObjectID uint64
@@ -69,6 +71,9 @@ type RootRecord struct {
 	SpaceLog   []SpaceSegment
 	Counters   Counters
 
+	Keep uint16 // how many epochs are to be kept
+	Kept []KeptEpoch
+
 	extra []byte // sections of newer versions, kept
 }
 
@@ -78,6 +83,7 @@ const (
 	secZoneTable = 2
 	secSpaceLog  = 3
 	secCounters  = 4
+	secKept      = 5
 )
 
 // Root returns the root of one of the five global trees, or nil.
@@ -138,6 +144,9 @@ func (r *RootRecord) body(dst []byte) []byte {
 		b = le.AppendUint64(b, v)
 	}
 	dst = appendSection(dst, secCounters, b)
+	if r.Keep > 0 || len(r.Kept) > 0 {
+		dst = appendSection(dst, secKept, r.appendKept(b[:0]))
+	}
 	return append(dst, r.extra...)
 }
 
@@ -166,7 +175,10 @@ func (r *RootRecord) check() error {
 			return err
 		}
 	}
-	return checkExtra(kind, secCounters, r.extra)
+	if err := r.checkKept(); err != nil {
+		return err
+	}
+	return checkExtra(kind, secKept, r.extra)
 }
 
 // Encode fills p, whole blocks and at least Blocks() of them, and returns the
@@ -239,6 +251,8 @@ func decodeRootBody(q []byte) (*RootRecord, error) {
 			for i, v := range [...]*uint64{&c.Collections, &c.Objects, &c.LogicalBytes, &c.DataBlocks, &c.MetaBlocks, &c.TrashObjects, &c.TrashBlocks} {
 				*v = le.Uint64(body[8*i:])
 			}
+		case secKept:
+			err = r.decodeKept(body)
 		default:
 			err = unknownSection(kind, tag)
 			r.extra = append(r.extra, raw...)

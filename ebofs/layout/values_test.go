@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"ebofs/btree"
 )
@@ -58,6 +59,9 @@ func testRootRecord() *RootRecord {
 		ZoneTables: []Ref{{MakeAddr(0, 4001), 5, 0xabcd, 1}},
 		SpaceLog:   []SpaceSegment{{Ref{MakeAddr(0, 4002), 4, 1, 1}, 10}, {Ref{MakeAddr(0, 4003), 5, 2, 1}, 2}},
 		Counters:   Counters{3, 500, 1 << 20, 300, 40, 1, 2},
+		Keep:       8,
+		Kept: []KeptEpoch{{Ref{MakeAddr(0, 4010), 3, 0x0303, 1}, 7, time.Unix(1_700_000_000, 1).UTC(), 42000, 40000},
+			{Ref{MakeAddr(0, 4020), 4, 0x0404, 1}, 8, time.Unix(1_700_000_030, 0).UTC(), 52000, 50000}},
 	}
 }
 
@@ -202,6 +206,9 @@ func TestValuesRefuse(t *testing.T) {
 		"no epoch":     second((&SpaceLog{}).Encode(make([]byte, BlockSize), Self{FSID: uuidOf(1), Addr: 5})),
 		"no address":   second((&SpaceLog{}).Encode(make([]byte, BlockSize), Self{FSID: uuidOf(1), Epoch: 5})),
 		"root epochs":  second((&RootRecord{SpaceLog: []SpaceSegment{{Ref{1, 5, 0, 1}, 0}, {Ref{2, 4, 0, 1}, 0}}}).Encode(make([]byte, BlockSize), testSelf())),
+		"kept many":    second((&RootRecord{Keep: MaxKept + 1}).Encode(make([]byte, BlockSize), testSelf())),
+		"kept order":   second((&RootRecord{Kept: []KeptEpoch{{Root: Ref{1, 5, 0, 1}, Generation: 1}, {Root: Ref{2, 5, 0, 1}, Generation: 2}}}).Encode(make([]byte, BlockSize), testSelf())),
+		"kept none":    second((&RootRecord{Kept: []KeptEpoch{{Generation: 1}}}).Encode(make([]byte, BlockSize), testSelf())),
 		"root list":    second((&RootRecord{ZoneTables: make([]Ref, 65)}).Encode(make([]byte, BlockSize), testSelf())),
 	} {
 		if !errors.Is(err, ErrInvalid) {
@@ -232,7 +239,7 @@ func TestBitmapForms(t *testing.T) {
 			t.Fatalf("used %d, want %d", b.Used(), len(used))
 		}
 		runs := 0
-		b.runs(func(start, n uint32) {
+		b.Runs(func(start, n uint32) {
 			runs++
 			for j := range n {
 				delete(used, int(start+j))

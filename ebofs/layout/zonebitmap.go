@@ -55,8 +55,8 @@ func (b *ZoneBitmap) check() error {
 	return nil
 }
 
-// runs calls fn for every maximal run of used blocks, ascending.
-func (b *ZoneBitmap) runs(fn func(start, n uint32)) {
+// Runs calls fn for every maximal run of used blocks, ascending.
+func (b *ZoneBitmap) Runs(fn func(start, n uint32)) {
 	start, in := uint32(0), false
 	for i, w := range b.Bits {
 		switch {
@@ -140,7 +140,7 @@ func (b *ZoneBitmap) Encode(p []byte, self Self) (Ref, error) {
 		}
 	} else {
 		n := uint32(0)
-		b.runs(func(start, length uint32) {
+		b.Runs(func(start, length uint32) {
 			le.PutUint32(d[8*n:], start)
 			le.PutUint32(d[8*n+4:], length)
 			n++
