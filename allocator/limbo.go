@@ -10,8 +10,9 @@ import (
 
 // limboGroup names the zones that have limbo of one epoch.
 type limboGroup struct {
-	epoch uint64
-	zones []int32 // each once, unordered
+	epoch  uint64
+	zones  []int32 // each once, unordered
+	blocks uint64
 }
 
 // epochRuns is the limbo of one epoch in one zone, in the order of freeing;
@@ -70,12 +71,13 @@ func (a *Allocator) toLimbo(i int, b *zoneBody, lo, n uint32, epoch uint64) {
 
 // listRun notes limbo of an epoch in zone i.
 func (a *Allocator) listRun(i int, b *zoneBody, epoch uint64, lo, n uint32) {
+	g := a.group(epoch)
+	g.blocks += uint64(n)
 	k := len(b.lists) - 1
 	if k < 0 || b.lists[k].epoch != epoch {
 		var found bool
 		if k, found = slices.BinarySearchFunc(b.lists, epoch, epochRunsCmp); !found {
 			b.lists = slices.Insert(b.lists, k, epochRuns{epoch: epoch})
-			g := a.group(epoch)
 			g.zones = append(g.zones, int32(i))
 		}
 	}
@@ -99,6 +101,16 @@ func (a *Allocator) group(epoch uint64) *limboGroup {
 		a.groups = slices.Insert(a.groups, k, limboGroup{epoch: epoch})
 	}
 	return &a.groups[k]
+}
+
+// LimboOf returns the blocks in limbo of the epochs after one up to another.
+func (a *Allocator) LimboOf(after, upTo uint64) (blocks uint64) {
+	for _, g := range a.groups {
+		if g.epoch > after && g.epoch <= upTo {
+			blocks += g.blocks
+		}
+	}
+	return blocks
 }
 
 // Durable says that the checkpoint of epoch, and so every earlier one, is

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ebofs/internal/invariants"
+	"ebofs/internal/planted"
 )
 
 // Admission keeps what waits for the next checkpoint within bounds: bytes in
@@ -84,11 +85,21 @@ func (s *Store) admitSpace(ctx context.Context, p *pass, direct uint64) error {
 	if take() {
 		return nil
 	}
-	// Removed objects give their space back over several checkpoints.
-	for try := 0; try < 3 || s.trashLeft.Load(); try++ {
-		if ok, err := s.reclaim(ctx, take); ok || err != nil {
+	// What is held back is not given up for what would not fit anyway.
+	helps := func() bool {
+		n := s.space.counts()
+		return want.data <= n.free+n.limbo
+	}
+	// Removed objects give their space back over several checkpoints, and kept
+	// epochs go half by half.
+	for try, yields := 0, false; try < 3 || s.trashLeft.Load() || yields; try++ {
+		ok, err := s.reclaim(ctx, take, helps)
+		if ok || err != nil {
 			return err
 		}
+		s.ckptMu.Lock()
+		yields = s.kept.yield > 0
+		s.ckptMu.Unlock()
 	}
 	n := s.space.counts()
 	// With others at work the room may go to them; alone it is there.
@@ -101,8 +112,9 @@ func (s *Store) admitSpace(ctx context.Context, p *pass, direct uint64) error {
 // reclaim makes freed space usable, by a checkpoint and the end of the readers
 // that might still look at it, and reports whether take then found enough. take
 // is called between checkpoints: while one runs, blocks it has already used
-// count as promised too, and a full store would refuse what frees it.
-func (s *Store) reclaim(ctx context.Context, take func() bool) (bool, error) {
+// count as promised too, and a full store would refuse what frees it. If it does
+// not, and helps says that it may, pins and kept epochs yield.
+func (s *Store) reclaim(ctx context.Context, take, helps func() bool) (bool, error) {
 	if err := s.checkpoint(ctx, false); err != nil {
 		return false, err
 	}
@@ -110,7 +122,7 @@ func (s *Store) reclaim(ctx context.Context, take func() bool) (bool, error) {
 		s.ckptMu.Lock()
 		done := s.tryRelease()
 		ok := take()
-		if !ok && s.expirePins() {
+		if !ok && helps() && s.relieve() {
 			done = s.tryRelease()
 			ok = take()
 		}
@@ -170,15 +182,22 @@ func (s *Store) releaseLimbo(epoch uint64) {
 	s.tryRelease()
 }
 
-// limboWaits reports whether there is limbo that no pin holds. ckptMu is held.
-func (s *Store) limboWaits() bool { return s.limbo.done < s.holds.limit(s.limbo.want) }
+// limboLimit returns the newest epoch whose limbo neither pins nor kept epochs
+// hold. What it allows once it allows for ever: what is pinned or kept later is
+// later. ckptMu is held.
+func (s *Store) limboLimit() uint64 {
+	if planted.On(planted.KeptReleased) {
+		return min(s.limbo.want, s.holds.oldest())
+	}
+	return min(s.limbo.want, s.holds.oldest(), s.kept.oldest())
+}
 
-// tryRelease goes on with it as far as readers and pins allow and reports whether
-// readers keep nothing back. ckptMu is held.
+// tryRelease goes on with it as far as readers, pins and kept epochs allow, and
+// reports whether readers keep nothing back. ckptMu is held.
 func (s *Store) tryRelease() bool {
-	for s.limboWaits() {
+	for s.limbo.done < s.limboLimit() {
 		if s.limbo.period <= s.limbo.done {
-			s.limbo.period = s.holds.limit(s.limbo.want)
+			s.limbo.period = s.limboLimit()
 			s.guard.begin()
 		}
 		if !s.guard.ended() {

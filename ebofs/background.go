@@ -77,7 +77,7 @@ func (s *Store) checkpointer() {
 func (s *Store) limboLeft() bool {
 	s.ckptMu.Lock()
 	defer s.ckptMu.Unlock()
-	return s.limboWaits()
+	return s.limbo.done < s.limboLimit()
 }
 
 // finisher calls commit callbacks away from the log, in order: on a goroutine of

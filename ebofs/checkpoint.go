@@ -95,18 +95,21 @@ func (s *Store) checkpointLocked(ctx context.Context, clean bool, relay *relayou
 	if err := s.failure(); err != nil {
 		return err
 	}
-	begin := time.Now()
-	// From here on the caller's patience no longer matters: half a checkpoint
-	// would stop the store.
-	ck := &checkpoint{s: s, ctx: context.WithoutCancel(ctx), clean: clean, relay: relay, nodes: make(map[uint64]int)}
-	if err := ck.run(); err != nil {
-		err = fmt.Errorf("checkpoint %d: %w", ck.epoch, err)
-		s.fail(err)
-		return err
+	for again := true; again; again = s.kept.yield > 0 {
+		begin := time.Now()
+		// From here on the caller's patience no longer matters: half a checkpoint
+		// would stop the store.
+		ck := &checkpoint{s: s, ctx: context.WithoutCancel(ctx), clean: clean, relay: relay, nodes: make(map[uint64]int)}
+		if err := ck.run(); err != nil {
+			err = fmt.Errorf("checkpoint %d: %w", ck.epoch, err)
+			s.fail(err)
+			return err
+		}
+		s.metrics.Checkpoints.Add(1)
+		s.metrics.CheckpointNanos.Add(int64(time.Since(begin)))
+		s.wakeRoom()
+		relay = nil // done
 	}
-	s.metrics.Checkpoints.Add(1)
-	s.metrics.CheckpointNanos.Add(int64(time.Since(begin)))
-	s.wakeRoom()
 	return nil
 }
 
@@ -418,6 +421,7 @@ func (ck *checkpoint) writeRoot() error {
 	c.TrashObjects = ck.root.Trash.Count
 	ck.root.Cut = ck.cut
 	ck.root.NextObjectID = s.nextID.Load() + 1
+	ck.choose()
 
 	if ck.relay != nil {
 		s.space.relayout(ck.relay.place)
@@ -441,6 +445,9 @@ func (ck *checkpoint) writeRoot() error {
 	if len(ck.shared) > 0 {
 		sb.Features.Incompat |= layout.FeatSharedBlocks
 	}
+	if sb.Features.Compat &^= layout.FeatKeptEpochs; ck.root.Keep > 0 {
+		sb.Features.Compat |= layout.FeatKeptEpochs
+	}
 	sb.Flags &^= layout.SuperClean
 	if ck.clean {
 		sb.Flags |= layout.SuperClean
@@ -461,6 +468,8 @@ func (ck *checkpoint) writeRoot() error {
 		return err
 	}
 	s.super = sb
+	s.kept.yield = 0
+	s.kept.init(&ck.root, &sb)
 	s.counters = *c
 	s.metaBlocks.Store(c.MetaBlocks)
 	if !ck.relay.grows() {
@@ -522,12 +531,7 @@ func (ck *checkpoint) finish(work dirtyEpoch) {
 	s.dirty.done(ck.epoch)
 	s.releaseLimbo(ck.epoch)
 	if !ck.clean {
-		err := s.space.refill(ck.ctx)
-		if err == nil && s.space.stashShort() && s.expirePins() {
-			s.tryRelease()
-			err = s.space.refill(ck.ctx)
-		}
-		if err != nil {
+		if err := s.refill(ck.ctx); err != nil {
 			s.log.Warn("reserve not filled", "err", err)
 		}
 	}

@@ -55,6 +55,9 @@ func planFormat(dev devices.Device, o *FormatOptions) (Info, layout.Placement, e
 			id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80 // version 4
 		}
 	}
+	if o.KeepEpochs < 0 || o.KeepEpochs > layout.MaxKept {
+		return Info{}, logPlace, fmt.Errorf("%d kept epochs: at most %d: %w", o.KeepEpochs, layout.MaxKept, ErrInvalid)
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -156,6 +159,7 @@ func formatMain(ctx context.Context, dev devices.Device, sb *layout.Superblock, 
 	if err == nil {
 		s.openTrees(&layout.RootRecord{})
 		s.epoch = 1
+		s.kept.want = uint16(o.KeepEpochs)
 		err = s.checkpoint(ctx, true)
 	}
 	return errors.Join(err, s.free())

@@ -157,11 +157,12 @@ func (s *Store) emptyRange(ctx context.Context, r CollSpec, p *pass, but ...Coll
 }
 
 // Statfs is the store's space. All sizes are in bytes; Total = Used + Free +
-// Limbo.
+// Limbo + Kept.
 type Statfs struct {
 	Total     uint64 // space for objects and their metadata
 	Free      uint64 // can be given out now
 	Limbo     uint64 // freed, and still part of the durable checkpoint
+	Kept      uint64 // part of kept epochs only; used again when there is no other space
 	Used      uint64
 	Available uint64 // of Free, what ordinary writes may still take
 	Reserve   uint64 // kept for removing things on a full store
@@ -177,16 +178,18 @@ func (s *Store) Statfs() (Statfs, error) {
 	if err := s.readable(); err != nil {
 		return Statfs{}, err
 	}
+	s.ckptMu.Lock()
+	defer s.ckptMu.Unlock()
 	n := s.space.counts()
+	kept := s.space.limboOf(s.kept.oldest(), s.limbo.want)
+	n.limbo -= kept
 	st := Statfs{
-		Total: n.total * blockSize, Free: n.free * blockSize, Limbo: n.limbo * blockSize, Used: (n.total - n.free - n.limbo) * blockSize,
+		Total: n.total * blockSize, Free: n.free * blockSize, Limbo: n.limbo * blockSize, Kept: kept * blockSize, Used: (n.total - n.free - n.limbo - kept) * blockSize,
 		Reserve: n.reserve * blockSize, Promised: n.promised * blockSize, Objects: s.objectCount.Load(),
 	}
 	if hold := st.Reserve + st.Promised; st.Free > hold {
 		st.Available = st.Free - hold
 	}
-	s.ckptMu.Lock()
-	defer s.ckptMu.Unlock()
 	st.Data, st.Meta, st.Stored = s.counters.DataBlocks*blockSize, s.counters.MetaBlocks*blockSize, s.counters.LogicalBytes
 	return st, nil
 }

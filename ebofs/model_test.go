@@ -698,7 +698,7 @@ func checkSpace(t testing.TB, s *Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if st.Total != st.Used+st.Free+st.Limbo || st.Used > st.Total || st.Available > st.Free {
+	if st.Total != st.Used+st.Free+st.Limbo+st.Kept || st.Used > st.Total || st.Available > st.Free {
 		t.Fatalf("space does not add up: %+v", st)
 	}
 	sp := s.space

@@ -54,7 +54,13 @@ func (s *Store) mount(ctx context.Context, slots []layout.Candidate) error {
 	if err := s.checkSuper(); err != nil {
 		return err
 	}
-	if err := s.findLog(ctx); err != nil {
+	if s.opt.AtEpoch != 0 {
+		var err error
+		if s.super, err = FindEpoch(ctx, s.main, &s.super, s.opt.AtEpoch); err != nil {
+			return err
+		}
+		s.place, slots = s.super.Placement(), nil
+	} else if err := s.findLog(ctx); err != nil {
 		return err
 	}
 	roots, err := ReadRoots(ctx, s.main, &s.super)
@@ -70,6 +76,7 @@ func (s *Store) mount(ctx context.Context, slots []layout.Candidate) error {
 		roots.Zones, roots.Own = nil, nil
 	}
 	s.counters = roots.Record.Counters
+	s.kept.init(&roots.Record, &s.super)
 	s.metaBlocks.Store(s.counters.MetaBlocks)
 	if err := s.budget(); err != nil {
 		return err
@@ -94,7 +101,7 @@ func (s *Store) mount(ctx context.Context, slots []layout.Candidate) error {
 			return fmt.Errorf("finish a grow: %w", err)
 		}
 	}
-	return s.recover(ctx)
+	return s.recover(ctx, &roots)
 }
 
 // olderRoots falls back on the superblock before s.super, whose root record gave

@@ -16,6 +16,11 @@ type Options struct {
 	// Damage that a writable open refuses is reported by Degraded.
 	ReadOnly bool
 
+	// AtEpoch, with ReadOnly, opens the store as that checkpoint left it, without
+	// its log: the newest or a kept one. 0: as it is now. ErrNotFound says which
+	// there are.
+	AtEpoch uint64
+
 	// LogDevice is where the log lies if mkfs put it on a device of its own. A
 	// store that was closed can be read without it.
 	LogDevice devices.Device
@@ -83,6 +88,9 @@ func (o *Options) fill() error {
 	if o.CheckpointInterval < 0 || o.MaxOnodes < 0 || o.MaxDirtyBytes < 0 {
 		errs = append(errs, errors.New("negative limit"))
 	}
+	if o.AtEpoch != 0 && !o.ReadOnly {
+		errs = append(errs, errors.New("an earlier epoch can only be read"))
+	}
 	if o.MaxOnodes == 0 {
 		o.MaxOnodes = int(o.MemoryBytes / 100 * 8 / onodeFootprint)
 	}
@@ -110,6 +118,8 @@ type FormatOptions struct {
 	LogBytes    uint64 // 0: a 32nd of the device within 64 MiB to 4 GiB
 	StripeBytes uint32 // 0: as the device reports
 	Hard        *bool  // nil: as the device reports
+
+	KeepEpochs int // so many earlier checkpoints stay readable; 0: none
 
 	LogDevice devices.Device // the log gets this device to itself
 

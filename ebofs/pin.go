@@ -105,15 +105,15 @@ func (h *holds) durable(sb *layout.Superblock) {
 	h.mu.Unlock()
 }
 
-// limit returns the newest epoch ≤ want whose limbo no pin holds. What it allows
-// once it allows for ever: a later pin is of a later epoch.
-func (h *holds) limit(want uint64) uint64 {
+// oldest returns the epoch of the oldest pin, or ^0. A later pin is of no earlier
+// one.
+func (h *holds) oldest() uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.pins) > 0 {
-		want = min(want, h.pins[0].super.Epoch)
+	if len(h.pins) == 0 {
+		return ^uint64(0)
 	}
-	return want
+	return h.pins[0].super.Epoch
 }
 
 // expirePins ends the pins that keep limbo back and reports whether there were

@@ -14,8 +14,8 @@ import (
 
 // recover brings back what the log holds beyond the newest checkpoint, by
 // applying its changes as the transactions themselves did, and makes the store
-// ready for new ones.
-func (s *Store) recover(ctx context.Context) error {
+// ready for new ones. roots are those of the newest checkpoint.
+func (s *Store) recover(ctx context.Context, roots *Roots) error {
 	if s.logAt == nil {
 		return nil // see findLog
 	}
@@ -46,13 +46,21 @@ func (s *Store) recover(ctx context.Context) error {
 	if s.opt.ReadOnly {
 		return nil
 	}
-	// What the log names is taken; the rest of the reserve can be.
-	if err := s.space.refill(ctx); err != nil {
+	// What the log names is taken; what kept epochs need and the rest of the
+	// reserve can be.
+	if err := s.holdKept(ctx, roots); err != nil {
 		return err
+	}
+	s.limbo.want = s.super.Epoch
+	if err := s.refill(ctx); err != nil {
+		return err
+	}
+	if !s.space.holds(len(s.kept.list) > 0, s.metaBlocks.Load()) {
+		s.kept.yield = len(s.kept.list)
 	}
 	s.incarnation = ring.Incarnation + 1
 	s.wal = wal.New(s.logAt, s.logConfig(s.incarnation), res.End, 0)
-	if replayed > 0 {
+	if replayed > 0 || s.kept.yield > 0 {
 		// The records lie in the old incarnation, which nobody reads once this
 		// checkpoint is durable.
 		return s.checkpoint(ctx, false)

@@ -45,6 +45,7 @@ type space struct {
 	fixed  []allocator.Extent
 
 	reserve uint64 // blocks the stash should hold
+	spare   uint64 // room for one more checkpoint, while kept epochs hold something back; see holds
 	tokens  spaceTokens
 	stash   []allocator.Extent // taken from the allocator, for hard times; see stash.go
 	stashed uint64             // blocks in it
@@ -339,6 +340,13 @@ func (s *space) counts() spaceCounts {
 		promised: s.tokens.data + s.tokens.growth + s.tokens.path, reserve: s.reserve,
 		freeing: freeingBlocks(&s.place),
 	}
+}
+
+// limboOf returns the blocks freed in the epochs after one up to another.
+func (s *space) limboOf(after, upTo uint64) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.a.LimboOf(after, upTo)
 }
 
 // setBits marks n bits from first used.

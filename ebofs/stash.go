@@ -166,7 +166,7 @@ func (s *space) promise(t spaceTokens, longest uint64, freeing bool, metaBlocks 
 	defer s.mu.Unlock()
 	all := s.tokens
 	all.add(t)
-	meta := all.meta(metaBlocks) + checkpointBlocks(&s.place)
+	meta := all.meta(metaBlocks) + checkpointBlocks(&s.place) + s.spare
 	free := s.a.FreeBlocks()
 	roomy := all.data+meta <= s.a.FreeStripes()*uint64(s.place.StripeBlocks)
 	if !roomy {

@@ -92,6 +92,7 @@ type Store struct {
 	super       layout.Superblock // newest durable; guarded by ckptMu
 	counters    layout.Counters   // of the newest durable root record
 	incarnation uint64
+	kept        keeper
 	mostShared  uint64      // groups of reference counts that removed objects may change in a checkpoint
 	trashLeft   atomic.Bool // removed objects are waiting for the next checkpoint
 

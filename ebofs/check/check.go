@@ -176,12 +176,15 @@ func (c *checker) run(ctx context.Context) error {
 		}
 	}
 	if c.o.Level == Quick || c.root == nil {
-		return nil
+		return c.checkKept(ctx)
 	}
 	for k := layout.TreeCollections; k <= layout.TreeExtents; k++ {
 		c.configs[k] = config(k, c.sb.FSID)
 	}
-	return c.checkTrees(ctx)
+	if err := c.checkTrees(ctx); err != nil {
+		return err
+	}
+	return c.checkKept(ctx)
 }
 
 // noData says that the device holds an image without data.

@@ -7,6 +7,8 @@
 //	        free space and counters against a recount
 //	deep    + the checksum of every data block and overflow value
 //
+// and the same of every kept epoch, one after the other.
+//
 // Nouns: a Problem is one finding, a Report the result, a Code the name of a kind
 // of problem, explained by its Page. A claim is "this object, tree or structure
 // uses these blocks".

@@ -127,6 +127,7 @@ type Counts struct {
 	LogRecords  uint64 `json:"log_records"`  // to be replayed at the next mount
 	LogReplayed uint64 `json:"log_replayed"` // of them, replayed in RAM to be checked
 	DataChecked uint64 `json:"data_checked_blocks"`
+	Kept        uint64 `json:"kept_epochs"` // that are whole
 	Retried     uint64 `json:"retried_reads"`
 	BytesRead   uint64 `json:"bytes_read"`
 	Errors      uint64 `json:"errors"`

@@ -126,7 +126,7 @@ func (r *repairer) writeSpace(t *tally) error {
 		return fmt.Errorf("zone table: %w", err)
 	}
 	all.add(tableAt, uint64(table.Blocks()))
-	r.root.SpaceLog = nil
+	r.root.SpaceLog, r.root.Kept = nil, nil
 	r.root.ZoneTables = []layout.Ref{{Addr: layout.MakeAddr(0, tableAt), Blocks: uint32(table.Blocks()), Epoch: r.sink.epoch}}
 	rootBlocks := r.root.Blocks()
 	rootAt, err := r.sink.take(uint64(rootBlocks))

@@ -35,6 +35,8 @@ const (
 	SuperNoFlush    Bug = "super-no-flush"   // ebofs: superblock before what it names is durable
 	SuperUnflushed  Bug = "super-unflushed"  // ebofs: the superblock itself is not flushed
 	LimboReuse      Bug = "limbo-reuse"      // ebofs: freed blocks reused before the checkpoint is durable
+	KeptReleased    Bug = "kept-released"    // ebofs: blocks of kept epochs are reused
+	KeptForgotten   Bug = "kept-forgotten"   // ebofs: a mount does not take them out of the free space
 	FreeForgotten   Bug = "free-forgotten"   // ebofs: replaced blocks are not given back
 	BookForgotten   Bug = "book-forgotten"   // ebofs: a changed bitmap is not written
 	DataCRC         Bug = "data-crc"         // ebofs: the checksum of data is not looked at
