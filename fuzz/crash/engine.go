@@ -14,9 +14,11 @@ import (
 //	plain   stripes of 64 KiB, everything stays in RAM between checkpoints
 //	tight   stripes of 16 KiB, two onodes in RAM, a checkpoint after every 256 KiB
 //	        of journaled data: loads, evictions and checkpoints in every place
+//	kept    as tight, and two epochs before the newest stay readable
 var Engines = map[string]engine.Options{
 	"plain": {LogBytes: 4 << 20},
 	"tight": {LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10},
+	"kept":  {LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10, KeepEpochs: 2},
 }
 
 // Engine is the ebofs store in the shape of that name.

@@ -2,11 +2,14 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"ebofs/devices"
+	"ebofs/ebofs"
 	"ebofs/ebofs/check"
+	"ebofs/osd"
 )
 
 // Check reports what fsck finds on a device whose store is not mounted; deep
@@ -22,6 +25,11 @@ func CheckWith(ctx context.Context, dev, log devices.Device, deep, crashed bool)
 	if err != nil {
 		return err
 	}
+	if r.Counts.Kept > 0 && deep {
+		if err := openKept(ctx, dev); err != nil {
+			return err
+		}
+	}
 	var lines []string
 	for i := range r.Problems {
 		if crashed && r.Problems[i].Code == check.SuperBad {
@@ -36,6 +44,32 @@ func CheckWith(ctx context.Context, dev, log devices.Device, deep, crashed bool)
 		return fmt.Errorf("fsck: not everything could be looked at")
 	case !crashed && !r.Clean:
 		return fmt.Errorf("fsck: a closed store is not marked clean")
+	}
+	return nil
+}
+
+// openKept opens every kept epoch and lists what is in it.
+func openKept(ctx context.Context, dev devices.Device) error {
+	f, err := ebofs.Find(ctx, dev)
+	if err != nil {
+		return err
+	}
+	roots, err := ebofs.ReadRoots(ctx, dev, &f.Super)
+	for i := 0; err == nil && i < len(roots.Record.Kept); i++ {
+		var s *Store
+		if s, err = Open(ctx, dev, Options{ReadOnly: true, AtEpoch: roots.Record.Kept[i].Epoch()}); err != nil {
+			break
+		}
+		var colls []osd.CollectionID
+		colls, err = s.Collections(ctx)
+		for _, c := range colls {
+			_, _, e := s.List(ctx, c, nil, nil, 1<<20)
+			err = errors.Join(err, e)
+		}
+		err = errors.Join(err, s.Close(ctx))
+	}
+	if err != nil {
+		return fmt.Errorf("kept epochs: %w", err)
 	}
 	return nil
 }

@@ -17,10 +17,12 @@ type Options struct {
 	LogBytes    uint64 // of the log; 0: as mkfs decides
 	StripeBytes uint32 // 0: as the device reports
 	SizeBytes   uint64 // of the device, used; 0: all
+	KeepEpochs  int    // checkpoints that stay readable
 	Background  bool   // checkpoints and loads on goroutines of the store
 	ReadOnly    bool
-	MaxOnodes   int   // decoded onodes kept; 0: as memory allows
-	DirtyBytes  int64 // journaled data kept; 0: as memory allows
+	AtEpoch     uint64 // with ReadOnly: a kept epoch
+	MaxOnodes   int    // decoded onodes kept; 0: as memory allows
+	DirtyBytes  int64  // journaled data kept; 0: as memory allows
 
 	LogDevice devices.Device         // nil: the log lies on the main device
 	Refuse    func(kind string) bool // see ebofs.Options
@@ -32,7 +34,7 @@ const MemoryBytes = 64 << 20
 // Format makes an empty store whose ids are always the same.
 func Format(ctx context.Context, dev devices.Device, o Options) error {
 	_, err := ebofs.Format(ctx, dev, ebofs.FormatOptions{
-		UUID: [16]byte{1, 2, 3}, DeviceUUID: [16]byte{4, 5, 6}, LogBytes: o.LogBytes, StripeBytes: o.StripeBytes, SizeBytes: o.SizeBytes, LogDevice: o.LogDevice, Now: noon,
+		UUID: [16]byte{1, 2, 3}, DeviceUUID: [16]byte{4, 5, 6}, LogBytes: o.LogBytes, StripeBytes: o.StripeBytes, SizeBytes: o.SizeBytes, KeepEpochs: o.KeepEpochs, LogDevice: o.LogDevice, Now: noon,
 	})
 	return err
 }
@@ -46,7 +48,7 @@ type Store struct{ s *ebofs.Store }
 // Open mounts the store on dev.
 func Open(ctx context.Context, dev devices.Device, o Options) (*Store, error) {
 	opt := ebofs.Options{
-		Inline: !o.Background, ReadOnly: o.ReadOnly, MemoryBytes: MemoryBytes, MaxOnodes: o.MaxOnodes, MaxDirtyBytes: o.DirtyBytes,
+		Inline: !o.Background, ReadOnly: o.ReadOnly, AtEpoch: o.AtEpoch, MemoryBytes: MemoryBytes, MaxOnodes: o.MaxOnodes, MaxDirtyBytes: o.DirtyBytes,
 		LogDevice: o.LogDevice, Refuse: o.Refuse,
 	}
 	if opt.Inline {

@@ -142,10 +142,11 @@ func (s *Store) Collection(_ context.Context, c osd.CollectionID) (osd.Collectio
 	return osd.CollectionSpec(spec), translate(err)
 }
 
-// Statfs tells the space: all of the zones, and what new data may use.
+// Statfs tells the space: all of the zones, and what new data may use, for
+// which kept epochs yield.
 func (s *Store) Statfs(context.Context) (osd.Statfs, error) {
 	st, err := s.s.Statfs()
-	return osd.Statfs{TotalBytes: st.Total, FreeBytes: st.Available}, translate(err)
+	return osd.Statfs{TotalBytes: st.Total, FreeBytes: st.Available + st.Kept}, translate(err)
 }
 
 // Close closes the ebofs store.

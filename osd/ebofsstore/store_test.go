@@ -50,6 +50,8 @@ var (
 		{name: "checkpoints all the time", open: ebofs.Options{CheckpointInterval: time.Millisecond}},
 		{name: "checkpoints all the time, tiny caches", open: ebofs.Options{CheckpointInterval: time.Millisecond, MemoryBytes: 64 << 20, MaxOnodes: 8}},
 		{name: "checkpoints all the time, log device", log: true, open: ebofs.Options{CheckpointInterval: time.Millisecond}},
+		{name: "kept epochs", format: ebofs.FormatOptions{KeepEpochs: 3}, open: ebofs.Options{Inline: true, MaxDirtyBytes: 256 << 10}},
+		{name: "kept epochs, checkpoints all the time", format: ebofs.FormatOptions{KeepEpochs: 8}, open: ebofs.Options{CheckpointInterval: time.Millisecond}},
 		{name: "small stripes", format: ebofs.FormatOptions{StripeBytes: 16 << 10}},
 		{name: "large stripes", format: ebofs.FormatOptions{StripeBytes: 1 << 20}},
 		{name: "large hard stripes", format: ebofs.FormatOptions{StripeBytes: 256 << 10, Hard: &hard}},
