@@ -109,6 +109,14 @@ func (o *Op) Watch() Watch {
 	return Watch{le.Uint64(o.Arg[0:]), o.Arg[16], le.Uint32(o.Arg[17:]), le.Uint32(o.Arg[21:])}
 }
 
+// SetWatch writes them.
+func (o *Op) SetWatch(w Watch) {
+	le.PutUint64(o.Arg[0:], w.Cookie)
+	o.Arg[16] = w.Op
+	le.PutUint32(o.Arg[17:], w.Generation)
+	le.PutUint32(o.Arg[21:], w.Timeout)
+}
+
 // SnapID reads the argument of rollback.
 func (o *Op) SnapID() ceph.SnapID { return ceph.SnapID(le.Uint64(o.Arg[0:])) }
 

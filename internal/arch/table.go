@@ -41,6 +41,7 @@ var rules = []rule{
 	{packages: "osd/cls", module: []string{"cluster/ceph"}},
 	{packages: "osd/cls/...", module: []string{"osd/cls", "cluster/ceph", "cluster/denc"}},
 	{packages: "osd/ops", module: []string{"osd", "osd/cls", "cluster/ceph", "cluster/denc", "cluster/msg"}, others: []string{"github.com/OneOfOne/xxhash"}},
+	{packages: "osd/pg", module: []string{"osd", "osd/ops", "cluster/ceph", "cluster/denc", "cluster/msg"}},
 	{packages: "osd", module: nil},
 	{packages: "osd/memstore", module: []string{"osd"}},
 	{packages: "osd/storetest", module: []string{"osd"}},
@@ -94,4 +95,5 @@ var testExtra = map[string][]string{
 	"ebofs":          {"ebofs/check"},
 	"cluster/msg":    {"cluster/monmap"},
 	"osd/ops":        {"osd/memstore"},
+	"osd/pg":         {"osd/memstore"},
 }

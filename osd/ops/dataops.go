@@ -305,10 +305,13 @@ func opTruncate(r *run, in, _ *msg.Op) (ceph.Errno, error) {
 	return 0, r.v.truncate(x.Offset)
 }
 
-func opZero(r *run, in, _ *msg.Op) (ceph.Errno, error) {
+func opZero(r *run, in, out *msg.Op) (ceph.Errno, error) {
 	x := in.Extent()
 	if x.Offset > r.env.maxObject() || x.Length > r.env.maxObject()-x.Offset {
 		return 0, ceph.EFBIG
+	}
+	if r.v.exists && x.Offset < r.v.state.Size && x.Length >= r.v.state.Size-x.Offset {
+		out.Code = msg.OpTruncate // what it amounts to, and what the real OSD answers
 	}
 	return 0, r.v.zero(x.Offset, x.Length)
 }

@@ -14,6 +14,8 @@ import (
 // Outcome is what a request came to.
 type Outcome struct {
 	Result ceph.Errno // 0 or more, or a negative errno
+	// Early tells that the request failed before its first operation.
+	Early bool
 	// Ops are those of the request, with results and outputs.
 	Ops []msg.Op
 	// UserVersion is the object's, before Seal that of what was read.
@@ -31,7 +33,6 @@ type Outcome struct {
 	env       *Env
 	view      *view
 	snapc     SnapContext
-	cloned    ceph.SnapID // id of the clone that was made; 0: none
 	user      bool
 	returnVec bool
 }
@@ -123,12 +124,12 @@ func Run(ctx context.Context, env *Env, req *Request, head *State) *Outcome {
 	r := &run{env: env, ctx: ctx, req: req, out: out}
 	r.reads, r.writes, _ = req.Mode()
 	if err := r.open(head); err != nil {
-		out.Result = errno(err)
+		out.Result, out.Early = errno(err), true
 		return out
 	}
 	out.UserVersion = r.v.state.UserVersion
 	if err := r.all(); err != 0 {
-		out.Result = err
+		out.Result, out.UserVersion = err, 0
 		return out
 	}
 	r.finish()
@@ -296,13 +297,19 @@ func (d *Delta) count(s *State, by int64) {
 	}
 }
 
+// Clones reports whether Seal will make a clone of the head.
+func (o *Outcome) Clones() bool {
+	b := o.view.before
+	return (o.view.changed || o.view.txn.Len() > 0) && b != nil && !b.Whiteout && len(o.snapc.Snaps) > 0 && o.snapc.Snaps[0] > b.Seq
+}
+
 // Seal finishes a request that writes as version at, the PG's newest user version
 // being user: it makes the clone that the snapshot context asks for, gives the
 // object its versions and returns the transaction. It is called once.
 func (o *Outcome) Seal(req *Request, at ceph.EVersion, user uint64) *osd.Transaction {
 	v := o.view
-	if v.changed || len(v.txn.Ops()) > 0 {
-		o.snapshot(req)
+	if v.changed || v.txn.Len() > 0 {
+		o.snapshot()
 	}
 	st := v.state
 	if v.stored {
@@ -319,8 +326,8 @@ func (o *Outcome) Seal(req *Request, at ceph.EVersion, user uint64) *osd.Transac
 		}
 		o.Head = st
 		o.UserVersion = st.UserVersion
-	} else if o.user {
-		o.UserVersion = max(max(user, st.UserVersion)+1, at.Version)
+	} else if o.UserVersion = 0; o.user && v.before != nil {
+		o.UserVersion = max(max(user, v.before.UserVersion)+1, at.Version)
 	}
 	o.Stats.count(o.Head, 1)
 	return v.txn

@@ -56,11 +56,10 @@ func (e *Env) resolve(ctx context.Context, head ceph.HObject, st *State, s ceph.
 
 // snapshot makes the clone that a change of the head asks for, in front of that
 // change, and brings the overlaps up to date.
-func (o *Outcome) snapshot(req *Request) {
+func (o *Outcome) snapshot() {
 	v, c := o.view, o.snapc
 	before := v.before
-	if before != nil && !before.Whiteout && len(c.Snaps) > 0 && c.Snaps[0] > before.Seq {
-		o.cloned = c.Seq
+	if o.Clones() {
 		var keep []ceph.SnapID
 		for _, s := range c.Snaps {
 			if s > before.Seq {

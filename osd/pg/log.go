@@ -1,0 +1,138 @@
+package pg
+
+import (
+	"context"
+	"fmt"
+
+	"ebofs/cluster/ceph"
+	"ebofs/cluster/denc"
+	"ebofs/osd"
+)
+
+const (
+	// logLength is how many entries are kept: a client repeats a request at most
+	// some seconds later, at ten thousand a second for a whole OSD.
+	logLength = 3000
+	// logSlack is how many more there may be before they are trimmed, so that
+	// trimming is one range in many requests.
+	logSlack = 256
+
+	infoKey = "_info"
+)
+
+// Info is what a PG knows of itself, beside its log.
+type Info struct {
+	Created ceph.Epoch
+}
+
+// log is the newest entries, oldest first, and who asked for them.
+type log struct {
+	entries []*logged
+	byID    map[ceph.ReqID]*logged
+}
+
+// logged is an entry and whether it can be replied to.
+type logged struct {
+	Entry
+	durable bool
+	waiters []func() // called when it is; guarded by PG.mu
+}
+
+func (l *log) find(id ceph.ReqID) *logged { return l.byID[id] }
+
+func (l *log) add(n *logged) {
+	l.entries = append(l.entries, n)
+	if n.ReqID.Tid != 0 {
+		l.byID[n.ReqID] = n
+	}
+}
+
+// drop takes back the newest entry.
+func (l *log) drop(n *logged) {
+	if k := len(l.entries) - 1; k >= 0 && l.entries[k] == n {
+		l.entries = l.entries[:k]
+	}
+	if l.byID[n.ReqID] == n {
+		delete(l.byID, n.ReqID)
+	}
+}
+
+// trim forgets the oldest entries if there are too many; the keys of [first,
+// last) then have to go from the store.
+func (l *log) trim() (first, last string, due bool) {
+	if len(l.entries) <= logLength+logSlack {
+		return "", "", false
+	}
+	n := len(l.entries) - logLength
+	for _, e := range l.entries[:n] {
+		if l.byID[e.ReqID] == e {
+			delete(l.byID, e.ReqID)
+		}
+	}
+	last = l.entries[n].key()
+	l.entries = append([]*logged(nil), l.entries[n:]...)
+	return firstLogKey, last, true
+}
+
+// metaObject is where a PG keeps its log: an object without a name, which sorts
+// before every other of the PG.
+func metaObject(pg ceph.PG) osd.ObjectID {
+	return osd.ObjectID{Shard: -1, Pool: int64(pg.Pool), Hash: pg.Seed, Snap: uint64(ceph.NoSnap), Generation: 1<<64 - 1}
+}
+
+// Create appends to t what makes a PG of pgNum: its collection and meta object.
+func Create(t *osd.Transaction, pg ceph.PG, pgNum uint32, info Info) {
+	c := Collection(pg)
+	t.MkColl(c, osd.CollectionSpec{Shard: -1, Pool: int64(pg.Pool), Bits: uint8(pg.Bits(pgNum)), Seed: pg.Seed})
+	t.OmapSet(c, metaObject(pg), map[string][]byte{infoKey: info.encode()})
+}
+
+// Collection returns the id of a PG's collection.
+func Collection(pg ceph.PG) osd.CollectionID { return osd.CollectionID(pg.String() + "_head") }
+
+func (i Info) encode() []byte {
+	var e denc.Encoder
+	m := e.Begin(1, 1)
+	e.U32(uint32(i.Created))
+	e.End(m)
+	return e.Bytes()
+}
+
+func decodeInfo(p []byte) (i Info, err error) {
+	d := denc.NewDecoder(p)
+	s := d.Begin(1)
+	i.Created = ceph.Epoch(d.U32())
+	d.End(s)
+	return i, d.Finish()
+}
+
+// load reads a PG's meta object.
+func load(ctx context.Context, s osd.ObjectStore, pg ceph.PG) (Info, log, error) {
+	l := log{byID: map[ceph.ReqID]*logged{}}
+	c, meta := Collection(pg), metaObject(pg)
+	kv, err := s.OmapGet(ctx, c, meta, []string{infoKey})
+	if err != nil {
+		return Info{}, l, fmt.Errorf("pg %v: %w", pg, err)
+	}
+	info, err := decodeInfo(kv[infoKey])
+	if err != nil {
+		return info, l, fmt.Errorf("pg %v: info: %w", pg, err)
+	}
+	var bad error
+	err = s.OmapIter(ctx, c, meta, firstLogKey, lastLogKey, func(k string, p []byte) bool {
+		n, err := DecodeEntry(append([]byte(nil), p...))
+		if err == nil && n.key() != k {
+			err = fmt.Errorf("entry says %s: %w", n.key(), denc.ErrMalformed)
+		}
+		if err != nil {
+			bad = fmt.Errorf("pg %v: log entry %s: %w", pg, k, err)
+			return false
+		}
+		l.add(&logged{Entry: *n, durable: true})
+		return true
+	})
+	if err == nil {
+		err = bad
+	}
+	return info, l, err
+}

@@ -1,0 +1,152 @@
+package pg
+
+import (
+	"ebofs/cluster/ceph"
+	"ebofs/cluster/msg"
+	"ebofs/osd/ops"
+)
+
+// slot is an object in use. Requests start in the order in which they came:
+//
+//	idle ──▶ readers > 0 ──▶ idle        any number of reads side by side
+//	idle ──▶ writing ──▶ uncommitted > 0 the next write may start, a read not
+//
+// Its fields are guarded by PG.mu, but state while writing is set or readers are
+// at work.
+type slot struct {
+	name        ceph.HObject
+	state       *ops.State // nil: there is no head
+	loaded      bool       // state is what the store has, or will have
+	readers     int
+	writing     bool
+	uncommitted int
+	queue       []*work
+}
+
+func (s *slot) idle() bool {
+	return s.readers == 0 && !s.writing && s.uncommitted == 0 && len(s.queue) == 0
+}
+
+// work is a request on its way.
+type work struct {
+	req    *ops.Request
+	from   Session
+	reply  func(*msg.OSDOpReply)
+	writes bool
+	waits  bool // has to read the store before it can write
+	slot   *slot
+}
+
+// slotLocked returns the slot of an object, and makes room for it.
+func (p *PG) slotLocked(name ceph.HObject) *slot {
+	if s := p.mu.slots[name]; s != nil {
+		return s
+	}
+	if len(p.mu.slots) >= p.cfg.Slots {
+		for k, s := range p.mu.slots { // some idle one: the order of a map is as good as any
+			if s.idle() {
+				delete(p.mu.slots, k)
+				break
+			}
+		}
+	}
+	s := &slot{name: name}
+	p.mu.slots[name] = s
+	return s
+}
+
+// startLocked takes what may start now off a slot's queue. Whoever calls it runs
+// what it returns, without PG.mu.
+func (p *PG) startLocked(s *slot) (ready []*work) {
+	for len(s.queue) > 0 {
+		w := s.queue[0]
+		switch {
+		case w.writes && (s.readers > 0 || s.writing):
+			return ready
+		case !w.writes && (s.writing || s.uncommitted > 0):
+			return ready
+		case w.writes:
+			s.writing = true
+		default:
+			s.readers++
+		}
+		s.queue[0] = nil
+		if s.queue = s.queue[1:]; len(s.queue) == 0 {
+			s.queue = nil
+		}
+		p.wg.Add(1)
+		ready = append(ready, w)
+	}
+	return ready
+}
+
+// Submit takes a request of a client. It is answered by reply, once, later or
+// before Submit returns; or never, if the PG is closed. Requests of one session on
+// one object happen in the order of their Submits.
+func (p *PG) Submit(req *ops.Request, from Session, reply func(*msg.OSDOpReply)) {
+	if e := req.Refuse(); e != 0 {
+		reply(p.newReply(req, e))
+		return
+	}
+	_, writes, _ := req.Mode()
+	w := &work{req: req, from: from, reply: reply, writes: writes}
+	list := false
+	for i := range req.Ops {
+		c := req.Ops[i].Code
+		w.waits = w.waits || c.Reads() || c == msg.OpCopyFrom || c == msg.OpCopyFrom2 || c == msg.OpRollback
+		list = list || c.Kind() == msg.KindPG
+	}
+	p.mu.Lock()
+	if p.mu.closed {
+		p.mu.Unlock()
+		return
+	}
+	if list && !writes {
+		p.wg.Add(1)
+		p.mu.Unlock()
+		go p.list(w)
+		return
+	}
+	w.slot = p.slotLocked(req.Head())
+	w.slot.queue = append(w.slot.queue, w)
+	ready := p.startLocked(w.slot)
+	quick := len(ready) == 1 && ready[0].writes && !ready[0].waits && w.slot.loaded
+	p.mu.Unlock()
+	if quick { // nothing of it waits for a device
+		p.write(ready[0])
+		return
+	}
+	p.run(ready)
+}
+
+// run does work on goroutines of its own: it may have to wait for the device.
+func (p *PG) run(ready []*work) {
+	for _, w := range ready {
+		if w.writes {
+			go p.write(w)
+		} else {
+			go p.read(w)
+		}
+	}
+}
+
+// load makes sure that a slot's state is there. The slot is the caller's.
+func (p *PG) load(s *slot) error {
+	p.mu.Lock()
+	loaded := s.loaded
+	p.mu.Unlock()
+	if loaded {
+		return nil
+	}
+	st, err := p.env.Load(p.ctx, s.name)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !s.loaded {
+		s.state, s.loaded = st, true
+		p.adoptLocked(s.name, st)
+	}
+	return nil
+}
