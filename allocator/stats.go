@@ -3,7 +3,10 @@ package allocator
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
+
+	"ebofs/internal/planted"
 )
 
 // FreeRuns is a histogram of free runs, which end at zone boundaries. Runs of
@@ -42,7 +45,12 @@ func (a *Allocator) RunsOf(zone int, dst []Extent) ([]Extent, error) {
 	b := a.loadedBody(zone)
 	switch {
 	case b != nil:
-		for lo, n := findClear(b.bits, 0, b.blocks, 1, b.blocks); n > 0; lo, n = findClear(b.bits, lo+n, b.blocks, 1, b.blocks) {
+		words := b.bits
+		if planted.On(planted.TrimLimbo) {
+			words = slices.Clone(words)
+			b.limbo.clearIn(words)
+		}
+		for lo, n := findClear(words, 0, b.blocks, 1, b.blocks); n > 0; lo, n = findClear(words, lo+n, b.blocks, 1, b.blocks) {
 			dst = append(dst, a.extent(zone, lo, n))
 		}
 	case a.zones[zone].free == a.zoneBlocks(zone):

@@ -101,6 +101,13 @@ func (s *Store) admitSpace(ctx context.Context, p *pass, direct uint64) error {
 		yields = s.kept.yield > 0
 		s.ckptMu.Unlock()
 	}
+	// What Trim holds at this moment is free all the same.
+	s.space.trimMu.Lock()
+	ok := take()
+	s.space.trimMu.Unlock()
+	if ok {
+		return nil
+	}
 	n := s.space.counts()
 	// With others at work the room may go to them; alone it is there.
 	alone := s.opt.Inline && s.opt.Refuse == nil && s.lostZones == 0

@@ -26,16 +26,18 @@ import (
 //
 // A zone's bitmap is read when the zone is first allocated from or freed into.
 //
-// Locks: load is taken before mu and may be held across device reads.
+// Locks: load is taken before mu and may be held across device reads. trimMu is taken
+// before mu and held across a discard, by Trim and by whoever waits for one.
 type space struct {
 	dev   devices.Device
 	pool  *devices.Pool
 	fsid  layout.UUID
 	place layout.Placement
 
-	load sync.Mutex
-	mu   sync.Mutex
-	a    *allocator.Allocator
+	load   sync.Mutex
+	trimMu sync.Mutex
+	mu     sync.Mutex
+	a      *allocator.Allocator
 
 	zones  []zoneSpace                       // fields other than loaded and lost are the checkpointer's alone
 	onLost func(zone int, cause error) error // asked whether to go on without a bitmap

@@ -53,6 +53,7 @@ const (
 	ReadMixed       Bug = "read-mixed"       // ebofs: attrs are read without looking for changes meanwhile
 	FrozenUnseen    Bug = "frozen-unseen"    // ebofs: bytes a checkpoint is folding are not read
 	HoleFilled      Bug = "hole-filled"      // ebofs: zeros over a hole take a block
+	TrimLimbo       Bug = "trim-limbo"       // allocator, ebofs: limbo is discarded like what is free
 	RenameStays     Bug = "rename-stays"     // ebofs: the old name is still listed
 
 	CheckLeak Bug = "check-leak" // check: leaked blocks are not reported
