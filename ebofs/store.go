@@ -228,7 +228,10 @@ func (s *Store) leave() {
 // Close refuses new operations, waits for those under way, checkpoints, marks
 // the store clean and releases everything but the devices, which are the
 // caller's. A stopped store is closed without writing.
-func (s *Store) Close(ctx context.Context) error {
+func (s *Store) Close(ctx context.Context) error { return s.shut(ctx, s.closeClean) }
+
+// shut is Close that ends a store that may be written with last.
+func (s *Store) shut(ctx context.Context, last func(ctx context.Context) error) error {
 	if !s.closed.CompareAndSwap(false, true) {
 		return ErrClosed
 	}
@@ -242,7 +245,7 @@ func (s *Store) Close(ctx context.Context) error {
 	if !s.opt.ReadOnly {
 		s.stopBackground()
 		if err = s.failure(); err == nil {
-			err = s.closeClean(ctx)
+			err = last(ctx)
 		}
 	}
 	if s.wal != nil {
