@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"ebofs/ebofs"
 	"ebofs/ebofs/layout"
 	"ebofs/tools/probe"
 	"ebofs/tools/sizes"
@@ -18,10 +19,11 @@ import (
 
 // Verb describes "device". extra are actions other packages bring.
 func Verb(extra ...verb.Action) verb.Verb {
-	none := func(*pflag.FlagSet) verb.Run { return nil }
 	return verb.Verb{
 		Name: "device", Short: "list, examine, erase and measure disks", Schema: "ebofs.device/1",
-		Long: `ls says of every disk whether a store could be made on it, or every reason why not. probe says what a device holds, by signatures of our own, whether or not blkid or udev are there. wipe erases what makes a device recognisable, and refuses what mkfs refuses.`,
+		Long: `ls says of every disk whether a store could be made on it, or every reason why not. probe says what a device holds, by signatures of our own, whether or not blkid or udev are there. wipe erases what makes a device recognisable, and refuses what mkfs refuses.
+
+grow, add-log and trim change a store that nobody has mounted. Each may be interrupted at any moment, by a power cut too, and run again: the store has the old size or the new one, the old log or the new one, and all that was committed. grow takes the space a device or image has gained, or more of one that the store uses in part. add-log erases LOG, by the same rules as mkfs, and makes it the log; from then on every command wants it with --log. trim tells the device which blocks hold nothing.`,
 		Actions: append([]verb.Action{
 			{Name: "ls", Short: "every disk: usable, or every reason why not", Schema: "ebofs.device.ls/1", Rows: "disks", New: func(*pflag.FlagSet) verb.Run { return list }},
 			{Name: "probe", Args: "DEV", Short: "what a device holds and who uses it", Schema: "ebofs.device.probe/1", New: func(fs *pflag.FlagSet) verb.Run {
@@ -35,17 +37,32 @@ func Verb(extra ...verb.Action) verb.Verb {
 				dry := fs.BoolP("dry-run", "N", false, "say what would be erased, write nothing")
 				return func(ctx context.Context, c *verb.Call) error { return wipe(ctx, c, ask, *dry) }
 			}},
-			{Name: "grow", Args: "DEV", Short: "let a store use more of its device", Later: true, New: none},
-			{Name: "add-log", Args: "DEV LOG", Short: "move the log to a device of its own", Later: true, New: none},
-			{Name: "trim", Args: "DEV", Short: "discard what is free", Later: true, New: none},
+			{Name: "grow", Args: "DEV", Short: "let a store use all of a device that has become larger", Schema: "ebofs.device.grow/1", New: growFlags},
+			{Name: "add-log", Args: "DEV LOG", Short: "move the log of a store to a device of its own", Schema: "ebofs.device.addlog/1", New: addLogFlags},
+			{Name: "trim", Args: "DEV", Short: "discard what a store does not use", Schema: "ebofs.device.trim/1", New: trimFlags},
 		}, extra...),
 		Examples: []verb.Example{
 			{Command: "ebofs device ls", Text: "which disks could hold a store"},
 			{Command: "ebofs device probe /dev/sdb", Text: "what is on it"},
 			{Command: "ebofs device wipe --force /dev/sdb", Text: "makes it nobody's"},
+			{Command: "ebofs device grow -N /dev/vg/osd3", Text: "after lvextend: what there is to gain"},
+			{Command: "ebofs device add-log /dev/sdb /dev/nvme0n1p4", Text: "the log on flash"},
+			{Command: "ebofs device trim --rate 1GiB /dev/sdb", Text: "gives up a GiB a second at most"},
 		},
 		SeeAlso: []string{"mkfs"},
 	}
+}
+
+// codeDiscard is the code of a device that does not discard; package codes has its page.
+const codeDiscard = "E-DISCARD"
+
+// plainText is an error of the engine about sizes, for a person.
+func plainText(err error) string {
+	text := err.Error()
+	for _, kind := range []error{layout.ErrInvalid, ebofs.ErrInvalid, layout.ErrTooSmall, ebofs.ErrNoSpace} {
+		text = strings.TrimSuffix(text, ": "+kind.Error())
+	}
+	return sizes.InText(text)
 }
 
 // Main runs the verb.
