@@ -6,13 +6,14 @@ import (
 
 	"ebofs/devices"
 	"ebofs/devices/crashdev"
+	"ebofs/ebofs"
 )
 
 // TestInterrupted crashes a repair at each of its writes and flushes, with what was
 // not flushed lost, kept and torn, and some of the repairs of what that left once
-// more. The repair is run again: the result is as good as
-// that of one that was not interrupted. And the two undo files, newest first, bring
-// back the image before the first.
+// more. The repair is run again: the result is as good as that of one that was not
+// interrupted. Until then nothing is worse than before the first. And the two undo
+// files, newest first, bring back the image before the first.
 func TestInterrupted(t *testing.T) {
 	o, x := sample(), cloned()
 	base, wantLog := unclean(t)
@@ -53,6 +54,14 @@ func TestInterrupted(t *testing.T) {
 			image := c.dev.Snapshot()
 			c.harm(image)
 			was := image.Hash()
+			mounts := func(dev *devices.Mem) bool {
+				s, err := ebofs.Open(bg, dev, ebofs.Options{Inline: true})
+				return err == nil && s.Close(bg) == nil
+			}
+			hurtFirst, mounted := map[string]bool{}, mounts(image.Snapshot())
+			if mounted {
+				hurtFirst = compare(t, image.Snapshot(), c.want)
+			}
 			dev := crashdev.New(image)
 			file := new(memFile)
 			opt := Options{Mode: All, Overwrite: true, Deep: true}
@@ -95,10 +104,16 @@ func TestInterrupted(t *testing.T) {
 				if i%every != 0 && i < len(points)-12 {
 					continue
 				}
-				n := 0
-				for state := range dev.States(p, crashdev.Policy{Seen: seen}) {
-					if n++; n > 12 {
-						break
+				for state := range dev.States(p, crashdev.Policy{Seen: seen, Limit: 12}) {
+					if mounted {
+						if !mounts(state.Snapshot()) {
+							t.Fatalf("%v: the store cannot be mounted any more", state)
+						}
+						for name := range compare(t, state.Snapshot(), c.want) {
+							if !hurtFirst[name] {
+								t.Fatalf("%v: object %s cannot be read any more", state, name)
+							}
+						}
 					}
 					if states++; states%7 == 0 {
 						inner, undo := crashAgain(t, state.Mem, opt, uint64(states))
