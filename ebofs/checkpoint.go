@@ -338,7 +338,7 @@ func (ck *checkpoint) reapOne(t *layout.Trash, limit int, stored bool) error {
 		if part.root.Kind == btree.RootEmpty {
 			continue
 		}
-		counted := part.data && s.refs.Root().Kind != btree.RootEmpty
+		counted := part.data && s.refs.Root().Kind != btree.RootEmpty && !planted.On(planted.TrashOwned)
 		if ck.reaped >= limit || counted && ck.crowded() {
 			done = false
 			break

@@ -6,6 +6,7 @@ import (
 
 	"ebofs/btree"
 	"ebofs/ebofs/layout"
+	"ebofs/internal/planted"
 )
 
 // A clone maps the blocks of its source. Both records carry the shared flag from
@@ -287,6 +288,9 @@ func (s *Store) markShared(o *onode, plan []planned, epoch uint64) {
 				continue
 			}
 			c.Flags[i] |= layout.BlockShared
+			if planted.On(planted.CloneUnmarked) {
+				continue
+			}
 			s.touchLocked(o, epoch)
 			o.cur.over.editsFor(plan[p].index).set(i, decided{c.Addr[i], c.CRC[i], c.Flags[i]}, epoch)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"ebofs/allocator"
 	"ebofs/ebofs/layout"
+	"ebofs/internal/planted"
 )
 
 // Blocks that clones share are counted in the refs tree: how many extents map
@@ -47,6 +48,9 @@ func (ck *checkpoint) share(a layout.Addr, d int32) {
 	if g == nil {
 		g = new(sharing)
 		ck.shared[k] = g
+	}
+	if d < 0 && planted.On(planted.CountKept) {
+		d = 0
 	}
 	g.delta[i] += d
 	g.touched |= 1 << i

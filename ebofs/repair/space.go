@@ -6,6 +6,7 @@ import (
 
 	"ebofs/ebofs"
 	"ebofs/ebofs/layout"
+	"ebofs/internal/planted"
 )
 
 // ownExtents are the blocks of root record, zone tables and bitmaps as far as they
@@ -170,8 +171,10 @@ func (r *repairer) writeSpace(t *tally) error {
 	if err := r.sink.flush(r.ctx); err != nil {
 		return err
 	}
-	if err := r.d.dev.Flush(r.ctx); err != nil {
-		return err
+	if !planted.On(planted.RepairNoFlush) {
+		if err := r.d.dev.Flush(r.ctx); err != nil {
+			return err
+		}
 	}
 	r.sb.Epoch = r.sink.epoch
 	return r.writeSupers()

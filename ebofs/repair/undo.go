@@ -7,6 +7,7 @@ import (
 
 	"ebofs/devices"
 	"ebofs/ebofs/layout"
+	"ebofs/internal/planted"
 )
 
 // Undo is a device that keeps the old content of every block in an undo file
@@ -85,6 +86,9 @@ func (u *Undo) Keep(ctx context.Context, list []layout.Extent) error {
 	added := false
 	for _, e := range list {
 		b := e.Addr.Block()
+		if e.Blocks == 1 && planted.On(planted.UndoForgot) {
+			continue
+		}
 		for end := b + e.Blocks; b < end; {
 			if u.has(b) {
 				b++

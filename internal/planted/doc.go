@@ -56,6 +56,16 @@ const (
 	TrimLimbo       Bug = "trim-limbo"       // allocator, ebofs: limbo is discarded like what is free
 	RenameStays     Bug = "rename-stays"     // ebofs: the old name is still listed
 
+	CountKept     Bug = "count-kept"     // ebofs: a reference to a shared block that is dropped stays counted
+	CloneUnmarked Bug = "clone-unmarked" // ebofs: the source of a clone is not marked as shared
+	TrashOwned    Bug = "trash-owned"    // ebofs: what a removed object shared is freed
+
 	CheckLeak Bug = "check-leak" // check: leaked blocks are not reported
 	CheckData Bug = "check-data" // check: damaged data is not reported
+	CheckRefs Bug = "check-refs" // check: wrong counts of shared blocks are not reported
+
+	RefsStale     Bug = "refs-stale"      // repair: the counts stay as they were
+	SharedTwice   Bug = "shared-twice"    // repair: what one record shares any other may use
+	UndoForgot    Bug = "undo-forgot"     // repair: a block is overwritten that the undo file does not have
+	RepairNoFlush Bug = "repair-no-flush" // repair: superblock before what it names is durable
 )
