@@ -15,12 +15,6 @@ import (
 	"ebofs/fuzz/engine"
 )
 
-// grow lets the store use all of its device.
-var grow = Op{Name: "grow", Do: func(ctx context.Context, s Store) error {
-	_, err := s.(*engine.Store).Engine().Grow(ctx, 0)
-	return err
-}}
-
 // growing is the engine on a store of 40 MiB that fills its part of a device of 61
 // MiB and some: the last zone, which is short, becomes longer, and others follow.
 // After every crash the store grows once more, if the crash left it small.
@@ -30,7 +24,7 @@ func growing() *Target {
 	t.DeviceBytes = 61<<20 + 28<<10
 	t.Format = func(ctx context.Context, dev devices.Device) error { return engine.Format(ctx, dev, o) }
 	t.Again = func(ctx context.Context, s Store) error {
-		if err := grow.Do(ctx, s); err != nil && !errors.Is(err, layout.ErrNoGain) {
+		if err := Grow.Do(ctx, s); err != nil && !errors.Is(err, layout.ErrNoGain) {
 			return err
 		}
 		if sb := s.(*engine.Store).Engine().Superblock(); sb.Blocks != t.DeviceBytes/devices.BlockSize || sb.GrowingFrom != 0 {
@@ -48,8 +42,8 @@ func named(t *testing.T, names ...string) []Op {
 	for _, n := range names {
 		i := slices.IndexFunc(Alphabet, func(op Op) bool { return op.Name == n })
 		switch {
-		case n == grow.Name:
-			ops = append(ops, grow)
+		case n == Grow.Name:
+			ops = append(ops, Grow)
 		case i >= 0:
 			ops = append(ops, Alphabet[i])
 		default:

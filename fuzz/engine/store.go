@@ -100,6 +100,12 @@ func (s *Store) Queue(ctx context.Context, t *osd.Transaction, onApplied func(),
 // Sync waits for the commit of all that was queued.
 func (s *Store) Sync(ctx context.Context) error { return words(s.s.Sync(ctx)) }
 
+// Grow lets the store use all of its device.
+func (s *Store) Grow(ctx context.Context) error {
+	_, err := s.s.Grow(ctx, 0)
+	return words(err)
+}
+
 // Checkpoint makes all that was queued part of the durable trees.
 func (s *Store) Checkpoint(ctx context.Context) error { return words(s.s.Checkpoint(ctx)) }
 

@@ -20,10 +20,12 @@ import (
 //	tight   two onodes in RAM, a checkpoint after every 256 KiB: loads and
 //	        evictions in every place
 //	log     the log lies on a device of its own
+//	grow    the device is larger than the store; for TestGrow alone
 var shapes = map[string]engine.Options{
 	"plain": {LogBytes: 4 << 20},
 	"tight": {LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10},
 	"log":   {LogBytes: 4 << 20},
+	"grow":  {LogBytes: 4 << 20, SizeBytes: deviceBytes},
 }
 
 // deviceBytes is the size of a store, and of its log device: the least that takes
@@ -39,8 +41,12 @@ type base struct {
 // newBase makes the store of a shape with what the alphabet names. An unclean one
 // was left with all of that in its log.
 func newBase(ctx context.Context, shape string, unclean bool) (*base, error) {
-	b := &base{shape: shape, mem: devices.NewMem(devices.MemOptions{Blocks: deviceBytes / devices.BlockSize})}
 	o := shapes[shape]
+	size := uint64(deviceBytes)
+	if o.SizeBytes != 0 {
+		size += 20 << 20
+	}
+	b := &base{shape: shape, mem: devices.NewMem(devices.MemOptions{Blocks: size / devices.BlockSize})}
 	if shape == "log" {
 		b.log = devices.NewMem(devices.MemOptions{Blocks: deviceBytes / devices.BlockSize})
 		o.LogDevice = keepOpen{b.log}
