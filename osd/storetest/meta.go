@@ -171,9 +171,10 @@ func replay(t testing.TB, f Factory, full bool, lines []string) (int, error) {
 
 // RunModel runs random scripts, one for each of the seeds from 1 on and of
 // about opsPerSeed operations each, on a store and the model, and returns how
-// many operations there were. A failure is shrunk, and printed with what to
-// repeat it with. -storetest.seed runs that one alone, -storetest.seeds and
-// -storetest.ops replace the caller's numbers.
+// many operations there were. A failure is shrunk, printed with
+// what to repeat it with, and kept as a file in -storetest.keep, which
+// -storetest.script replays. -storetest.seed runs one seed alone, -storetest.seeds
+// and -storetest.ops replace the caller's numbers.
 func RunModel(t *testing.T, f Factory, seeds, opsPerSeed int) (ops int) {
 	t.Helper()
 	return runSeeds(t, f, false, seeds, opsPerSeed)
@@ -189,6 +190,10 @@ func RunModelFull(t *testing.T, f Factory, seeds, opsPerSeed int) (ops int) {
 
 func runSeeds(t *testing.T, f Factory, full bool, seeds, opsPerSeed int) (ops int) {
 	t.Helper()
+	if *scriptFlag != "" {
+		replayKept(t, f, full)
+		return 0
+	}
 	if *seedsFlag > 0 {
 		seeds = *seedsFlag
 	}
@@ -237,8 +242,9 @@ func runSeed(t *testing.T, f Factory, full bool, seed uint64, opsPerSeed int) in
 		return r.ops
 	}
 	_ = r.h.Store.Close(context.Background())
+	test := strings.ReplaceAll(path.Dir(t.Name()), "/", "$/^")
 	t.Errorf("line %d of seed %d: %v\nrepeat with: go test -run '^%s$' -storetest.seed=%d -storetest.ops=%d",
-		len(lines), seed, err, strings.ReplaceAll(path.Dir(t.Name()), "/", "$/^"), seed, opsPerSeed)
+		len(lines), seed, err, test, seed, opsPerSeed)
 	const tries = 1500
 	end := time.Now().Add(shrinkTime)
 	small, why := shrink(lines, tries, func(lines []string) error {
@@ -252,8 +258,14 @@ func runSeed(t *testing.T, f Factory, full bool, seed uint64, opsPerSeed int) in
 	})
 	if why == nil {
 		t.Errorf("the same lines did not fail again; the last of them:\n%s", strings.Join(lines[max(0, len(lines)-20):], "\n"))
+		why = err
 	} else {
-		t.Errorf("shrunk to %d lines, keep them in storetest/testdata: %v\n%s", len(small), why, strings.Join(small, "\n"))
+		t.Errorf("shrunk to %d lines, in the end for storetest/testdata: %v\n%s", len(small), why, strings.Join(small, "\n"))
+	}
+	if name, err := keep(t.Name(), small, why); err != nil {
+		t.Errorf("the script cannot be kept: %v", err)
+	} else {
+		t.Errorf("kept; replay with: go test -run '^%s$' -storetest.script=%s", test, name)
 	}
 	return r.ops
 }
@@ -299,16 +311,9 @@ func RunScripts(t *testing.T, f Factory) {
 			t.Fatal(err)
 		}
 		t.Run(strings.TrimSuffix(strings.TrimPrefix(name, "testdata/"), ".txt"), func(t *testing.T) {
-			var lines []string
-			for line := range strings.Lines(string(text)) {
-				line, _, _ = strings.Cut(line, "//")
-				if line = strings.TrimSpace(line); line == "" {
-					continue
-				}
-				if !f.Clone && strings.Contains(line, "clone") {
-					t.Skip("the store has no clones")
-				}
-				lines = append(lines, line)
+			lines := scriptLines(string(text))
+			if !f.Clone && strings.Contains(strings.Join(lines, "\n"), "clone") {
+				t.Skip("the store has no clones")
 			}
 			if i, err := replay(t, f, false, lines); err != nil {
 				t.Errorf("step %d of %d: %v", i+1, len(lines), err)

@@ -3,6 +3,8 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -95,4 +97,23 @@ func FuzzScript(f *testing.F) {
 			t.Errorf("%q: %v, %v", line, x, err)
 		}
 	})
+}
+
+// TestKeep: a script that was kept is read as it was.
+func TestKeep(t *testing.T) {
+	was := *keepFlag
+	defer func() { *keepFlag = was }()
+	*keepFlag = filepath.Join(t.TempDir(), "scripts")
+	lines := []string{"txn mkcoll c0 -1 1 0 0x0", "txn touch c0 o1; write c0 o1 5 10#7", "reopen"}
+	name, err := keep("TestModel/inline, tiny/seed3", lines, errors.New("object o1: other data\nmore"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := scriptLines(string(text)); !slices.Equal(got, lines) {
+		t.Errorf("kept as %q", text)
+	}
 }
