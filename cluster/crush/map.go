@@ -171,7 +171,11 @@ func (m *Map) Rule(id int) *Rule {
 // FindRule returns the id of the rule that serves pools of that ruleset, type and
 // size; ok is false if none does.
 func (m *Map) FindRule(ruleset uint8, typ RuleType, size int) (id int, ok bool) {
-	for id, r := range m.Rules {
+	return findRule(m.Rules, ruleset, typ, size)
+}
+
+func findRule(rules []*Rule, ruleset uint8, typ RuleType, size int) (id int, ok bool) {
+	for id, r := range rules {
 		if r != nil && r.Ruleset == ruleset && r.Type == typ && int(r.MinSize) <= size && size <= int(r.MaxSize) {
 			return id, true
 		}

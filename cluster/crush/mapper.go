@@ -123,3 +123,8 @@ func (p *Mapper) typeOf(id int32) (typ int32, ok bool) {
 	}
 	return 0, false
 }
+
+// FindRule is Map.FindRule.
+func (p *Mapper) FindRule(ruleset uint8, typ RuleType, size int) (id int, ok bool) {
+	return findRule(p.rules, ruleset, typ, size)
+}

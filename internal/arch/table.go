@@ -52,6 +52,7 @@ var rules = []rule{
 	{packages: "cluster/ceph", module: []string{"cluster/denc"}, pure: true},
 	{packages: "cluster/monmap", module: []string{"cluster/ceph", "cluster/denc"}, pure: true},
 	{packages: "cluster/crush", module: []string{"cluster/denc"}, pure: true},
+	{packages: "cluster/osdmap", module: []string{"cluster/ceph", "cluster/crush", "cluster/denc"}, pure: true},
 	{packages: "cluster/cephx", module: []string{"cluster/ceph", "cluster/denc"}},
 	{packages: "cluster/msg", module: []string{"cluster/ceph", "cluster/denc"}, pure: true},
 	// The messenger stands on its byte level; the network in memory is a transport
