@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"ebofs/devices"
-	"ebofs/ebofs"
 	"ebofs/ebofs/check"
 	"ebofs/ebofs/layout"
 	"ebofs/tools/picture"
@@ -38,6 +37,7 @@ Beside it: amounts, the largest free run, free runs by size, and the score, whic
 			verb.LaterValue(fs, "svg", "", "write the picture to `FILE` as an SVG")
 			fs.StringVar(&j.level, "check", "none", "`none|quick|full|deep`: check the store first and show what is damaged")
 			fs.StringVar(&j.logPath, "log", "", "the log is on `DEV`")
+			store.EpochFlag(fs)
 			return j.run
 		},
 		Examples: []verb.Example{
@@ -110,15 +110,15 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
-	damage, err := j.check(ctx, c, dev)
-	if err != nil {
-		return err
-	}
-	found, err := ebofs.Find(ctx, dev)
+	found, err := store.FindEpoch(ctx, c, dev)
 	if err != nil {
 		return store.Explain(c, path, err)
 	}
 	sb := &found.Super
+	damage, err := j.check(ctx, c, dev, sb)
+	if err != nil {
+		return err
+	}
 	maps, broken, err := draw(ctx, dev, sb, damage, j.columns*j.rows, pngColumns*pngRows)
 	if err != nil {
 		return store.Explain(c, path, err)
@@ -151,7 +151,7 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 }
 
 // check runs fsck's checks and returns the places that are damaged.
-func (j *job) check(ctx context.Context, c *verb.Call, dev devices.Device) (damage []segment, err error) {
+func (j *job) check(ctx context.Context, c *verb.Call, dev devices.Device, sb *layout.Superblock) (damage []segment, err error) {
 	if j.level == "none" {
 		return nil, nil
 	}
@@ -160,6 +160,9 @@ func (j *job) check(ctx context.Context, c *verb.Call, dev devices.Device) (dama
 		return nil, verb.Usage("--check: " + err.Error())
 	}
 	o := check.Options{Level: level, Now: c.Now}
+	if store.AtEpoch(c.Flags) != 0 {
+		o.Super = sb
+	}
 	if j.logPath != "" {
 		log, err := store.Open(j.logPath, false)
 		if err != nil {

@@ -39,6 +39,7 @@ grow, add-log and trim change a store that nobody has mounted. Each may be inter
 			}},
 			{Name: "grow", Args: "DEV", Short: "let a store use all of a device that has become larger", Schema: "ebofs.device.grow/1", New: growFlags},
 			{Name: "add-log", Args: "DEV LOG", Short: "move the log of a store to a device of its own", Schema: "ebofs.device.addlog/1", New: addLogFlags},
+			keepEpochs(),
 			{Name: "trim", Args: "DEV", Short: "discard what a store does not use", Schema: "ebofs.device.trim/1", New: trimFlags},
 		}, extra...),
 		Examples: []verb.Example{

@@ -273,7 +273,10 @@ func TestRefuses(t *testing.T) {
 		{[]string{path, "object", "1:00000000:::missing:head"}, 1, "not found"},
 		{[]string{empty, "super"}, 1, "no ebofs store"},
 		{[]string{filepath.Join(t.TempDir(), "none"), "super"}, 1, "no such file"},
-		{[]string{path, "diff", "1", "2"}, 2, "not in this release"},
+		{[]string{path, "diff", "1", "2"}, 1, "epoch 1 is not kept, there are 3: not found"},
+		{[]string{path, "diff", "x", "2"}, 2, `"x": not an epoch`},
+		{[]string{path, "--epoch", "9", "free"}, 1, "epoch 9 is not kept"},
+		{[]string{path, "--epoch", "9", "log"}, 2, "--epoch: log is not of one checkpoint"},
 	} {
 		code, out, errOut := run(c.args...)
 		if code != c.exit || !strings.Contains(errOut, c.want) || out != "" {

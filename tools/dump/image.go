@@ -42,6 +42,16 @@ func Open(ctx context.Context, dev devices.Device) (*Image, error) {
 	return m, nil
 }
 
+// At turns to an epoch that the newest checkpoint keeps.
+func (m *Image) At(ctx context.Context, epoch uint64) error {
+	sb, err := ebofs.FindEpoch(ctx, m.dev, &m.Found.Super, epoch)
+	if err != nil {
+		return err
+	}
+	m.Super, m.Place, m.rootRead = sb, sb.Placement(), false
+	return nil
+}
+
 // Close gives memory back.
 func (m *Image) Close() error {
 	m.cache.Clear()

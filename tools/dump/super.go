@@ -266,56 +266,6 @@ func (s *Slot) describe() string {
 	return d
 }
 
-// Epoch is a checkpoint that a superblock slot names.
-type Epoch struct {
-	Epoch      uint64     `json:"epoch"`
-	Generation uint64     `json:"generation"`
-	Slots      []string   `json:"slots"`
-	Written    *time.Time `json:"written"`
-	Clean      bool       `json:"clean"`
-	Root       string     `json:"root"`
-	Newest     bool       `json:"newest"`
-}
-
-// ReadEpochs lists the generations in the slots, newest first.
-func (m *Image) ReadEpochs() []Epoch {
-	var out []Epoch
-slots:
-	for _, s := range m.ReadSlots() {
-		if !s.OK {
-			continue
-		}
-		for i := range out {
-			if out[i].Generation == s.Generation {
-				out[i].Slots = append(out[i].Slots, s.Name)
-				continue slots
-			}
-		}
-		e := Epoch{s.Epoch, s.Generation, []string{s.Name}, s.Written, s.Clean, s.Root, s.Newest}
-		if s.Newest {
-			out = append([]Epoch{e}, out...)
-		} else {
-			out = append(out, e)
-		}
-	}
-	return out
-}
-
-func showEpochs(ctx context.Context, c *verb.Call, m *Image) error {
-	for _, e := range m.ReadEpochs() {
-		c.Row(e)
-		state := ""
-		if e.Clean {
-			state = ", clean"
-		}
-		if e.Newest {
-			state += ", newest"
-		}
-		c.Printf("epoch %d, generation %d in %s, root %s, written %s%s\n", e.Epoch, e.Generation, strings.Join(e.Slots, " and "), e.Root, e.Written.Format(time.RFC3339), state)
-	}
-	return nil
-}
-
 // Label is one place for a label.
 type Label struct {
 	Block   uint64     `json:"block"`

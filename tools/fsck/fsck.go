@@ -43,6 +43,8 @@ func Verb() verb.Verb {
 
 Of a store that was not closed, trees and data are checked as the next mount will find them: the log is replayed in RAM, up to 512 MiB of it.
 
+A store that keeps epochs has each of them checked as well, at the same level; --epoch checks one alone. One that is damaged costs nothing of the store as it is.
+
 Each problem has a code, which "ebofs man CODE" explains, says where it is, what was expected and found, and which objects it costs.
 
 -p does what is safe without asking: it replays the log, restores labels and superblocks from sound copies, rebuilds counters. -y does everything: what is left of damaged trees is put together anew, free space is counted anew, and what is lost is marked, so that reads of it fail and nothing old or empty is taken for it. Without any superblock it searches the whole device for what the store wrote. Give --level deep to have all data verified, too.
@@ -63,6 +65,7 @@ Each problem has a code, which "ebofs man CODE" explains, says where it is, what
 			verb.Later(fs, "online", "", "ask the daemon that uses the device")
 			verb.LaterValue(fs, "rate", "", "read at most `SIZE` a second")
 			fs.StringVar(&j.logPath, "log", "", "the log is on `DEV`")
+			store.EpochFlag(fs)
 			fs.BoolVarP(&j.verbose, "verbose", "v", false, "also print what was counted")
 			fs.IntVarP(&j.progressFD, "progress-fd", "C", -1, "write \"phase done total device\" lines to descriptor `FD`")
 			fs.Var(&j.memory, "memory", "`SIZE` of the maps of blocks; default 64MiB")
@@ -116,7 +119,7 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 	if j.memory.Percent > 0 {
 		return verb.Usage("--memory: no percentage here")
 	}
-	if err := j.flags(); err != nil {
+	if err := j.flags(store.AtEpoch(c.Flags)); err != nil {
 		return err
 	}
 	if d, err := probe.Look(path); err == nil && d.InUse {
@@ -150,6 +153,13 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 		o.LogDevice = log
 	}
 	o.Replay = replay(dev, o.LogDevice)
+	if store.AtEpoch(c.Flags) != 0 {
+		found, err := store.FindEpoch(ctx, c, dev)
+		if err != nil {
+			return explain(c, path, err)
+		}
+		o.Super, o.Replay = &found.Super, nil
+	}
 	lines, err := j.lines()
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ type counts struct {
 func (j *job) writes() bool { return j.safe || j.all || j.applyUndo != "" }
 
 // flags refuses what contradicts itself.
-func (j *job) flags() error {
+func (j *job) flags(epoch uint64) error {
 	switch {
 	case j.readOnly && j.writes():
 		return verb.Usage("-n contradicts -p, -y and --apply-undo")
@@ -49,6 +49,8 @@ func (j *job) flags() error {
 		return verb.Usage("--undo and --no-undo want -y or -p")
 	case j.all && j.undo == "" && !j.noUndo:
 		return verb.Usage("-y wants --undo FILE or --no-undo")
+	case epoch != 0 && j.writes():
+		return verb.Usage("--epoch: what a store was can only be checked")
 	case j.fsid != "" && !j.all:
 		return verb.Usage("--fsid wants -y")
 	}

@@ -38,6 +38,7 @@ DEV may be an image file; with --size a missing one is made.`,
 			fs.BoolVar(&m.hard, "hard", false, "partial stripes are expensive: never write one (RAID, QLC)")
 			fs.StringVar(&m.logPath, "log", "", "keep the log on `DEV`, all of it")
 			fs.Var(&m.logSize, "log-size", "`SIZE` of the log, instead of a 32nd of DEV within 64 MiB to 4 GiB")
+			fs.IntVar(&m.o.KeepEpochs, "keep-epochs", 0, "keep the last `N` checkpoints readable, at most 64, while there is space")
 			verb.Later(fs, "gpt", "", "make one partition with our type, which everyone sees")
 			fs.BoolVar(&m.noDiscard, "no-discard", false, "do not discard DEV first")
 			fs.StringVar(&m.cluster, "cluster-uuid", "", "`UUID` of the cluster the store belongs to")
@@ -166,6 +167,9 @@ func (m *job) options(c *verb.Call) error {
 		if f.size.Percent > 0 {
 			return verb.Usage(f.flag + ": no percentage here")
 		}
+	}
+	if m.o.KeepEpochs < 0 || m.o.KeepEpochs > layout.MaxKept {
+		return verb.Usage(fmt.Sprintf("--keep-epochs: 0 to %d", layout.MaxKept))
 	}
 	if m.stripe.Bytes > layout.MaxStripeBytes {
 		return verb.Usage(fmt.Sprintf("--stripe: at most %s", sizes.Short(layout.MaxStripeBytes)))

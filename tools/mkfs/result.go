@@ -30,6 +30,7 @@ type Result struct {
 	LogBytes       uint64        `json:"log_bytes"`
 	LogDevice      string        `json:"log_device"`
 	ReserveBytes   uint64        `json:"reserve_bytes"`
+	KeepEpochs     int           `json:"keep_epochs"`
 	Labels         []uint64      `json:"labels"`
 	Superblocks    []uint64      `json:"superblocks"`
 	Wiped          []probe.Wiped `json:"wiped"`
@@ -48,7 +49,7 @@ func (m *job) result(dev *devices.File, disk *probe.Disk, info *ebofs.Info) *Res
 		Bytes: info.Blocks * layout.BlockSize, BlockBytes: layout.BlockSize,
 		StripeBytes: uint64(p.StripeBlocks) * layout.BlockSize, Hard: g.Hard, StripeFrom: dev.GeometryFrom(),
 		Zones: uint64(p.Zones), ZoneBytes: uint64(p.ZoneBlocks) * layout.BlockSize,
-		LogBytes: info.LogBlocks * layout.BlockSize, LogDevice: m.logPath, ReserveBytes: info.Reserve * layout.BlockSize,
+		LogBytes: info.LogBlocks * layout.BlockSize, LogDevice: m.logPath, ReserveBytes: info.Reserve * layout.BlockSize, KeepEpochs: m.o.KeepEpochs,
 		Wiped: []probe.Wiped{}, DryRun: m.dry,
 	}
 	if m.o.Hard != nil {
@@ -95,6 +96,9 @@ func (m *job) print(c *verb.Call, r *Result, disk *probe.Disk) {
 		line = "labels at 0, and 3 MiB behind " + strings.Join(places, ", ") + " GiB"
 	}
 	line += " · superblocks 3 and 4 MiB from both ends"
+	if r.KeepEpochs > 0 {
+		line += fmt.Sprintf(" · epochs to keep: %d", r.KeepEpochs)
+	}
 	if r.DiscardedBytes > 0 {
 		line += fmt.Sprintf(" · discarded %s in %s", sizes.Human(r.DiscardedBytes), sizes.Duration(time.Duration(r.DiscardSeconds*float64(time.Second))))
 	}

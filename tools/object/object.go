@@ -51,11 +51,13 @@ NAME is an object's name; one that is not unique by its name alone is given as "
 			fs.StringP("collection", "c", DefaultCollection, "`COLLECTION` of the object")
 			fs.String("log", "", "the log is on `DEV`")
 			fs.Var(new(sizes.Size), "memory", "`SIZE` of the engine's caches; default 512MiB")
+			store.EpochFlag(fs)
 		},
 		Examples: []verb.Example{
 			{Command: "ebofs object disk.img import /usr/share/doc", Text: "a tree to objects"},
 			{Command: "ebofs object disk.img ls", Text: "their names"},
 			{Command: "ebofs object disk.img get bash/README > README", Text: "one of them"},
+			{Command: "ebofs object disk.img get --epoch 41 bash/README > README", Text: "as it was, on a store that keeps epochs"},
 			{Command: "ebofs object disk.img clone bash/README old", Text: "a copy that shares its blocks"},
 			{Command: "ebofs object disk.img export /tmp/doc", Text: "the tree again"},
 		},
@@ -102,8 +104,11 @@ func with(ctx context.Context, c *verb.Call, j job) (err error) {
 			return err
 		}
 	}
-	path := c.Args[0]
-	mounted, err := store.Mount(ctx, c, path, store.Mode{Write: j.write(c), LogPath: o.logPath, MemoryBytes: int64(o.memory.Bytes)})
+	path, epoch := c.Args[0], store.AtEpoch(c.Flags)
+	if epoch != 0 && j.write(c) {
+		return verb.Usage("--epoch: what a store was can only be read")
+	}
+	mounted, err := store.Mount(ctx, c, path, store.Mode{Write: j.write(c), LogPath: o.logPath, AtEpoch: epoch, MemoryBytes: int64(o.memory.Bytes)})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"ebofs/btree"
 	"ebofs/devices"
 	"ebofs/ebofs"
@@ -69,6 +71,26 @@ func Claim(ctx context.Context, path string, ask probe.Ask) (*devices.File, *pro
 	return dev, d, warnings, nil
 }
 
+// EpochFlag adds the flag of the verbs that can look at an earlier epoch.
+func EpochFlag(fs *pflag.FlagSet) {
+	fs.Uint64("epoch", 0, "look at the store as checkpoint `N` left it; dump DEV epochs says which there are")
+}
+
+// AtEpoch is the epoch that flag asks for, 0 for the newest.
+func AtEpoch(fs *pflag.FlagSet) uint64 {
+	n, _ := fs.GetUint64("epoch")
+	return n
+}
+
+// FindEpoch is ebofs.Find for the epoch that the flag asks for.
+func FindEpoch(ctx context.Context, c *verb.Call, dev devices.Device) (ebofs.Found, error) {
+	f, err := ebofs.Find(ctx, dev)
+	if n := AtEpoch(c.Flags); err == nil && n != 0 {
+		f.Super, err = ebofs.FindEpoch(ctx, dev, &f.Super, n)
+	}
+	return f, err
+}
+
 // Session is a mounted store with its devices.
 type Session struct {
 	*ebofs.Store
@@ -84,6 +106,7 @@ type Session struct {
 type Mode struct {
 	Write   bool
 	LogPath string // its log device; "" if it has none
+	AtEpoch uint64 // see ebofs.Options; 0: as it is now
 	// MemoryBytes is the engine's budget; 0: DefaultMemory.
 	MemoryBytes int64
 }
@@ -111,7 +134,7 @@ func Mount(ctx context.Context, c *verb.Call, path string, m Mode) (*Session, er
 			return nil, err
 		}
 	}
-	o := ebofs.Options{ReadOnly: !m.Write, MemoryBytes: m.MemoryBytes, Logger: slog.New(losses{c.Log.Handler(), s.heard}), Now: c.Now}
+	o := ebofs.Options{ReadOnly: !m.Write, AtEpoch: m.AtEpoch, MemoryBytes: m.MemoryBytes, Logger: slog.New(losses{c.Log.Handler(), s.heard}), Now: c.Now}
 	if o.MemoryBytes == 0 {
 		o.MemoryBytes = DefaultMemory
 	}
