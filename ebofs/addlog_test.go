@@ -140,7 +140,7 @@ func TestAddLogFrees(t *testing.T) {
 		"before the zones":  {1 << 30, 64 * mib, 0, 64 * mib},
 		"between the zones": {4 << 30, 1536 * mib, 1536 * mib, 0},
 	} {
-		mem := splitStore(t, c.device, FormatOptions{LogBytes: c.log})
+		mem := splitStore(t, c.device, FormatOptions{LogBytes: c.log, KeepEpochs: 2})
 		before := freeBlocks(t, mem.Snapshot())
 		log := newMem(32)
 		sb := mustFind(t, mem)

@@ -65,6 +65,9 @@ func (k *keeper) oldest() uint64 {
 func (ck *checkpoint) choose() {
 	s := ck.s
 	ck.root.Keep, ck.root.Kept = s.kept.want, s.kept.next(ck.cut)
+	if ck.relay != nil && !ck.relay.grows() {
+		ck.root.Kept = nil // where the log was, their zones have a hole that is none any more
+	}
 	if !s.space.holds(len(ck.root.Kept) > 0, s.metaBlocks.Load()) {
 		ck.root.Kept = nil
 	}
