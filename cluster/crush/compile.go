@@ -101,7 +101,8 @@ func (c *compiler) tunable() {
 	c.failf("unknown tunable %q", name)
 }
 
-// maxDevice bounds device ids: reweights and other lists have an entry for each.
+// maxDevice bounds device ids: reweights and other lists have an entry for each. The
+// largest clusters have some ten thousand devices.
 const maxDevice = 1<<20 - 1
 
 func (c *compiler) device() {

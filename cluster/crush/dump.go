@@ -130,9 +130,6 @@ func (m *Map) Dump() (*Dump, error) {
 	if err := m.Check(); err != nil {
 		return nil, err
 	}
-	if m.MaxDevices > maxDevice+1 {
-		return nil, fmt.Errorf("%d devices: %w", m.MaxDevices, ErrInvalid)
-	}
 	d := &Dump{Devices: []DumpDevice{}, Types: []DumpType{}, Buckets: []DumpBucket{}, Rules: []DumpRule{}, ChooseArgs: DumpArgs{}}
 	for id := range m.MaxDevices {
 		dev := DumpDevice{ID: id, Name: m.Names[id]}

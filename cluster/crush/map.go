@@ -195,8 +195,8 @@ func (m *Map) IsShadow(id int32) bool {
 // Check returns an error if m breaks I1: a bucket or a choose_args set whose lists
 // do not fit. What else may be wrong with a map is Validate's.
 func (m *Map) Check() error {
-	if m.MaxDevices < 0 {
-		return fmt.Errorf("max_devices %d: %w", m.MaxDevices, ErrInvalid)
+	if m.MaxDevices < 0 || m.MaxDevices > maxDevice+1 {
+		return fmt.Errorf("max_devices %d, at most %d fit: %w", m.MaxDevices, maxDevice+1, ErrInvalid)
 	}
 	for i, b := range m.Buckets {
 		if b == nil {

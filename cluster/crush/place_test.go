@@ -126,6 +126,21 @@ func TestAllOut(t *testing.T) {
 	}
 }
 
+// TestTooMany: a map that claims devices without end is refused before anything is
+// made for each of them.
+func TestTooMany(t *testing.T) {
+	m := goldens(t)[0].decode(t)
+	m.MaxDevices = math.MaxInt32
+	if _, err := m.Encode(); !errors.Is(err, ErrInvalid) {
+		t.Error(err)
+	}
+	p := slices.Clone(goldens(t)[0].binary)
+	p[12], p[13], p[14], p[15] = 0xff, 0xff, 0xff, 0x7f
+	if _, err := Decode(p); !errors.Is(err, ErrInvalid) {
+		t.Error(err)
+	}
+}
+
 // TestNothing: what cannot be mapped is empty and short.
 func TestNothing(t *testing.T) {
 	m, p := testMap(t, 7)

@@ -8,8 +8,8 @@ import (
 // MaxDraws is how many buckets one mapping draws from at most (I2). The deepest
 // rule that Ceph makes by itself, an erasure-coded pool of 20 shards with 100 tries
 // of a shard and 5 of a leaf, draws 20000 times when nothing can be found; this is
-// three times as many, and some 20 ms. A rule that asks for more tries than that
-// gets a result that is cut, not an endless search.
+// three times as many, and some 20 ms with buckets of usual size. A rule that asks
+// for more tries than that gets a result that is cut, not an endless search.
 const MaxDraws = 1 << 16
 
 // Request is what to map.
