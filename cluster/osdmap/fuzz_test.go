@@ -56,6 +56,9 @@ func FuzzDecode(f *testing.F) {
 		if _, err := m.Next(NewIncremental(m, m.Modified)); err != nil {
 			t.Fatalf("an increment that changes nothing: %v", err)
 		}
+		if _, err := m.Dump(); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 
