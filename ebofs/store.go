@@ -171,6 +171,13 @@ func (s *Store) failure() error {
 	return nil
 }
 
+// Options returns what the store was opened with, defaults filled in.
+func (s *Store) Options() Options {
+	o := s.opt
+	o.MaxDirtyBytes = s.maxDirty
+	return o
+}
+
 // Err returns why the store refuses changes, nil if it takes them.
 func (s *Store) Err() error { return s.writable() }
 
@@ -199,11 +206,12 @@ func (s *Store) degrade(why string) {
 	s.degraded = strings.TrimPrefix(s.degraded+"; "+why, "; ")
 }
 
-// Superblock returns the newest durable superblock.
+// Superblock returns the newest durable superblock. It does not wait for a
+// checkpoint that runs.
 func (s *Store) Superblock() layout.Superblock {
-	s.ckptMu.Lock()
-	defer s.ckptMu.Unlock()
-	return s.super
+	s.holds.mu.Lock()
+	defer s.holds.mu.Unlock()
+	return s.holds.super
 }
 
 // enter begins an operation that uses caches or devices, leave ends it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,7 +55,10 @@ type Progress struct {
 	Done  uint64 // objects looked at in this pass
 	Total uint64 // objects there are, 0: not yet known
 
-	Position Position // of a check of a store in use: what is done so far
+	// Of a check of a store in use: what is done so far, and a function that returns
+	// what was found by then and maybe since. It may be called at any time.
+	Position Position
+	Report   func() *Report
 }
 
 // checker is one run.
@@ -79,6 +83,7 @@ type checker struct {
 
 	ids      []uint64 // bitmap of object ids seen; nil: too many
 	progress atomic.Uint64
+	telling  sync.Mutex  // held during Options.Progress
 	broken   atomic.Bool // some tree could not be walked whole
 
 	refsBroken atomic.Bool // the refs tree could not
@@ -157,7 +162,8 @@ func Run(ctx context.Context, dev devices.Device, o Options) (*Report, error) {
 		err = context.Cause(ctx)
 	}
 	if o.Online != nil {
-		c.rep.Position, c.rep.Parts = c.at.now(), c.at.parts(&c.rep)
+		at := c.at.now()
+		c.rep.Position, c.rep.Parts = at, c.at.parts(c.rep.Epoch, *at)
 	}
 	return &c.rep, errors.Join(err, c.pool.Close())
 }
@@ -195,12 +201,15 @@ func (c *checker) tell(phase string, pass int) {
 	if c.o.Progress == nil {
 		return
 	}
+	c.telling.Lock()
+	defer c.telling.Unlock()
 	p := Progress{Phase: phase, Pass: pass, Done: c.progress.Load()}
 	if c.root != nil {
 		p.Total = c.root.Counters.Objects
 	}
 	if c.o.Online != nil {
-		p.Position = *c.at.now()
+		at := *c.at.now()
+		p.Position, p.Report = at, func() *Report { return c.soFar(at) }
 	}
 	c.o.Progress(p)
 }

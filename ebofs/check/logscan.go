@@ -12,7 +12,7 @@ import (
 // checkLog scans the ring and counts what the next mount will replay.
 func (c *checker) checkLog(ctx context.Context, ph *Phase) error {
 	if c.log == nil || len(c.sb.Rings) == 0 {
-		ph.Note = "not checked"
+		ph.Note = notChecked
 		return nil
 	}
 	ring := c.sb.Rings[0]
@@ -34,7 +34,7 @@ func (c *checker) checkLog(ctx context.Context, ph *Phase) error {
 	case errors.Is(err, wal.ErrUnsupported):
 		return fmt.Errorf("log: %w", err)
 	case err != nil:
-		c.rep.Complete = false
+		c.incomplete()
 		problem(ring.Start.Block(), "a readable log", err.Error())
 	case res.Damage != nil:
 		problem(uint64(res.Damage.Block), res.Damage.Want, fmt.Sprintf("%s %d: %s", res.Damage.Kind, res.Damage.Seq, res.Damage.Got))
@@ -68,7 +68,9 @@ func (c *checker) replay(ctx context.Context, ph *Phase) error {
 	}
 	if err != nil {
 		ph.Note += fmt.Sprintf(", not looked into: %v", err)
-		c.rep.Complete = c.rep.Complete && errors.Is(err, devices.ErrOverlayFull)
+		if !errors.Is(err, devices.ErrOverlayFull) {
+			c.incomplete()
+		}
 		return nil
 	}
 	c.rep.Counts.LogReplayed = c.rep.Counts.LogRecords

@@ -23,6 +23,9 @@ func Merge(before, after *Report) *Report {
 	seen := make(map[place]bool)
 	for i := range all.Phases {
 		ph := &all.Phases[i]
+		if k := slices.IndexFunc(before.Phases, func(q Phase) bool { return q.Name == ph.Name }); k >= 0 && ph.Note == notChecked {
+			ph.Note = before.Phases[k].Note
+		}
 		ph.Problems = 0
 		for _, p := range slices.Concat(before.Problems, after.Problems) {
 			if p.Phase != ph.Name || seen[p.place()] {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"ebofs/ebofs/layout"
@@ -20,6 +21,9 @@ type Online struct {
 	// From leaves out what an earlier check has done. Trees are walked whole all the
 	// same: what they own at this epoch is what space is compared with.
 	From Position
+	// Again says that the check goes on after its pin ended: labels, slots and log,
+	// which take no pin, were looked at.
+	Again bool
 }
 
 // Position says what of a check is done, for another one to go on there, maybe at
@@ -33,6 +37,11 @@ type Position struct {
 	Data  []byte `json:"data,omitempty"`  // key of the object up to which data was verified
 	All   bool   `json:"all,omitempty"`   // that of all objects was
 	Zones uint32 `json:"zones,omitempty"` // zones [0, Zones) were compared
+}
+
+// Further reports whether p is behind q: something got done.
+func (p *Position) Further(q Position) bool {
+	return p.All && !q.All || p.All == q.All && bytes.Compare(p.Data, q.Data) > 0 || p.Zones > q.Zones
 }
 
 // Part is what a check did at one epoch.
@@ -128,10 +137,25 @@ func (p *position) now() *Position {
 	return &to
 }
 
-// parts says what this check did, at its epoch.
-func (p *position) parts(r *Report) []Part {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// soFar is the report of a check that runs and has come to at.
+func (c *checker) soFar(at Position) *Report {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	from := &c.rep
+	r := &Report{
+		Store: from.Store, Label: from.Label, Level: from.Level, Mode: from.Mode, Epoch: from.Epoch, Complete: from.Complete,
+		Problems: slices.Clip(from.Problems), Omitted: from.Omitted, Phases: slices.Clone(from.Phases),
+		Position: &at, Parts: c.at.parts(from.Epoch, at),
+	}
+	r.Counts.Errors, r.Counts.Warnings = from.Counts.Errors, from.Counts.Warnings
+	if ph := c.out.phase; ph != nil { // its note is not guarded
+		r.Phases = append(r.Phases, Phase{Name: ph.Name, Problems: ph.Problems})
+	}
+	return r
+}
+
+// parts says what this check did at its epoch until it came to at.
+func (p *position) parts(epoch uint64, at Position) []Part {
 	text := func(key []byte) string {
 		k, err := layout.DecodeObjectKey(key)
 		if err != nil {
@@ -139,11 +163,11 @@ func (p *position) parts(r *Report) []Part {
 		}
 		return k.String()
 	}
-	part := Part{Epoch: r.Epoch, FirstZone: p.from.Zones, EndZone: p.to.Zones}
-	if p.deep && !p.from.All && (p.to.All || !bytes.Equal(p.from.Data, p.to.Data)) {
-		part.Data, part.From, part.To = true, text(p.from.Data), text(p.to.Data)
+	part := Part{Epoch: epoch, FirstZone: p.from.Zones, EndZone: at.Zones}
+	if p.deep && !p.from.All && (at.All || !bytes.Equal(p.from.Data, at.Data)) {
+		part.Data, part.From, part.To = true, text(p.from.Data), text(at.Data)
 	}
-	if r.Epoch == 0 || !part.Data && part.FirstZone == part.EndZone {
+	if epoch == 0 || !part.Data && part.FirstZone == part.EndZone {
 		return nil
 	}
 	return []Part{part}
@@ -152,7 +176,8 @@ func (p *position) parts(r *Report) []Part {
 // checkLiveLog scans the log of a store in use as far as that can be done: batches
 // are written, and their space used again, while it reads. Either may look like
 // damage once, so damage counts if a second scan finds the same batch bad and it
-// is still needed then.
+// is still needed then. If that one gets further, all that was there at first is
+// sound.
 func (c *checker) checkLiveLog(ctx context.Context, ph *Phase) error {
 	var before *wal.Damage
 	for range 5 {
@@ -171,7 +196,7 @@ func (c *checker) checkLiveLog(ctx context.Context, ph *Phase) error {
 			return ctx.Err()
 		}
 		if err != nil {
-			c.rep.Complete = false
+			c.incomplete()
 			c.out.add(Problem{Code: LogDamage, Where: "log", Device: ring.Start.Device(), Address: ring.Start.Block(), Expected: "a readable log", Found: err.Error()})
 			return nil
 		}
@@ -180,7 +205,7 @@ func (c *checker) checkLiveLog(ctx context.Context, ph *Phase) error {
 			return err
 		}
 		switch d := res.Damage; {
-		case d == nil && now.TailSeq <= res.End.Seq:
+		case d == nil && now.TailSeq <= res.End.Seq, d != nil && before != nil && d.Seq > before.Seq:
 			c.rep.Counts.LogRecords = records
 			ph.Note = fmt.Sprintf("in use, %d records", records)
 			return nil

@@ -141,6 +141,9 @@ type Phase struct {
 	Note     string `json:"note,omitempty"` // "1204 records to replay"
 }
 
+// notChecked is the note of a phase that had nothing to do.
+const notChecked = "not checked"
+
 // Report is the result of Run. Its JSON is what fsck puts into its envelope.
 type Report struct {
 	Store    string    `json:"store"`
@@ -168,7 +171,7 @@ func (r *Report) OK() bool { return r.Counts.Errors == 0 && r.Counts.Warnings ==
 
 // collector gathers problems from all workers.
 type collector struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // guards problems and phases of rep, what tells its store, and Complete
 	rep     *Report
 	max     int
 	repairs map[Code]string
@@ -209,6 +212,13 @@ func (c *collector) add(p Problem) {
 		return
 	}
 	c.rep.Problems = append(c.rep.Problems, p)
+}
+
+// incomplete notes that something could not be looked at.
+func (c *checker) incomplete() {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	c.rep.Complete = false
 }
 
 // begin opens a phase; the returned pointer takes its note.

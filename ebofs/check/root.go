@@ -51,7 +51,7 @@ func (p *Problem) fill(err error) {
 // they own, and compares the totals that need no walk.
 func (c *checker) checkRoot(ctx context.Context, ph *Phase) error {
 	lost := func() error {
-		c.rep.Complete = false
+		c.incomplete()
 		ph.Note = "unreadable: nothing below could be checked"
 		return ctx.Err()
 	}
@@ -85,7 +85,7 @@ func (c *checker) checkRoot(ctx context.Context, ph *Phase) error {
 	if c.table != nil && len(c.table) < int(c.sb.Zones) {
 		c.out.add(Problem{Code: ZoneTable, Where: "zone tables", Expected: fmt.Sprintf("%d zones", c.sb.Zones), Found: fmt.Sprintf("%d zones", len(c.table))})
 		c.table = append(c.table, make([]layout.ZoneEntry, int(c.sb.Zones)-len(c.table))...)
-		c.rep.Complete = false
+		c.incomplete()
 	}
 	for i := range c.table {
 		if b := c.table[i].Bitmap; !b.IsNone() {
@@ -107,7 +107,8 @@ func (c *checker) readZoneTable(ctx context.Context, i int, ref layout.Ref) {
 	where := "zone table"
 	buf := c.fetch(ctx, ref, layout.KindZoneTable, ZoneTable, where)
 	if buf == nil {
-		c.rep.Complete, c.tableLost = false, true
+		c.tableLost = true
+		c.incomplete()
 		return
 	}
 	t, err := layout.DecodeZoneTable(buf, c.sb.FSID, ref)
@@ -118,7 +119,8 @@ func (c *checker) readZoneTable(ctx context.Context, i int, ref layout.Ref) {
 		p := Problem{Code: ZoneTable, Where: where, Address: ref.Addr.Block(), Blocks: uint64(ref.Blocks)}
 		p.fill(err)
 		c.out.add(p)
-		c.rep.Complete, c.tableLost = false, true
+		c.tableLost = true
+		c.incomplete()
 		return
 	}
 	c.table = append(c.table, t.Zones...)

@@ -223,7 +223,7 @@ func zeroBits(w []uint64, b, n uint64) bool {
 func (c *checker) reportSpace(t *spaceTotals) {
 	c.rep.Counts.FreeBlocks = t.free
 	if c.broken.Load() || t.unreadable > 0 {
-		c.rep.Complete = false
+		c.incomplete()
 	}
 	if t.leaked > 0 {
 		c.out.add(Problem{Code: Leak, Where: "blocks", Address: t.firstLeak, Blocks: t.leaked, Expected: "an owner", Found: fmt.Sprintf("none for %d blocks in %d runs", t.leaked, t.leaks)})

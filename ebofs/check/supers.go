@@ -74,9 +74,9 @@ func readSlot(ctx context.Context, r *reader, b uint64) ([]byte, error) {
 
 // checkSupers finds the store and compares labels and slots with each other.
 func (c *checker) checkSupers(ctx context.Context, ph *Phase) error {
-	if c.o.Super != nil && c.o.Online == nil {
+	if c.o.Super != nil && (c.o.Online == nil || c.o.Online.Again) {
 		c.look(c.o.Super)
-		ph.Note = "not checked"
+		ph.Note = notChecked
 		return nil
 	}
 	f, err := find(ctx, c.main)
@@ -121,6 +121,8 @@ func (c *checker) look(sb *layout.Superblock) {
 	c.sb = *sb
 	c.place = c.sb.Placement()
 	c.fixed = c.place.Fixed()
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
 	c.rep.Store, c.rep.Label = c.sb.FSID.String(), c.sb.Text
 	c.rep.Epoch, c.rep.Clean = c.sb.Epoch, c.sb.Clean()
 }
@@ -207,7 +209,7 @@ func (c *checker) findLog(ctx context.Context) error {
 	idx := c.sb.Rings[0].Start.Device()
 	want := c.sb.Devices[idx]
 	missing := func(found string) {
-		c.rep.Complete = false
+		c.incomplete()
 		c.out.add(Problem{Code: LogMissing, Where: "log device", Device: idx, Expected: "device " + want.UUID.String(), Found: found})
 	}
 	if c.o.LogDevice == nil {
@@ -223,7 +225,7 @@ func (c *checker) findLog(ctx context.Context) error {
 		missing(err.Error())
 		return nil
 	case f.sb.FSID != c.sb.FSID || f.sb.DeviceUUID != want.UUID || f.sb.Index != idx:
-		c.rep.Complete = false
+		c.incomplete()
 		c.out.add(Problem{Code: SuperOther, Where: "log device", Device: idx,
 			Expected: fmt.Sprintf("device %d (%v) of store %v", idx, want.UUID, c.sb.FSID),
 			Found:    fmt.Sprintf("device %d (%v) of store %v", f.sb.Index, f.sb.DeviceUUID, f.sb.FSID)})

@@ -397,9 +397,9 @@ func (b *batch) item(i int) (key, val []byte) {
 func (w *walker) objects(ranges []collRange) error {
 	ctx, cancel := context.WithCancelCause(w.ctx)
 	defer cancel(nil)
-	workers := w.c.o.Workers
+	workers, step := w.c.o.Workers, 256
 	if w.c.o.Level == Deep && w.p.first {
-		workers *= 2 // they wait for the device
+		workers, step = 2*workers, 16 // they wait for the device, and for long
 	}
 	work := make(chan *batch, 2*workers)
 	pool := sync.Pool{New: func() any { return new(batch) }}
@@ -423,6 +423,7 @@ func (w *walker) objects(ranges []collRange) error {
 					w.c.at.looked(b.n, last)
 				}
 				w.c.progress.Add(uint64(b.len()))
+				w.c.tell("trees", w.p.n)
 				*b = batch{arena: b.arena[:0], at: b.at[:0]}
 				pool.Put(b)
 			}
@@ -439,14 +440,13 @@ func (w *walker) objects(ranges []collRange) error {
 			return context.Cause(ctx)
 		}
 		cur = pool.Get().(*batch)
-		w.c.tell("trees", w.p.n)
 		return nil
 	}
 	outer := w.ctx
 	w.ctx = ctx
 	err := w.tree(layout.TreeObjects, btree.Owner{}, w.c.root.Objects, func(key, val []byte, ext []btree.BlobExtent) error {
 		cur.add(key, val, ext)
-		if cur.len() >= 256 || len(cur.arena) >= 128<<10 {
+		if cur.len() >= step || len(cur.arena) >= 128<<10 {
 			return send()
 		}
 		return nil

@@ -35,6 +35,7 @@ var rules = []rule{
 	{packages: "ebofs/check", module: []string{"devices", "allocator", "btree", "ebofs", "ebofs/layout", "ebofs/wal"}},
 	{packages: "ebofs/repair", module: []string{"devices", "btree", "ebofs", "ebofs/check", "ebofs/layout", "ebofs/wal"}},
 	{packages: "ebofs/image", module: []string{"devices", "btree", "ebofs", "ebofs/check", "ebofs/layout", "ebofs/wal"}, others: []string{"github.com/klauspost/compress/"}},
+	{packages: "ebofs/online", module: []string{"devices", "ebofs", "ebofs/check"}},
 	{packages: "ebofs", module: []string{"devices", "allocator", "btree", "ebofs/layout", "ebofs/wal", "ebofs/datacache"}},
 
 	// osd knows its own interface only; one adapter knows the engine.

@@ -1,0 +1,166 @@
+package online
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"syscall"
+	"time"
+
+	"ebofs/devices"
+	"ebofs/ebofs"
+	"ebofs/internal/asok"
+)
+
+// Options say which store the commands are about. Store, Device and Path must be
+// given.
+type Options struct {
+	Store     *ebofs.Store
+	Device    devices.Device // as the store has it
+	LogDevice devices.Device // likewise; nil: it has none of its own
+	Path      string         // of the main device, absolute
+
+	Level  *slog.LevelVar // what "log level" sets; nil: there is no such command
+	Logger *slog.Logger   // default: nothing is logged
+	Now    func() time.Time
+}
+
+// Commands are the commands about one store.
+type Commands struct {
+	o    Options
+	wg   sync.WaitGroup
+	stop context.Context
+	end  context.CancelCauseFunc
+
+	mu   sync.Mutex
+	last int  // number of the newest job
+	job  *job // the newest; nil: there was none
+}
+
+// New returns the commands of a store. Close ends them before the store is closed.
+func New(o Options) *Commands {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	c := &Commands{o: o}
+	c.stop, c.end = context.WithCancelCause(context.Background())
+	return c
+}
+
+// Close stops a check that runs and waits for it.
+func (c *Commands) Close() {
+	c.end(errEnds)
+	c.wg.Wait()
+}
+
+// List returns what to register.
+func (c *Commands) List() []asok.Command {
+	list := []asok.Command{
+		{Name: "store status", Help: "say which store this is, where, and how it is", Run: c.status},
+		{Name: "store free", Help: "say how full it is, in bytes", Run: c.free},
+		{Name: "store check start", Help: "check the store while it is in use", Run: c.checkStart, Args: []asok.Arg{
+			{Name: "level", Kind: asok.Choice, Choices: []string{"quick", "full", "deep"}, Help: "how thoroughly, default full"},
+			{Name: "rate", Kind: asok.Int, Help: fmt.Sprintf("bytes to read a second, 0 for no limit, default %d", int64(DefaultRate))},
+			{Name: "memory", Kind: asok.Int, Help: "bytes of the maps of blocks"},
+			{Name: "lease", Kind: asok.Int, Help: "seconds after which it is stopped if nobody asks, 0 for never, default 60"},
+			{Name: "position", Kind: asok.String, Help: "where an earlier check was, as its status said"},
+		}},
+		{Name: "store check status", Help: "say how far the check is, and what it found once it has ended", Run: c.checkStatus, Args: []asok.Arg{
+			{Name: "id", Kind: asok.Int, Help: "of the check"},
+			{Name: "report", Kind: asok.Bool, Help: "say what was found so far while it runs, too"},
+		}},
+		{Name: "store check cancel", Help: "stop the check and say what it found", Run: c.checkCancel, Args: []asok.Arg{{Name: "id", Kind: asok.Int, Help: "of the check"}}},
+		{Name: "perf dump", Help: "print the counters", Run: c.perf},
+		{Name: "config show", Help: "print the options in force", Run: c.config},
+	}
+	if c.o.Level != nil {
+		list = append(list, asok.Command{Name: "log level", Help: "print or set what is logged", Run: c.level,
+			Args: []asok.Arg{{Name: "level", Kind: asok.Choice, Choices: []string{"debug", "info", "warn", "error"}}}})
+	}
+	return list
+}
+
+// Status is what "store status" answers.
+type Status struct {
+	Store       string `json:"store"`
+	Label       string `json:"label,omitempty"`
+	Path        string `json:"path"`
+	Epoch       uint64 `json:"epoch"` // of the newest durable checkpoint
+	Bytes       uint64 `json:"bytes"` // of the device that are its own
+	State       string `json:"state"` // "ok", or why it takes no changes
+	DirtyOnodes int    `json:"dirty_onodes"`
+	DirtyBytes  int64  `json:"dirty_bytes"`
+	GivenUp     int64  `json:"given_up"` // nodes, objects and zones marked as damaged since it was opened
+	Check       string `json:"check"`    // state of the newest check
+}
+
+// status waits for nothing, so that a store that hangs can be asked, too.
+func (c *Commands) status(context.Context, *asok.Request) (any, error) {
+	sb, m := c.o.Store.Superblock(), c.o.Store.Metrics()
+	s := Status{Store: sb.FSID.String(), Label: sb.Text, Path: c.o.Path, Epoch: sb.Epoch, Bytes: sb.Blocks * devices.BlockSize,
+		State: "ok", DirtyOnodes: m.DirtyOnodes, DirtyBytes: m.DirtyBytes, GivenUp: m.GivenUp, Check: Idle}
+	if err := c.o.Store.Err(); err != nil {
+		s.State = err.Error()
+	}
+	c.mu.Lock()
+	j := c.job
+	c.mu.Unlock()
+	if j != nil {
+		s.Check = j.status().State
+	}
+	return s, nil
+}
+
+func (c *Commands) free(context.Context, *asok.Request) (any, error) {
+	st, err := c.o.Store.Statfs()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, syscall.ESHUTDOWN)
+	}
+	return map[string]any{
+		"total_bytes": st.Total, "free_bytes": st.Free, "available_bytes": st.Available, "limbo_bytes": st.Limbo, "used_bytes": st.Used,
+		"reserve_bytes": st.Reserve, "promised_bytes": st.Promised, "objects": st.Objects,
+		"data_bytes": st.Data, "meta_bytes": st.Meta, "stored_bytes": st.Stored,
+	}, nil
+}
+
+// perf has the counters below the name of what counts, as Ceph's daemons do.
+func (c *Commands) perf(context.Context, *asok.Request) (any, error) {
+	m := c.o.Store.Metrics()
+	return map[string]any{
+		"ebofs": map[string]any{
+			"transactions": m.Transactions, "checkpoints": m.Checkpoints, "checkpoint_ns": m.CheckpointNanos,
+			"direct_bytes": m.DirectBytes, "fold_bytes": m.FoldBytes, "meta_bytes": m.MetaBytes, "super_bytes": m.SuperBytes,
+			"read_bytes": m.ReadBytes, "read_hits": m.ReadHits, "read_misses": m.ReadMisses, "retried_reads": m.RetriedReads,
+			"corruptions": m.Corruptions, "given_up": m.GivenUp, "dirty_onodes": m.DirtyOnodes, "dirty_bytes": m.DirtyBytes,
+			"free_blocks": m.FreeBlocks, "limbo_blocks": m.LimboBlocks,
+		},
+		"ebofs_log": map[string]any{
+			"records": m.Log.Records, "payload_bytes": m.Log.PayloadBytes, "batches": m.Log.Batches, "fillers": m.Log.Fillers,
+			"flushes": m.Log.Flushes, "write_bytes": m.Log.Bytes, "padding_bytes": m.Log.PaddingBytes, "skipped_bytes": m.Log.SkippedBytes,
+			"max_batch_bytes": m.Log.MaxBatchBytes,
+		},
+	}, nil
+}
+
+func (c *Commands) config(context.Context, *asok.Request) (any, error) {
+	o := c.o.Store.Options()
+	return map[string]any{
+		"memory_bytes": o.MemoryBytes, "max_onodes": o.MaxOnodes, "max_dirty_bytes": o.MaxDirtyBytes,
+		"checkpoint_interval_seconds": o.CheckpointInterval.Seconds(), "read_only": o.ReadOnly, "log_device": o.LogDevice != nil,
+	}, nil
+}
+
+func (c *Commands) level(_ context.Context, r *asok.Request) (any, error) {
+	if r.Has("level") {
+		var l slog.Level
+		if err := l.UnmarshalText([]byte(r.String("level"))); err != nil {
+			return nil, err
+		}
+		c.o.Level.Set(l)
+	}
+	return map[string]string{"level": c.o.Level.Level().String()}, nil
+}
