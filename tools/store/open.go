@@ -12,6 +12,8 @@ import (
 	"ebofs/devices"
 	"ebofs/ebofs"
 	"ebofs/ebofs/layout"
+	"ebofs/ebofs/online"
+	"ebofs/internal/asok"
 	"ebofs/tools/probe"
 	"ebofs/tools/sizes"
 	"ebofs/tools/verb"
@@ -100,6 +102,9 @@ type Session struct {
 
 	c     *verb.Call
 	heard *heard
+
+	commands *online.Commands // with socket; nil: it has none
+	socket   *asok.Server
 }
 
 // Mode says what a store is mounted for.
@@ -152,6 +157,11 @@ func Mount(ctx context.Context, c *verb.Call, path string, m Mode) (*Session, er
 	if why := s.Degraded(); why != "" {
 		c.Notef("%s: %s; showing what can be read", path, why)
 	}
+	if m.Write && c.RunDir != "" {
+		if err := s.serve(); err != nil {
+			c.Notef("%s: no admin socket: %v; going on without", path, err)
+		}
+	}
 	return s, nil
 }
 
@@ -161,6 +171,7 @@ func (s *Session) Device() devices.Device { return s.dev }
 // Close closes the store, checkpointing if it was opened for writing, and its
 // devices.
 func (s *Session) Close(ctx context.Context) error {
+	s.hangUp()
 	err := s.Store.Close(ctx)
 	if err == nil {
 		err = s.heard.failure(s.c, s.Path, s.Metrics().GivenUp)

@@ -30,6 +30,7 @@ type Call struct {
 	Format Format
 	Color  bool // the result may be coloured
 	Log    *slog.Logger
+	Level  *slog.LevelVar // of Log
 
 	verb   *Verb
 	action *Action

@@ -87,7 +87,9 @@ func (c *Call) apply(o common) error {
 	if err := level.UnmarshalText([]byte(o.level)); err != nil {
 		return c.usage(fmt.Sprintf("--log-level %q: it is debug, info, warn or error", o.level))
 	}
-	c.Log = slog.New(slog.NewTextHandler(c.Err, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	c.Level = new(slog.LevelVar)
+	c.Level.Set(level)
+	c.Log = slog.New(slog.NewTextHandler(c.Err, &slog.HandlerOptions{Level: c.Level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{} // a tool's log is read while it runs
 		}

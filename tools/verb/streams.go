@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -26,8 +27,11 @@ type Streams struct {
 	// Program is argv[0] as it was typed, so that printed commands can be
 	// pasted back.
 	Program string
+	Version string              // of the program
 	Getenv  func(string) string // nil: an empty environment
 	Now     func() time.Time    // nil: time.Now
+	// RunDir is where the admin sockets of running processes are; "": nowhere.
+	RunDir string
 	// Status delivers a value whenever one line of progress is asked for
 	// (SIGUSR1); may be nil.
 	Status <-chan os.Signal
@@ -41,7 +45,7 @@ func Process() (Streams, func()) {
 	s := Streams{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		OutTerminal: term.IsTerminal(1), ErrTerminal: term.IsTerminal(2),
-		Program: os.Args[0], Getenv: os.Getenv, Now: time.Now, Status: status,
+		Program: os.Args[0], Getenv: os.Getenv, Now: time.Now, RunDir: runDir(os.Getenv, os.Geteuid()), Status: status,
 	}
 	for _, fd := range []int{1, 2} {
 		if w, _, err := term.GetSize(fd); err == nil && w > 0 {
@@ -53,6 +57,19 @@ func Process() (Streams, func()) {
 		s.Columns = n
 	}
 	return s, func() { signal.Stop(status) }
+}
+
+// runDir is where a user's processes have their admin sockets.
+func runDir(getenv func(string) string, uid int) string {
+	switch own, session := getenv("EBOFS_RUN_DIR"), getenv("XDG_RUNTIME_DIR"); {
+	case own != "":
+		return own
+	case uid == 0:
+		return "/run/ebofs"
+	case session != "":
+		return filepath.Join(session, "ebofs")
+	}
+	return ""
 }
 
 // withDefaults fills what a test may leave out.
