@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"ebofs/tools/admin"
 	"ebofs/tools/bench"
 	"ebofs/tools/blockmap"
 	"ebofs/tools/crush"
@@ -36,6 +37,7 @@ func Table(version string) []verb.Verb {
 		device.Verb(bench.Action()),
 		image.Verb(),
 		crush.Verb(),
+		admin.Verb(),
 		demo.Verb(),
 		shell.Verb(table),
 		manual.Verb(table, current),
@@ -45,7 +47,6 @@ func Table(version string) []verb.Verb {
 		later("mgr", "run a manager"),
 		later("osd", "run an object storage daemon"),
 		later("mds", "run a metadata server"),
-		later("admin", "talk to the admin socket of a daemon"),
 		later("simulate", "replay a simulated failure"),
 		later("config", "show, compare and check the configuration"),
 	}
@@ -60,6 +61,7 @@ func Main(ctx context.Context, version string, argv []string, s verb.Streams) in
 	if s.Program == "" && len(argv) > 0 {
 		s.Program = argv[0]
 	}
+	s.Version = release.Current(version).Version
 	table := Table(version)
 	args := argv[min(1, len(argv)):]
 	base := filepath.Base(s.Program)
