@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"ebofs/devices"
 	"ebofs/ebofs/check"
 	"ebofs/ebofs/layout"
 	"ebofs/ebofs/repair"
@@ -35,7 +36,7 @@ const (
 func Verb() verb.Verb {
 	return verb.Verb{
 		Name: "fsck", Args: "DEV", Short: "check a store and repair it", Schema: "ebofs.fsck/1", Link: "fsck.ebofs",
-		Long: `Checks the store on DEV, which must not be in use, and writes nothing unless it is told to repair.
+		Long: `Checks the store on DEV, which must not be in use unless --online is given, and writes nothing unless it is told to repair.
 
   quick  labels, superblocks, log, root record, totals
   full   + every tree node, every object, every block has one owner
@@ -48,6 +49,8 @@ A store that keeps epochs has each of them checked as well, at the same level; -
 Each problem has a code, which "ebofs man CODE" explains, says where it is, what was expected and found, and which objects it costs.
 
 -p does what is safe without asking: it replays the log, restores labels and superblocks from sound copies, rebuilds counters. -y does everything: what is left of damaged trees is put together anew, free space is counted anew, and what is lost is marked, so that reads of it fail and nothing old or empty is taken for it. Without any superblock it searches the whole device for what the store wrote. Give --level deep to have all data verified, too.
+
+--online checks a store that is in use: the process that has it keeps its newest checkpoint from being written over and checks that, slowly, through its admin socket. Everything that was committed when the check began is in it. When the store runs short of space the check goes on at a newer checkpoint; the report then says what was checked at which epoch. An interrupt stops the check. With --resume FILE what was found so far is kept, and the same command goes on: trees are walked again, data of objects that was verified is not read again.
 
 --undo keeps what a repair overwrites in a file, on another device. --apply-undo writes it back: the device is then what it was, byte for byte. A repair that was interrupted can be run again, with another undo file; they are applied newest first.`,
 		New: func(fs *pflag.FlagSet) verb.Run {
@@ -62,8 +65,9 @@ Each problem has a code, which "ebofs man CODE" explains, says where it is, what
 			fs.BoolVar(&j.noUndo, "no-undo", false, "repair without a way back")
 			fs.StringVar(&j.applyUndo, "apply-undo", "", "take back the repair kept in `FILE`")
 			fs.StringVar(&j.fsid, "fsid", "", "with -y and no superblock: salvage the store of this `UUID`")
-			verb.Later(fs, "online", "", "ask the daemon that uses the device")
-			verb.LaterValue(fs, "rate", "", "read at most `SIZE` a second")
+			fs.BoolVar(&j.online, "online", false, "have the process that uses the store check it")
+			fs.Var(&j.rate, "rate", "read at most `SIZE` a second; default with --online: 32MiB, 0 is no limit")
+			fs.StringVar(&j.resume, "resume", "", "with --online: keep how far it is in `FILE`, and go on from there")
 			fs.StringVar(&j.logPath, "log", "", "the log is on `DEV`")
 			store.EpochFlag(fs)
 			fs.BoolVarP(&j.verbose, "verbose", "v", false, "also print what was counted")
@@ -81,9 +85,10 @@ Each problem has a code, which "ebofs man CODE" explains, says where it is, what
 			{Command: "fsck.ebofs --level deep --format json /dev/sdb", Text: "data too, for a program"},
 			{Command: "ebofs man E-NODE-CRC", Text: "what a code means"},
 			{Command: "fsck.ebofs -y --undo sdb.undo /dev/sdb", Text: "repair, with a way back"},
+			{Command: "fsck.ebofs --online --level deep --resume sdb.check /dev/sdb", Text: "while it is in use, data too; again after an interrupt goes on"},
 			{Command: "fsck.ebofs --apply-undo sdb.undo /dev/sdb", Text: "the way back"},
 		},
-		SeeAlso: []string{"mkfs", "dump", "map"},
+		SeeAlso: []string{"mkfs", "dump", "map", "admin"},
 	}
 }
 
@@ -98,6 +103,9 @@ type job struct {
 	verbose    bool
 	progressFD int
 	memory     sizes.Size
+	rate       sizes.Size
+	online     bool
+	resume     string
 
 	readOnly, force, safe, all, noUndo bool
 	undo, applyUndo, fsid              string
@@ -116,17 +124,23 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 	if err != nil {
 		return verb.Usage("--level: " + err.Error())
 	}
-	if j.memory.Percent > 0 {
-		return verb.Usage("--memory: no percentage here")
+	if j.memory.Percent > 0 || j.rate.Percent > 0 {
+		return verb.Usage("--memory and --rate: no percentage here")
 	}
 	if err := j.flags(store.AtEpoch(c.Flags)); err != nil {
 		return err
+	}
+	if j.online {
+		return j.checkOnline(ctx, c, path, level)
 	}
 	if d, err := probe.Look(path); err == nil && d.InUse {
 		f := probe.InUse(d)
 		f.Hint = "Nothing was written. A store is checked when nobody uses it."
 		if d.Users != nil && d.Users[0].Cure != "" {
 			f.Hint += " " + d.Users[0].First()
+		}
+		if _, _, err := store.Socket(c, path); err == nil && !j.writes() {
+			f.Hint = "Nothing was written. To have it checked while it is in use: " + c.Command("fsck", "--online", path)
 		}
 		return f
 	}
@@ -166,20 +180,13 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 	}
 	meter := progress.Start(progress.Options{Err: c.Err, Terminal: c.ErrTerminal, Columns: c.Columns, Name: c.Name() + ": " + path, Status: c.Status, Lines: lines, Device: path})
 	defer meter.Stop()
-	phase := ""
-	o.Progress = func(p check.Progress) {
-		name := p.Phase
-		if p.Pass > 0 {
-			name = fmt.Sprintf("%s, pass %d", p.Phase, p.Pass+1)
-		}
-		if name != phase {
-			phase = name
-			meter.Phase(name, int64(p.Total), false)
-		}
-		meter.SetTotal(int64(p.Total))
-		meter.Set(int64(p.Done), 0)
+	shown := shown{meter: meter}
+	o.Progress = shown.show
+	from := devices.Device(dev)
+	if j.rate.Bytes > 0 {
+		from = devices.NewThrottle(dev, int64(j.rate.Bytes))
 	}
-	rep, err := check.Run(ctx, dev, o)
+	rep, err := check.Run(ctx, from, o)
 	meter.Stop()
 	if j.writes() {
 		return j.repair(ctx, c, path, dev, o, meter, rep, err)
@@ -197,6 +204,25 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 		c.Exit(exitLeft)
 	}
 	return nil
+}
+
+// shown is what a meter shows of a check.
+type shown struct {
+	meter *progress.Meter
+	phase string
+}
+
+func (s *shown) show(p check.Progress) {
+	name := p.Phase
+	if p.Pass > 0 {
+		name = fmt.Sprintf("%s, pass %d", p.Phase, p.Pass+1)
+	}
+	if name != s.phase {
+		s.phase = name
+		s.meter.Phase(name, int64(p.Total), false)
+	}
+	s.meter.SetTotal(int64(p.Total))
+	s.meter.Set(int64(p.Done), 0)
 }
 
 // lines opens the descriptor of -C.
@@ -226,7 +252,7 @@ func explain(c *verb.Call, path string, err error) error {
 // print is the report for a person.
 func (j *job) print(c *verb.Call, path string, r *check.Report) {
 	state := ""
-	if !r.Clean {
+	if !r.Clean && r.Mode != "online" {
 		state = ", not closed cleanly"
 	}
 	c.Printf("%s: checking store %s at epoch %d, %s%s\n", path, layoutShort(r.Store), r.Epoch, r.Mode, state)
@@ -257,6 +283,11 @@ func (j *job) print(c *verb.Call, path string, r *check.Report) {
 	if r.Omitted > 0 {
 		c.Printf("  and %d more\n", r.Omitted)
 	}
+	if len(r.Parts) > 1 {
+		for _, p := range r.Parts {
+			c.Printf("%s: epoch %d: %s\n", path, p.Epoch, partText(p))
+		}
+	}
 	if j.verbose {
 		n := &r.Counts
 		c.Printf("%s: %d collections, %d objects (%s), %d attributes, %d omap keys\n", path, n.Collections, n.Objects, sizes.Human(n.Bytes), n.Attrs, n.OmapKeys)
@@ -278,6 +309,24 @@ func layoutShort(id string) string {
 	return id
 }
 
+// partText says what was checked at one epoch.
+func partText(p check.Part) string {
+	s := "trees"
+	if p.Data {
+		s += ", data"
+		if p.From != "" {
+			s += " behind " + p.From
+		}
+		if p.To != "" {
+			s += " up to " + p.To
+		}
+	}
+	if p.EndZone > p.FirstZone {
+		s += fmt.Sprintf(", space of zones %d to %d", p.FirstZone, p.EndZone-1)
+	}
+	return s
+}
+
 // summary is the last line: how many, who can repair them, what they cost.
 func summary(r *check.Report) string {
 	total := r.Counts.Errors + r.Counts.Warnings
@@ -286,7 +335,9 @@ func summary(r *check.Report) string {
 		if r.Level == check.Quick.String() {
 			s = "clean; level quick looks at no object and no tree"
 		}
-		if n := r.Counts.LogReplayed; n > 0 {
+		if n := r.Counts.LogReplayed; r.Mode == "online" {
+			s += fmt.Sprintf(", as of epoch %d", r.Epoch)
+		} else if n > 0 {
 			s += fmt.Sprintf(", with %s the next mount for writing replays", plural(n, "log record"))
 		} else if n := r.Counts.LogRecords; n > 0 {
 			s += fmt.Sprintf(", as of the last checkpoint; %s behind it, not looked into, come back with the next mount for writing", plural(n, "log record"))

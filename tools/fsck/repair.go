@@ -53,6 +53,10 @@ func (j *job) flags(epoch uint64) error {
 		return verb.Usage("--epoch: what a store was can only be checked")
 	case j.fsid != "" && !j.all:
 		return verb.Usage("--fsid wants -y")
+	case j.online && (j.writes() || j.logPath != ""):
+		return verb.Usage("--online only checks, and the process knows its log: it goes without -p, -y, --apply-undo and --log")
+	case j.resume != "" && !j.online:
+		return verb.Usage("--resume wants --online")
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -39,6 +40,8 @@ func TestMain(m *testing.M) {
 //	fill NAME=…   overwrites bytes=N at=N (from the end if negative) with 'Z', or zero,
 //	              or text=…
 //	cut NAME=…    makes the file bytes=N long
+//	hold NAME=…   has a session write to the store in the image from here on, to the
+//	              end of the script or the next release
 //
 // Times and random ids are replaced; -rewrite writes the files anew.
 func TestGolden(t *testing.T) {
@@ -48,6 +51,8 @@ func TestGolden(t *testing.T) {
 	}
 	datadriven.Walk(t, data, func(t *testing.T, path string) {
 		t.Chdir(t.TempDir())
+		release := func() {}
+		defer func() { release() }()
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			switch d.Cmd {
 			case "run":
@@ -80,6 +85,13 @@ func TestGolden(t *testing.T) {
 				return ""
 			case "fill":
 				return fill(t, d)
+			case "hold":
+				release = hold(t, d)
+				return ""
+			case "release":
+				release()
+				release = func() {}
+				return ""
 			case "cut":
 				var name string
 				var n int64
@@ -94,6 +106,28 @@ func TestGolden(t *testing.T) {
 			return ""
 		})
 	})
+}
+
+// hold stores an object whose content does not end until release is called.
+func hold(t *testing.T, d *datadriven.TestData) (release func()) {
+	var name string
+	d.ScanArgs(t, "name", &name)
+	r, w := io.Pipe()
+	var errs bytes.Buffer
+	ended := make(chan int)
+	go func() {
+		ended <- Main(context.Background(), "1.0-test", []string{"ebofs", "object", name, "put", "held", "-"}, verb.Streams{In: r, Err: &errs, RunDir: "run"})
+	}()
+	// It is mounted once it reads.
+	if _, err := w.Write([]byte("held")); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		w.Close()
+		if code := <-ended; code != 0 || errs.Len() > 0 {
+			t.Errorf("%s: exit %d: %s", d.Pos, code, errs.String())
+		}
+	}
 }
 
 func fill(t *testing.T, d *datadriven.TestData) string {
@@ -141,7 +175,7 @@ func runLine(t *testing.T, line string) string {
 		in, argv = argv[i+1], argv[:i]
 	}
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	code := Main(context.Background(), "1.0-test", argv, verb.Streams{In: strings.NewReader(in), Out: &out, Err: &errs, Now: func() time.Time { return now }})
+	code := Main(context.Background(), "1.0-test", argv, verb.Streams{In: strings.NewReader(in), Out: &out, Err: &errs, RunDir: "run", Now: func() time.Time { return now }})
 	var b strings.Builder
 	b.WriteString(normal(out.String()))
 	if s := b.String(); s != "" && !strings.HasSuffix(s, "\n") {
@@ -189,6 +223,9 @@ var (
 // normal replaces what differs from run to run. Ids given in the scripts begin
 // with "5" and are kept.
 func normal(s string) string {
+	if dir, err := os.Getwd(); err == nil {
+		s = strings.ReplaceAll(s, dir+"/", "<dir>/")
+	}
 	s = ids.ReplaceAllStringFunc(s, func(id string) string {
 		if id[0] == '5' && strings.HasSuffix(id, "000000000000") {
 			return id
