@@ -61,6 +61,9 @@ var rules = []rule{
 	{packages: "cluster/msgr/frame", module: []string{"cluster/ceph", "cluster/denc"}},
 	{packages: "cluster/msgr/memnet", module: nil},
 	{packages: "cluster/msgr", module: []string{"cluster/ceph", "cluster/denc", "cluster/cephx", "cluster/msg", "cluster/msgr/frame"}},
+	// The only package that knows the consensus engine.
+	{packages: "cluster/quorum/quorumtest", module: []string{"cluster/quorum"}},
+	{packages: "cluster/quorum", others: []string{"go.etcd.io/etcd/", "go.uber.org/zap"}},
 	{packages: "cluster/golden"}, // reads cluster/testdata for tests
 
 	{packages: "tools/ebofs", module: []string{"tools/..."}, program: true},
@@ -96,6 +99,7 @@ var testExtra = map[string][]string{
 	"osd/storetest":  {"osd/memstore"},
 	"ebofs":          {"ebofs/check"},
 	"cluster/msg":    {"cluster/monmap"},
+	"cluster/quorum": {"cluster/quorum/quorumtest"},
 	"osd/ops":        {"osd/memstore"},
 	"osd/pg":         {"osd/memstore"},
 }
