@@ -61,11 +61,12 @@ type classifier struct {
 	ld   *btree.Cache
 	sb   layout.Superblock
 	rows map[string][]run
+	seen map[layout.Addr]bool // shared blocks that have a row
 }
 
 // classify finds the blocks of every class.
 func classify(ctx context.Context, mem *devices.Mem, log bool) (map[string][]run, error) {
-	c := &classifier{ctx: ctx, mem: mem, pool: devices.NewPool(devices.PoolOptions{}), rows: map[string][]run{}}
+	c := &classifier{ctx: ctx, mem: mem, pool: devices.NewPool(devices.PoolOptions{}), rows: map[string][]run{}, seen: map[layout.Addr]bool{}}
 	defer c.pool.Close()
 	c.ld = btree.NewCache(reader{mem}, c.pool, 4<<20)
 	defer c.ld.Clear()
@@ -102,6 +103,9 @@ func classify(ctx context.Context, mem *devices.Mem, log bool) (map[string][]run
 		return nil, err
 	}
 	if err := c.tree(layout.TreeObjects, btree.Owner{}, roots.Record.Objects); err != nil {
+		return nil, err
+	}
+	if err := c.tree(layout.TreeRefs, btree.Owner{}, roots.Record.Refs); err != nil {
 		return nil, err
 	}
 	if log {
@@ -200,9 +204,15 @@ func (c *classifier) chunk(val []byte) error {
 	if err := layout.DecodeChunk(val, &ch); err != nil {
 		return err
 	}
-	for _, a := range ch.Addr {
-		if a != 0 {
-			c.add("data", run{start: a.Block(), blocks: 1})
+	for i, a := range ch.Addr {
+		r := run{start: a.Block(), blocks: 1}
+		switch {
+		case a == 0:
+		case ch.Flags[i]&layout.BlockShared == 0:
+			c.add("data", r)
+		case !c.seen[a]:
+			c.seen[a] = true
+			c.add("data, shared", r)
 		}
 	}
 	return nil

@@ -23,7 +23,7 @@ var (
 	rewrite = flag.Bool("rewrite", false, "write the table of verdicts anew")
 	soak    = flag.Duration("soak", 0, "try random images for so long")
 	seed    = flag.Uint64("seed", 1, "first seed")
-	cell    = flag.String("cell", "", `only this cell: "class/way"`)
+	cell    = flag.String("cell", "", `only this cell, "class/way", or the cells that begin so`)
 )
 
 // TestMain lets the heap grow: every image opens a store or two.
@@ -41,7 +41,8 @@ var classes = []string{
 	"objects, inner node", "objects, leaf", "onode", "inline data",
 	"attrs, inner node", "attrs, leaf", "attrs, long value",
 	"omap, inner node", "omap, leaf", "omap, long value",
-	"extents, inner node", "extents, leaf", "data",
+	"extents, inner node", "extents, leaf", "data", "data, shared",
+	"refs, leaf",
 }
 
 // floor is how many images are tried at least.
@@ -51,7 +52,45 @@ const floor = 25_000
 type result struct {
 	images, found int
 	worst         reach
+	mended        int   // images that were repaired, or tried to
+	refused       int   // of those: the repair ended with an error and changed nothing
+	left          reach // what was lost for good, at worst
 	errs          []error
+}
+
+// from says what the class was repaired from, at worst.
+func (r *result) from(class string) string {
+	switch {
+	case r.mended == 0:
+		return "not tried"
+	case r.left == believed:
+		return "believed"
+	case r.refused > 0:
+		return "refused"
+	case r.left == nothing:
+		return sources[class]
+	case r.left == tail:
+		return "another copy"
+	}
+	return "another copy of " + r.left.String()
+}
+
+// sources are what this device has of a class besides the block itself.
+var sources = map[string]string{
+	"label, first": "its copies", "label, other copies": "its copies", "superblock, newest": "its copies", "superblock, older": "its copies",
+	"collections, leaf": "its objects, lost+found",
+	"root record":       "a search for the trees", "zone table": "a recount", "zone bitmap": "a recount", "refs, leaf": "a recount",
+	"objects, inner node": "its leaves", "attrs, inner node": "its leaves", "omap, inner node": "its leaves", "extents, inner node": "its leaves",
+}
+
+// few is how many images of a cell are repaired, at about equal distances. One is
+// enough where the whole device is searched.
+func few(class string) int {
+	switch sources[class] {
+	case "a search for the trees", "its leaves":
+		return 1
+	}
+	return 2
 }
 
 // thorough is how many images of a cell share one that is also written to.
@@ -71,7 +110,7 @@ func (z *zoo) tryCell(ctx context.Context, class, way string, share int, seed ui
 			return p
 		}
 	}
-	r := rand.New(rand.NewPCG(seed, uint64(slices.Index(classes, class)*100+slices.Index(ways, way))))
+	r := rand.New(rand.NewPCG(seed, uint64(cellNumber(class, way))))
 	limit := max(1, budget[way]/share)
 	z.images(class, way, limit, r, get(z.mem), get(z.older), func(m image) {
 		if len(res.errs) > 2 {
@@ -82,11 +121,23 @@ func (z *zoo) tryCell(ctx context.Context, class, way string, share int, seed ui
 			res.found++
 		}
 		res.worst = max(res.worst, v.reach)
+		if err == nil && m.number%((limit+1)/few(class)) == 0 && (share == 1 || cellNumber(class, way)%3 == 0) {
+			refused, left, e := t.mend(ctx, m)
+			if res.mended++; refused {
+				res.refused++
+			}
+			res.left = max(res.left, left)
+			err = e
+		}
 		if err != nil {
 			res.errs = append(res.errs, fmt.Errorf("%s, %s, image %d at %d~%d: %w", class, way, m.number, m.at.start, m.at.blocks, err))
 		}
 	})
 	return res
+}
+
+func cellNumber(class, way string) int {
+	return slices.Index(classes, class)*100 + slices.Index(ways, way)
 }
 
 // matrix tries all cells and returns the table.
@@ -121,7 +172,7 @@ func matrix(t *testing.T, share int, seed uint64) (table map[string]result) {
 			continue
 		}
 		for _, way := range ways {
-			if *cell == "" || *cell == class+"/"+way {
+			if strings.HasPrefix(class+"/"+way, *cell) {
 				jobs <- job{class, way}
 			}
 		}
@@ -142,7 +193,7 @@ func TestMatrix(t *testing.T) {
 	}
 	table := matrix(t, share, 1)
 	var b strings.Builder
-	fmt.Fprintf(&b, "# What damage of each kind costs; see the package comment. After -rewrite the diff is\n# the review. found by: fsck, always; fsck or none, where the rest lay in no use.\n#\n")
+	fmt.Fprintf(&b, "# What damage of each kind costs; see the package comment. After -rewrite the diff is\n# the review. found by: fsck, always; fsck or none, where the rest lay in no use.\n# repaired from, at worst: what else this device has, and then nothing is lost;\n# another copy of what is marked or gone; refused, the repair changes nothing.\n#\n")
 	fmt.Fprintf(&b, "%-24s %-15s %-14s %-35s %s\n", "# class", "way", "found by", "contained to, at worst", "repaired from")
 	images := 0
 	for _, class := range classes {
@@ -161,7 +212,7 @@ func TestMatrix(t *testing.T) {
 			} else if res.found > 0 {
 				found = "fsck or none"
 			}
-			fmt.Fprintf(&b, "%-24s %-15s %-14s %-35s %s\n", class, way, found, res.worst, "none yet")
+			fmt.Fprintf(&b, "%-24s %-15s %-14s %-35s %s\n", class, way, found, res.worst, res.from(class))
 		}
 	}
 	fmt.Printf("corruption images: %d\n", images)

@@ -9,10 +9,12 @@
 //	class    what a block is for: a row of the table
 //	way      how a block is damaged: a column
 //	image    the zoo with one block damaged in one way
-//	verdict  who found an image's damage, and what it was contained to
+//	verdict  who found an image's damage, what it was contained to, and what it was
+//	         repaired from
 //
 // Each image is opened for reading, read as a whole and checked; a sample is then
-// mounted for writing, written to everywhere, closed and read again.
+// mounted for writing, written to everywhere, closed and read again; and one or two of
+// each cell are repaired, checked, read, and taken back with the undo file.
 //
 // Invariants, the tests':
 //
@@ -23,9 +25,13 @@
 //	I3  What fails a read or a mount is found by fsck.
 //	I4  A damaged log may lose transactions from its end only if it looks like a
 //	    torn tail, and then the state is one the store was in.
+//	I5  After a repair a deep check finds nothing but marks, no object that could be
+//	    read has changed, and the undo file brings back the image byte for byte. A
+//	    repair that is refused changes nothing for good either.
 //
 // Locks: images share nothing but the zoo, which does not change.
 //
-// The trash tree is missing among the classes: it takes more entries than a small
-// store has to leave work to a later checkpoint.
+// The trash tree and inner nodes of the refs tree are missing among the classes: they
+// take more entries than a store has that is read as a whole thirty thousand times.
+// Package repair damages those.
 package damage

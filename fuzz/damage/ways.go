@@ -19,7 +19,7 @@ type image struct {
 var ways = []string{"bit", "field", "forged field", "zeroed", "older version", "lost write", "other block", "garbage", "unreadable"}
 
 // budget is how many images a cell has at most, a hundredth of which -short makes.
-var budget = map[string]int{"bit": 760, "field": 260, "forged field": 130, "zeroed": 8, "older version": 8, "lost write": 8, "other block": 8, "garbage": 8, "unreadable": 8}
+var budget = map[string]int{"bit": 700, "field": 260, "forged field": 130, "zeroed": 8, "older version": 8, "lost write": 8, "other block": 8, "garbage": 8, "unreadable": 8}
 
 // images calls fn for the images of a cell. raw reads the zoo, old the older one.
 func (z *zoo) images(class, way string, limit int, r *rand.Rand, raw, old func(run) []byte, fn func(image)) {

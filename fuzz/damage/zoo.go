@@ -29,7 +29,10 @@ const (
 	sparse  = 330 // pieces, each in a record of the extents tree of its own
 )
 
-var objSparse, objAttrs, objOmap, objData = object("sparse", 1), object("attrs", 2), object("omap", 3), object("data", 4)
+var (
+	objSparse, objAttrs, objOmap, objData = object("sparse", 1), object("attrs", 2), object("omap", 3), object("data", 4)
+	objSource, objClone, objPart          = object("source", 5), object("clone", 6), object("part", 7)
+)
 
 // contents returns the transactions that fill the zoo, for a version of all
 // values.
@@ -51,7 +54,12 @@ func contents(version uint64) []*osd.Transaction {
 	v.OmapSet(coll, objOmap, history.Values("key", 200, 200, version))
 	v.OmapSet(coll, objOmap, map[string][]byte{"long": history.Tagged(objOmap, 0, version, 13_000)})
 	v.OmapSetHeader(coll, objOmap, history.Tagged(objOmap, 0, version, 50))
-	return []*osd.Transaction{t, u, v}
+	w := new(osd.Transaction)
+	w.Write(coll, objSource, 0, history.Tagged(objSource, 0, version, 100_000))
+	w.Clone(coll, objSource, objClone)
+	w.CloneRange(coll, objSource, objPart, 40_960, 50_000, 8192)
+	w.Write(coll, objClone, 20_000, history.Tagged(objClone, 20_000, version, 9000))
+	return []*osd.Transaction{t, u, v, w}
 }
 
 // touches returns one transaction for every object that changes a little of
@@ -75,6 +83,9 @@ func touches() []*osd.Transaction {
 			t.Write(coll, objSparse, off, history.Tagged(objSparse, off, 9, 200))
 		}
 	})
+	for _, id := range []osd.ObjectID{objSource, objClone, objPart} {
+		change(id, func(t *osd.Transaction) { t.Write(coll, id, 30_000, history.Tagged(id, 30_000, 9, 3000)) })
+	}
 	change(objAttrs, func(t *osd.Transaction) { t.RmAttr(coll, objAttrs, "attr0003") })
 	change(objOmap, func(t *osd.Transaction) {
 		t.OmapSet(coll, objOmap, map[string][]byte{"key0100": []byte("new"), "zzz": []byte("z")})
