@@ -151,6 +151,7 @@ func (s *Store) checkSuper() error {
 	if len(sb.Rings) != 1 {
 		return fmt.Errorf("store with %d logs: %w", len(sb.Rings), ErrUnsupported)
 	}
+	s.noData = sb.Features.Incompat&layout.FeatMetadataOnly != 0
 	s.unit = blockSize
 	if sb.Hard() {
 		s.unit = uint64(sb.StripeBytes)

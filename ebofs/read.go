@@ -75,7 +75,7 @@ func (s *Store) Read(ctx context.Context, c CollectionID, id ObjectID, off uint6
 		return 0, err
 	}
 	defer o.refs.Add(-1)
-	if s.super.Features.Incompat&layout.FeatMetadataOnly != 0 {
+	if s.noData {
 		return 0, fmt.Errorf("object %s: %w", objectName(o.key), ErrNoData)
 	}
 	t := s.guard.enter()

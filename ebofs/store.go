@@ -76,7 +76,8 @@ type Store struct {
 	notices []notice
 
 	inflight atomic.Int64 // bytes of admitted records not yet in the log
-	unit     uint64       // bytes: the least written directly; set by Open, as the next two
+	noData   bool         // made by image restore; set by Open, as the next three
+	unit     uint64       // bytes: the least written directly
 	ringSize int64
 	maxDirty int64
 
