@@ -181,7 +181,11 @@ func (ck *checkpoint) settleGroup(k uint64, d *sharing) error {
 // inUse reports whether the last checkpoint's objects or trees use a block. Of a
 // zone that is lost all count as used.
 func (s *space) inUse(ctx context.Context, b uint64) (used bool, err error) {
-	s.split(allocator.Extent{Start: b, Blocks: 1}, func(z int, first, _ uint64) {
+	e := allocator.Extent{Start: b, Blocks: 1}
+	if err := s.inZones(e); err != nil {
+		return false, err
+	}
+	s.split(e, func(z int, first, _ uint64) {
 		if err = s.ensure(ctx, z); err == nil {
 			zs := &s.zones[z]
 			used = zs.lost || zs.bits[first/64]>>(first%64)&1 == 1

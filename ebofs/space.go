@@ -104,6 +104,14 @@ func (s *space) zoneOf(b uint64) int {
 	return int(z)
 }
 
+// inZones returns an error for blocks that do not lie in zones.
+func (s *space) inZones(e allocator.Extent) error {
+	if e.Blocks == 0 || e.Start < s.place.ZoneStart || e.Start > s.place.ZoneEnd || e.Blocks > s.place.ZoneEnd-e.Start {
+		return fmt.Errorf("blocks %v lie outside the zones: %w", e, ErrCorrupt)
+	}
+	return nil
+}
+
 // split calls fn for the parts of e within one zone each.
 func (s *space) split(e allocator.Extent, fn func(zone int, first, n uint64)) {
 	for e.Blocks > 0 {

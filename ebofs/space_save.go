@@ -121,11 +121,15 @@ func (s *space) save(ck *checkpoint) (layout.Ref, error) {
 
 // book enters what the checkpoint uses and gives up into the zones' bits, and
 // sends what was given up into limbo. A block used twice or freed twice is our
-// own mistake; it is caught here, before anything on the device depends on it.
+// own mistake, one that lies nowhere a damaged pointer with a right checksum; it
+// is caught here, before anything on the device depends on it.
 func (s *space) book(ck *checkpoint) error {
 	mark := func(list []allocator.Extent, used bool) error {
 		for _, e := range list {
-			var err error
+			err := s.inZones(e)
+			if err != nil {
+				return err
+			}
 			s.split(e, func(z int, first, n uint64) {
 				if err == nil {
 					err = s.ensure(ck.ctx, z)
@@ -163,6 +167,9 @@ func (s *space) book(ck *checkpoint) error {
 	}
 	for _, list := range [][]allocator.Extent{ck.frees, ck.dead} {
 		for _, e := range list {
+			if err := s.inZones(e); err != nil {
+				return err
+			}
 			if err := s.free(e, ck.epoch); err != nil {
 				return err
 			}

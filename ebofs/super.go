@@ -98,10 +98,16 @@ func ReadRoots(ctx context.Context, dev devices.Device, sb *layout.Superblock) (
 	var r Roots
 	pool := devices.NewPool(devices.PoolOptions{})
 	defer pool.Close()
-	read := func(ref layout.Ref, what string, decode func(p []byte) error) error {
+	inZones := func(ref layout.Ref, what string) error {
 		end := ref.Addr.Block() + uint64(ref.Blocks)
 		if ref.Addr.Device() != 0 || ref.Addr.Block() < sb.ZoneStart || end > sb.ZoneEnd {
 			return fmt.Errorf("%s at %v lies outside the zones: %w", what, ref, ErrCorrupt)
+		}
+		return nil
+	}
+	read := func(ref layout.Ref, what string, decode func(p []byte) error) error {
+		if err := inZones(ref, what); err != nil {
+			return err
 		}
 		f := pool.Get(int(ref.Blocks) * blockSize)
 		defer f.Release()
@@ -147,6 +153,9 @@ func ReadRoots(ctx context.Context, dev devices.Device, sb *layout.Superblock) (
 	}
 	for z := range r.Zones {
 		if ref := r.Zones[z].Bitmap; !ref.IsNone() {
+			if err := inZones(ref, fmt.Sprintf("bitmap of zone %d", z)); err != nil {
+				return r, err
+			}
 			r.Own = append(r.Own, ref.Extent())
 		}
 	}
