@@ -16,6 +16,7 @@ import (
 	"ebofs/cluster/ceph"
 	"ebofs/cluster/cephx"
 	"ebofs/cluster/msg"
+	"ebofs/cluster/msgr/frame"
 	"ebofs/cluster/msgr/memnet"
 )
 
@@ -183,3 +184,8 @@ func text(tid uint64, s string) *msg.Message {
 func big(n int) []byte { return bytes.Repeat([]byte("ebofs"), n/5+1)[:n] }
 
 var ctx = context.Background()
+
+type (
+	identBody     = frame.ClientIdentBody
+	reconnectBody = frame.ReconnectBody
+)
