@@ -107,7 +107,9 @@ func (m *Messenger) handshake(s *socket) (*Conn, *driver, error) {
 	if err := s.sign(a); err != nil {
 		return nil, nil, err
 	}
-	if a.Name.Type != hello.Type {
+	// A daemon may be its own client, as an OSD is that fetches its first maps; nobody
+	// is a daemon by saying so.
+	if hello.Type != a.Name.Type && hello.Type != ceph.TypeClient {
 		return nil, nil, protocol("%v says hello as %v", a.Name, hello.Type)
 	}
 	for range maxAuthRounds {
@@ -121,7 +123,7 @@ func (m *Messenger) handshake(s *socket) (*Conn, *driver, error) {
 			if err != nil {
 				return nil, nil, err
 			}
-			c, d, err := m.identified(s, a, &b)
+			c, d, err := m.identified(s, a, hello.Type, &b)
 			if c != nil || err != nil {
 				return c, d, err
 			}
@@ -130,7 +132,7 @@ func (m *Messenger) handshake(s *socket) (*Conn, *driver, error) {
 			if err != nil {
 				return nil, nil, err
 			}
-			c, d, err := m.reconnected(s, a, &b)
+			c, d, err := m.reconnected(s, a, hello.Type, &b)
 			if c != nil || err != nil {
 				return c, d, err
 			}
@@ -199,28 +201,26 @@ func keyOf(v ceph.AddrVec) ceph.Addr {
 	return v[0]
 }
 
-// proved returns who the peer is, by what it says and what it has proved.
-func (a peerClaim) proved() (ceph.EntityID, error) {
-	id := ceph.EntityID{Type: a.auth.Name.Type, Num: a.gid}
+// proved returns who the peer is, by the type and number it says it has and what
+// it has proved.
+func proved(a *cephx.Session, as ceph.EntityType, gid int64) (ceph.EntityID, error) {
+	id := ceph.EntityID{Type: as, Num: gid}
 	switch id.Type {
 	case ceph.TypeClient:
-		id.Num = int64(a.auth.GlobalID)
+		id.Num = int64(a.GlobalID)
 	case ceph.TypeOSD:
-		if strconv.FormatInt(a.gid, 10) != a.auth.Name.ID {
-			return id, protocol("%v says it is number %d", a.auth.Name, a.gid)
+		n, err := strconv.ParseInt(a.Name.ID, 10, 32)
+		if err != nil || n < 0 || gid != -1 && gid != n {
+			return id, protocol("%v says it is number %d", a.Name, gid)
 		}
+		id.Num = n
 	}
 	return id, nil
 }
 
-type peerClaim struct {
-	auth *cephx.Session
-	gid  int64
-}
-
 // identified answers a CLIENT_IDENT. No session and no error means that the peer
 // is expected to say something else.
-func (m *Messenger) identified(s *socket, a *cephx.Session, b *frame.ClientIdentBody) (*Conn, *driver, error) {
+func (m *Messenger) identified(s *socket, a *cephx.Session, as ceph.EntityType, b *frame.ClientIdentBody) (*Conn, *driver, error) {
 	missing := m.o.Required &^ b.Supported
 	switch mine := m.Addrs(); {
 	case len(b.Addrs) == 0 || keyOf(b.Addrs).IsBlank():
@@ -235,7 +235,7 @@ func (m *Messenger) identified(s *socket, a *cephx.Session, b *frame.ClientIdent
 		}
 		return nil, nil, errors.Join(fmt.Errorf("%v lacks %#x: %w", a.Name, missing, ErrFeatures), err)
 	}
-	id, err := peerClaim{a, b.GID}.proved()
+	id, err := proved(a, as, b.GID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -283,7 +283,7 @@ func (m *Messenger) claim(s *socket, policy Policy, peer *Peer, b *frame.ClientI
 	if old != nil {
 		old.mu.Lock()
 		v = old.viewLocked()
-		if !v.closed && !old.isOf(&peer.Auth) {
+		if !v.closed && !old.isOf(peer.ID.Type, peer.Auth.Name) {
 			old.mu.Unlock()
 			m.mu.Unlock()
 			return nil, nil, dropIt, protocol("%v says it is at %v, where another entity is", peer.Auth.Name, key)
@@ -332,9 +332,9 @@ func (m *Messenger) claim(s *socket, policy Policy, peer *Peer, b *frame.ClientI
 
 // isOf reports whether the session may be of an entity: it is of the same type and,
 // if its peer has proved a name, of the same name.
-func (c *Conn) isOf(a *cephx.Identity) bool {
+func (c *Conn) isOf(as ceph.EntityType, n ceph.EntityName) bool {
 	p := c.peer.Load()
-	return p.ID.Type == a.Name.Type && (p.Auth.Name == ceph.EntityName{} || p.Auth.Name == a.Name)
+	return p.ID.Type == as && (p.Auth.Name == ceph.EntityName{} || p.Auth.Name == n)
 }
 
 // viewLocked returns what the rules of decide.go look at.
@@ -399,7 +399,7 @@ func (m *Messenger) welcome(c *Conn, d *driver, s *socket, b *frame.ClientIdentB
 
 // reconnected answers a SESSION_RECONNECT. No session and no error means that
 // the peer is expected to say something else.
-func (m *Messenger) reconnected(s *socket, a *cephx.Session, b *frame.ReconnectBody) (*Conn, *driver, error) {
+func (m *Messenger) reconnected(s *socket, a *cephx.Session, as ceph.EntityType, b *frame.ReconnectBody) (*Conn, *driver, error) {
 	if len(b.Addrs) == 0 || keyOf(b.Addrs).IsBlank() {
 		return nil, nil, protocol("%v has no address", a.Name)
 	}
@@ -412,7 +412,7 @@ func (m *Messenger) reconnected(s *socket, a *cephx.Session, b *frame.ReconnectB
 	}
 	c.mu.Lock()
 	v := c.viewLocked()
-	if !c.isOf(&a.Identity) {
+	if !c.isOf(as, a.Name) {
 		v.closed = true // for this one there is none
 	}
 	answer := v.onReconnect(mine, b)

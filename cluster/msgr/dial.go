@@ -157,8 +157,9 @@ func (s *socket) askAuth(auth ClientAuth) (*cephx.Session, error) {
 
 // negotiate opens the session, or continues it, until both sides have agreed.
 func (c *Conn) negotiate(d *driver, s *socket, a *cephx.Session) error {
+	attempt := c.m.globalSeq.Add(1)
 	for range maxAuthRounds {
-		if err := c.proposeSession(d, s); err != nil {
+		if err := c.proposeSession(d, s, attempt); err != nil {
 			return err
 		}
 		f, err := s.next(maxControlBytes)
@@ -202,6 +203,7 @@ func (c *Conn) negotiate(d *driver, s *socket, a *cephx.Session) error {
 				return err
 			}
 			c.m.raiseGlobalSeq(n)
+			attempt = c.m.globalSeq.Add(1)
 			c.mu.Lock()
 			c.mu.connectSeq-- // the same attempt again
 			c.mu.Unlock()
@@ -219,8 +221,8 @@ func (c *Conn) negotiate(d *driver, s *socket, a *cephx.Session) error {
 }
 
 // proposeSession sends CLIENT_IDENT, or SESSION_RECONNECT for a session the peer
-// has accepted before.
-func (c *Conn) proposeSession(d *driver, s *socket) error {
+// has accepted before. attempt is its number among all of ours.
+func (c *Conn) proposeSession(d *driver, s *socket, attempt uint64) error {
 	m := c.m
 	c.mu.Lock()
 	if c.mu.driver != d {
@@ -231,13 +233,13 @@ func (c *Conn) proposeSession(d *driver, s *socket) error {
 		c.mu.connectSeq++
 		b := frame.ReconnectBody{
 			Addrs: m.Addrs(), ClientCookie: c.mu.clientCookie, ServerCookie: c.mu.serverCookie,
-			GlobalSeq: m.globalSeq.Add(1), ConnectSeq: c.mu.connectSeq, MessageSeq: c.inSeq.Load(),
+			GlobalSeq: attempt, ConnectSeq: c.mu.connectSeq, MessageSeq: c.inSeq.Load(),
 		}
 		c.mu.Unlock()
 		return s.control(frame.SessionReconnect, b)
 	}
 	b := frame.ClientIdentBody{
-		Addrs: m.Addrs(), Target: c.key, GID: m.gid.Load(), GlobalSeq: m.globalSeq.Add(1),
+		Addrs: m.Addrs(), Target: c.key, GID: m.gid.Load(), GlobalSeq: attempt,
 		Supported: m.o.Supported, Required: m.o.Required,
 	}
 	if c.policy.Lossy {
