@@ -223,7 +223,7 @@ func (c *Conn) negotiate(d *driver, s *socket, a *cephx.Session) error {
 // proposeSession sends CLIENT_IDENT, or SESSION_RECONNECT for a session the peer
 // has accepted before. attempt is its number among all of ours.
 func (c *Conn) proposeSession(d *driver, s *socket, attempt uint64) error {
-	m := c.m
+	m, mine := c.m, c.m.Addrs() // before c.mu: see the lock order
 	c.mu.Lock()
 	if c.mu.driver != d {
 		c.mu.Unlock()
@@ -232,14 +232,14 @@ func (c *Conn) proposeSession(d *driver, s *socket, attempt uint64) error {
 	if c.mu.serverCookie != 0 {
 		c.mu.connectSeq++
 		b := frame.ReconnectBody{
-			Addrs: m.Addrs(), ClientCookie: c.mu.clientCookie, ServerCookie: c.mu.serverCookie,
+			Addrs: mine, ClientCookie: c.mu.clientCookie, ServerCookie: c.mu.serverCookie,
 			GlobalSeq: attempt, ConnectSeq: c.mu.connectSeq, MessageSeq: c.inSeq.Load(),
 		}
 		c.mu.Unlock()
 		return s.control(frame.SessionReconnect, b)
 	}
 	b := frame.ClientIdentBody{
-		Addrs: m.Addrs(), Target: c.key, GID: m.gid.Load(), GlobalSeq: attempt,
+		Addrs: mine, Target: c.key, GID: m.gid.Load(), GlobalSeq: attempt,
 		Supported: m.o.Supported, Required: m.o.Required,
 	}
 	if c.policy.Lossy {
