@@ -321,7 +321,23 @@ func TestSlow(t *testing.T) {
 		d.events <- "message"
 	}
 	alice := name(ceph.TypeClient, "a")
-	settle := func() { time.Sleep(5 * time.Millisecond) } // real time for goroutines; nothing is measured
+	// closes moves time on until the server has reset the session.
+	closes := func(r *raw) {
+		t.Helper()
+		for range 5000 {
+			select {
+			case ev := <-d.events:
+				if ev != "reset" {
+					t.Fatalf("event %q, want reset", ev)
+				}
+				r.hungUp()
+				return
+			case <-time.After(time.Millisecond):
+				clock.advance(time.Second, time.Second)
+			}
+		}
+		t.Fatal("never reset")
+	}
 	open := func() *raw {
 		r := dialRaw(t, n, m).auth(alice).ident(m)
 		d.want(t, "accept client.0")
@@ -334,33 +350,55 @@ func TestSlow(t *testing.T) {
 	half.w.Add(frame.Message, h.Append(nil), big(1000))
 	half.w.Flush(&wire)
 	half.nc.Write(wire.Bytes()[:500])
-	settle()
-	clock.advance(20*time.Second, time.Second)
-	half.hungUp()
-	d.want(t, "reset")
+	stuck(m, func(s *socket) bool { return s.reads.Load()%2 == 1 })
+	began := clock.Now()
+	closes(half)
+	if took := clock.Now().Sub(began); took > 60*time.Second {
+		t.Errorf("half a frame stood for %v, want 10 s and what this machine takes to tell", took)
+	}
 
 	deaf := open()
 	deaf.w.Add(frame.Message, h.Append(nil), nil)
 	deaf.flush()
 	d.want(t, "message")
-	settle()
-	clock.advance(40*time.Second, time.Second) // 10 s and 16 s for a MiB
-	d.want(t, "reset")
-	deaf.hungUp()
+	stuck(m, func(s *socket) bool { return s.writes.Load()%2 == 1 })
+	closes(deaf)
 
 	idle, busy := open(), open()
-	for i := range 60 {
+	for i := range 30 {
 		h := frame.Header{Seq: uint64(i + 1), TID: 7, Type: 2}
 		busy.w.Add(frame.Message, h.Append(nil), nil)
 		busy.flush()
-		if <-d.events == "reset" {
-			break
+		for reset := true; reset; {
+			ev := <-d.events // of the message; the reset comes when it likes
+			if reset = ev == "reset"; reset {
+				d.events <- ev
+			}
 		}
 		clock.advance(5*time.Second, time.Second)
 	}
 	idle.hungUp()
+	d.want(t, "reset")
 	if s := m.Metrics(); s.Connections != 1 {
 		t.Errorf("%d connections, want the busy one", s.Connections)
+	}
+}
+
+// stuck waits until a connection of m is as said.
+func stuck(m *Messenger, is func(*socket) bool) {
+	for {
+		m.mu.Lock()
+		for c := range m.mu.conns {
+			c.mu.Lock()
+			s := c.mu.sock
+			c.mu.Unlock()
+			if s != nil && is(s) {
+				m.mu.Unlock()
+				return
+			}
+		}
+		m.mu.Unlock()
+		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -21,7 +21,7 @@ func (c *Conn) sweep(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s, w := c.mu.sock, &c.mu.swept
-	if s == nil || c.mu.state != ready {
+	if s == nil || c.mu.state != ready || s.closed() {
 		return
 	}
 	reads, writes := s.reads.Load(), s.writes.Load()

@@ -11,13 +11,13 @@ import (
 const (
 	// copyBelow: shorter segments are copied to their neighbours, so that most
 	// batches are one piece of memory.
-	copyBelow = 8 << 10
+	copyBelow = 4 << 10
 
 	// keepBytes is how large a buffer a Writer holds on to between batches.
-	keepBytes = 256 << 10
+	keepBytes = 512 << 10
 )
 
-// Writer collects frames and writes them at once. Segments of 8 KiB and more are
+// Writer collects frames and writes them at once. Segments of 4 KiB and more are
 // not copied in crc mode: they must not change before Flush has returned.
 type Writer struct {
 	secure *stream // nil: crc
