@@ -71,6 +71,7 @@ var rules = []rule{
 		others: []string{"golang.org/x/sys/", "golang.org/x/term", "github.com/spf13/pflag"}},
 
 	{packages: "fuzz/concurrent", module: []string{"fuzz/...", "osd", "devices/..."}, others: []string{"github.com/anishathalye/porcupine"}},
+	{packages: "fuzz/mutate", module: []string{"fuzz/...", "tools/...", "ebofs/...", "allocator", "btree", "devices/..."}},
 	{packages: "fuzz/...", module: []string{"fuzz/...", "osd/...", "ebofs/...", "allocator", "btree", "devices/..."},
 		others: []string{"golang.org/x/sys/"}},
 }

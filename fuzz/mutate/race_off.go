@@ -1,0 +1,6 @@
+//go:build !race
+
+package mutate
+
+// raceEnabled: the detector multiplies every time.
+const raceEnabled = false
