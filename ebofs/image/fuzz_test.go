@@ -59,7 +59,7 @@ func FuzzReader(f *testing.F) {
 				return
 			}
 		}
-		if size := r.sizes[0]; size > 0 && size < 1<<20 {
+		if size := r.sizes[0]; size > 0 && size <= 20000 {
 			to := devices.NewMem(devices.MemOptions{Blocks: size})
 			if err := Restore(bg, bytes.NewReader(p), map[uint8]Target{0: {Device: to}}); err != nil {
 				t.Fatal(err)

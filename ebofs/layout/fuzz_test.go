@@ -295,3 +295,21 @@ func TestBoundedAllocation(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseAddr(f *testing.F) {
+	for _, s := range []string{"none", "0:1204480", "17", "255:72057594037927935", "0:0"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		a, err := ParseAddr(s)
+		if err != nil {
+			if !errors.Is(err, ErrInvalid) {
+				t.Fatal(err)
+			}
+			return
+		}
+		if b, err := ParseAddr(a.String()); err != nil || b != a {
+			t.Fatalf("%q is %v, which is %v, %v", s, a, b, err)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package repair
 
 import (
 	"context"
+	"errors"
 	"hash/crc32"
 	"testing"
 	"time"
@@ -63,4 +64,46 @@ func reseal(p []byte) {
 	table := crc32.MakeTable(crc32.Castagnoli)
 	c := crc32.Update(crc32.Checksum(p[:4], table), table, zero[:])
 	le.PutUint32(p[4:], crc32.Update(c, table, p[8:]))
+}
+
+// FuzzUndoFile reads undo files whose checksums are right: what can be read was
+// written like that.
+func FuzzUndoFile(f *testing.F) {
+	file := &memFile{}
+	u := undoFile{at: file, id: Ident{layout.UUID{1}, layout.UUID{2}, 1000}, length: undoHeader}
+	for i := range uint64(2) {
+		if err := u.append(i*7, make([]byte, layout.BlockSize)); err != nil {
+			f.Fatal(err)
+		}
+	}
+	if err := u.commit(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(file.p, true)
+	f.Add(file.p[:undoHeader+100], true)
+	f.Add(file.p[:100], false)
+	f.Fuzz(func(t *testing.T, p []byte, right bool) {
+		file := &memFile{append([]byte(nil), p...)}
+		if right && len(file.p) >= undoHeader {
+			le.PutUint32(file.p[8:], layout.CRC(file.p[12:undoHeader]))
+			for at := undoHeader; at+entryHeader <= len(file.p); {
+				end := at + entryHeader + int(le.Uint32(file.p[at+24:]))*layout.BlockSize
+				if end > len(file.p) {
+					break
+				}
+				le.PutUint32(file.p[at+4:], layout.CRC(file.p[at+8:end]))
+				at = end
+			}
+		}
+		u, err := openUndo(file)
+		if err == nil {
+			again := undoFile{at: &memFile{}, id: u.id, length: undoHeader}
+			if err = u.each(bg, again.append); err == nil && (again.length != u.length || again.entries != u.entries) {
+				t.Fatalf("%d entries in %d bytes become %d in %d", u.entries, u.length, again.entries, again.length)
+			}
+		}
+		if err != nil && !errors.Is(err, ErrUndo) {
+			t.Fatal(err)
+		}
+	})
 }
