@@ -76,13 +76,13 @@ func (m *Messenger) serve(s *socket) {
 	if err == nil && !late.Stop() {
 		err = errStalled
 	}
-	m.settle(s, s.remote.Addr())
 	if err != nil {
 		late.Stop()
 		m.stats.handshakesBad.Add(1)
 		m.o.Log.Info("connection refused", "from", s.remote.String(), "err", err)
 		s.close()
 	}
+	m.settle(s, s.remote.Addr())
 	if c == nil {
 		return
 	}
