@@ -3,40 +3,41 @@ package ebofs
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"ebofs/btree"
 	"ebofs/ebofs/layout"
 	"ebofs/internal/planted"
 )
 
-// apply makes resolved changes readable. It cannot fail and does no I/O:
-// everything that can go wrong was decided before. epoch is the open epoch, or
-// during replay the one being rebuilt. Neighbours that change one object become
-// readable together: a write that takes both paths is one write.
+// apply makes resolved changes readable. It cannot fail and does no I/O but what
+// a clone reads: everything that can go wrong was decided before. objects are
+// those the changes name, each once. All of them are locked until the last
+// change is made, so that a reader finds each as it was before the transaction or
+// as it is after. epoch is the open epoch, or during replay the one being rebuilt.
 //
 // The gate is held for reading, so the open epoch stays open; the queues of the
 // collections are held, so changes of one object come in order.
-func (s *Store) apply(cs []change, epoch uint64) {
-	for i := 0; i < len(cs); {
+func (s *Store) apply(cs []change, objects []objectView, epoch uint64) {
+	slices.SortFunc(objects, func(a, b objectView) int { return strings.Compare(a.o.key, b.o.key) })
+	for i := range objects {
+		objects[i].o.mu.Lock()
+	}
+	for i := range cs {
 		c := &cs[i]
 		switch {
 		case c.code.onColl():
 			s.applyColl(c)
-			i++
 		case c.code == opRename:
-			s.applyRename(c, epoch)
-			i++
+			s.renameLocked(c, epoch)
 		case c.code.clones():
-			s.applyClone(c, epoch)
-			i++
+			s.applyCloneLocked(c, epoch)
 		default:
-			o := c.o
-			o.mu.Lock()
-			for ; i < len(cs) && cs[i].o == o && cs[i].dst == nil; i++ {
-				s.changeLocked(o, &cs[i], epoch)
-			}
-			o.mu.Unlock()
+			s.changeLocked(c.o, c, epoch)
 		}
+	}
+	for i := range objects {
+		objects[i].o.mu.Unlock()
 	}
 }
 
@@ -316,11 +317,10 @@ func (s *Store) removeLocked(o *onode, epoch uint64) {
 	s.objectCount.Add(-1)
 }
 
-// applyRename moves the body from one key to another. Both are loaded.
-func (s *Store) applyRename(c *change, epoch uint64) {
+// renameLocked moves the body from one key to another. Both are loaded, and
+// locked for writing.
+func (s *Store) renameLocked(c *change, epoch uint64) {
 	from, to := c.o, c.dst
-	unlock := lockTwo(from, to)
-	defer unlock()
 	if from.cur == nil || to.cur != nil {
 		return
 	}

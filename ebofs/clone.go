@@ -61,13 +61,11 @@ func (s *Store) waitFolded(ctx context.Context, epoch uint64) error {
 	return nil
 }
 
-// applyClone applies a clone or a clone of a range. Should what resolve has read
-// not be readable any more, the clone is lost as the change of a damaged object
-// is: reads of it fail.
-func (s *Store) applyClone(c *change, epoch uint64) {
+// applyCloneLocked applies a clone or a clone of a range; both objects are locked
+// for writing. Should what resolve has read not be readable any more, the clone is
+// lost as the change of a damaged object is: reads of it fail.
+func (s *Store) applyCloneLocked(c *change, epoch uint64) {
 	src, dst := c.o, c.dst
-	unlock := lockTwo(src, dst)
-	defer unlock()
 	switch {
 	case dst.loadErr != nil:
 		s.lost(dst, epoch)
@@ -100,20 +98,6 @@ func (s *Store) loseLocked(o *onode, cause error, epoch uint64) {
 	o.refs.Add(1) // never read again as if nothing had happened
 	o.cur, o.loadErr = nil, cause
 	s.lost(o, epoch)
-}
-
-// lockTwo locks two onodes, or one that is both, in the order of their keys.
-func lockTwo(a, b *onode) (unlock func()) {
-	if a == b {
-		a.mu.Lock()
-		return a.mu.Unlock
-	}
-	if b.key < a.key {
-		a, b = b, a
-	}
-	a.mu.Lock()
-	b.mu.Lock()
-	return func() { a.mu.Unlock(); b.mu.Unlock() }
 }
 
 // cloneLocked makes dst a copy of src. Both are locked for writing. After an

@@ -163,7 +163,7 @@ func (s *Store) commit(p *pass, onCommit func(error)) (wal.LSN, error) {
 	}
 	epoch := s.epoch
 	parts := p.enc.encode(epoch, p.changes)
-	s.apply(p.changes, epoch)
+	s.apply(p.changes, p.view, epoch)
 	s.dirty.account(epoch, dirty, p.tokens)
 	p.tokens, p.placed = spaceTokens{}, p.placed[:0]
 

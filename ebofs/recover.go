@@ -106,7 +106,7 @@ func (s *Store) replay(ctx context.Context, r wal.Record) error {
 		dirty += c.dirtyBytes()
 		s.nextID.Store(max(s.nextID.Load(), c.id))
 		if c.code.onColl() {
-			s.apply(cs[i:i+1], s.epoch)
+			s.apply(cs[i:i+1], nil, s.epoch)
 			continue
 		}
 		if planted.On(planted.ReplaySkips) && c.code == opSetAttrs {
@@ -123,6 +123,7 @@ func (s *Store) replay(ctx context.Context, r wal.Record) error {
 
 // replayOn finds the objects of a change and applies it.
 func (s *Store) replayOn(ctx context.Context, c *change) error {
+	var objects []objectView
 	for _, x := range [...]struct {
 		key string
 		o   **onode
@@ -151,11 +152,14 @@ func (s *Store) replayOn(ctx context.Context, c *change) error {
 			}
 		}
 		*x.o = o
+		if o != c.o || len(objects) == 0 { // a clone of a range may be within one
+			objects = append(objects, objectView{o: o})
+		}
 	}
 	if (c.code == opRename || c.code.clones()) && c.dst == nil {
 		return fmt.Errorf("rename or clone without a target: %w", ErrCorrupt)
 	}
-	s.apply([]change{*c}, s.epoch)
+	s.apply([]change{*c}, objects, s.epoch)
 	return nil
 }
 

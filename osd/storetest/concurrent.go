@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -165,6 +166,84 @@ func testReadersAndWriter(t *testing.T, f Factory) {
 	b.ok(err)
 	b.m.apply(x, pl)
 	b.end()
+}
+
+// testApart has transactions change an object in places that stand apart, with
+// changes of others between them: a read sees all of them or none.
+func testApart(t *testing.T, f Factory) {
+	b := open(t, f)
+	const versions, size = 100, 3 * 8192
+	a, c, spare := object(0), object(1), object(2)
+	var keys []string
+	for i := range 3 {
+		keys = append(keys, fmt.Sprintf("k%d", i))
+	}
+	version := func(v int) *osd.Transaction {
+		return txn(func(x *osd.Transaction) {
+			if v > 0 && v%4 == 0 { // they change places
+				x.Rename(c1, a, spare)
+				x.Rename(c1, c, a)
+				x.Rename(c1, spare, c)
+			}
+			if v%4 == 2 {
+				x.Remove(c1, a)
+			}
+			for i, k := range keys {
+				for _, o := range []osd.ObjectID{a, c} {
+					x.Write(c1, o, uint64(i)*size/3, bytes.Repeat([]byte{byte(v)}, size/3))
+					x.SetAttrs(c1, o, allOf(keys[i:i+1], v))
+					x.OmapSet(c1, o, allOf([]string{k}, v))
+				}
+			}
+		})
+	}
+	b.do(version(0))
+	one := func(m map[string][]byte, err error) error {
+		if err == nil && (len(m) != len(keys) || string(m["k0"]) != string(m["k1"]) || string(m["k1"]) != string(m["k2"])) {
+			err = fmt.Errorf("a mixture of versions: %q", m)
+		}
+		return err
+	}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for what, read := range map[string]func(o osd.ObjectID) error{
+		"attrs": func(o osd.ObjectID) error { return one(b.h.Store.Attrs(b.ctx, c1, o)) },
+		"omap":  func(o osd.ObjectID) error { return one(b.h.Store.OmapGet(b.ctx, c1, o, keys)) },
+		"data": func(o osd.ObjectID) error {
+			p := make([]byte, size)
+			if n, err := b.h.Store.Read(b.ctx, c1, o, 0, p); err != nil || n != size {
+				return fmt.Errorf("%d bytes, %w", n, err)
+			}
+			if !uniform(p) {
+				return fmt.Errorf("a mixture of versions: %d, %d, %d", p[0], p[size/2], p[size-1])
+			}
+			return nil
+		},
+	} {
+		wg.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := read([]osd.ObjectID{a, c}[n%2]); err != nil {
+					t.Errorf("%s of object %d: %v", what, n%2, err)
+					return
+				}
+			}
+		})
+	}
+	for v := 1; v <= versions && !t.Failed(); v++ {
+		if err := b.queue(version(v), nil, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	if !t.Failed() {
+		b.end()
+	}
 }
 
 // allOf returns values that all name one version.

@@ -66,6 +66,7 @@ func Run(t *testing.T, f Factory) {
 		{"Chain", testChain, false},
 		{"Concurrent", testConcurrent, true},
 		{"ReadersAndWriter", testReadersAndWriter, true},
+		{"Apart", testApart, true},
 		{"Reopen", testReopen, false},
 		{"Closed", testClosed, false},
 		{"Full", testFull, false},
