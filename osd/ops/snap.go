@@ -122,9 +122,16 @@ func opRollback(r *run, in, _ *msg.Op) (ceph.Errno, error) {
 	return 0, v.become(name, st)
 }
 
-// become replaces the object by a copy of another of the collection.
+// become replaces the object by one of its clones. What has been the same from
+// that clone on stays so (I3).
 func (v *view) become(name ceph.HObject, st *State) error {
-	v.touch(0, max(v.state.Size, st.Size))
+	differs := []osd.Extent{{Off: 0, Len: max(v.state.Size, st.Size)}}
+	for _, x := range v.state.sameSince(name.Snap) {
+		differs = subtract(differs, x)
+	}
+	for _, x := range differs {
+		v.touch(x.Off, x.Len)
+	}
 	v.txn.Clone(v.env.Coll, Key(name), v.key)
 	v.exists, v.stored, v.changed, v.user = true, true, true, true
 	v.state.Whiteout, v.state.Size, v.state.HasOmap = false, st.Size, st.HasOmap
@@ -133,6 +140,21 @@ func (v *view) become(name ceph.HObject, st *State) error {
 	v.from = Key(name)
 	v.below, v.attrsBelow, v.omapBelow, v.visible = true, true, true, st.Size
 	return nil
+}
+
+// sameSince returns what is the same in a clone, all newer ones and the head as
+// it was before the request.
+func (s *SnapSet) sameSince(clone ceph.SnapID) (same []osd.Extent) {
+	for _, c := range s.Clones {
+		switch {
+		case c.ID < clone:
+		case c.ID == clone:
+			same = c.Overlap
+		default:
+			same = intersect(same, c.Overlap)
+		}
+	}
+	return same
 }
 
 // opListSnaps lists clones and, if it is there, the head.
