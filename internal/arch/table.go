@@ -39,7 +39,9 @@ var rules = []rule{
 	{packages: "ebofs", module: []string{"devices", "allocator", "btree", "ebofs/layout", "ebofs/wal", "ebofs/datacache"}},
 
 	// osd knows its own interface only; one adapter knows the engine.
-	{packages: "osd/cls", module: []string{"cluster/ceph"}},
+	{packages: "osd/cls", module: []string{"cluster/ceph", "cluster/denc"}},
+	{packages: "osd/cls/all", module: []string{"osd/cls/..."}},
+	{packages: "osd/cls/clstest", module: []string{"osd", "osd/cls", "osd/memstore", "osd/ops", "cluster/ceph", "cluster/denc", "cluster/msg"}},
 	{packages: "osd/cls/...", module: []string{"osd/cls", "cluster/ceph", "cluster/denc"}},
 	{packages: "osd/ops", module: []string{"osd", "osd/cls", "cluster/ceph", "cluster/denc", "cluster/msg"}, others: []string{"github.com/OneOfOne/xxhash"}},
 	{packages: "osd/pg", module: []string{"osd", "osd/ops", "cluster/ceph", "cluster/denc", "cluster/msg"}},
@@ -101,6 +103,12 @@ var testExtra = map[string][]string{
 	"ebofs":          {"ebofs/check"},
 	"cluster/msg":    {"cluster/monmap"},
 	"cluster/quorum": {"cluster/quorum/quorumtest"},
-	"osd/ops":        {"osd/memstore"},
-	"osd/pg":         {"osd/memstore"},
+	"osd/ops":        {"osd/memstore", "osd/cls/all", "osd/cls/lock"},
+	"osd/pg":         {"osd/memstore", "osd/cls/all"},
+	// Classes are tested where they run: in requests that osd/ops carries out.
+	"osd/cls/all":      {"osd/cls/clstest"},
+	"osd/cls/lock":     {"osd/cls/clstest"},
+	"osd/cls/rbd":      {"osd/cls/clstest"},
+	"osd/cls/refcount": {"osd/cls/clstest"},
+	"osd/cls/version":  {"osd/cls/clstest"},
 }

@@ -63,7 +63,8 @@ type Pair struct {
 	Value []byte
 }
 
-// Method is one method of a class.
+// Method is one method of a class. Call takes the input apart and returns the
+// output; a positive ceph.Errno as error is success with that result.
 type Method struct {
 	Reads, Writes bool
 	Call          func(c Context, in []byte) (out []byte, err error)

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"errors"
 	"slices"
 
 	"ebofs/cluster/ceph"
@@ -28,10 +29,18 @@ func opCall(r *run, in, out *msg.Op) (ceph.Errno, error) {
 		return 0, err
 	}
 	c := &object{r: r, writable: m.Writes}
-	if out.Data, err = m.Call(c, input); err != nil {
+	out.Data, err = m.Call(c, input)
+	var res ceph.Errno
+	if errors.As(err, &res) && res > 0 {
+		err = nil
+	}
+	if err != nil {
 		return 0, err
 	}
-	return 0, nil
+	x := out.Extent() // shares its first bytes with the arguments of the call
+	x.Length = uint64(len(out.Data))
+	out.SetExtent(x)
+	return res, nil
 }
 
 // object shows a view to a class method.
