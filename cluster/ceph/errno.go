@@ -15,6 +15,8 @@ const (
 	EIO          Errno = -5
 	ENXIO        Errno = -6
 	E2BIG        Errno = -7
+	ENOEXEC      Errno = -8
+	EBADF        Errno = -9
 	EAGAIN       Errno = -11
 	ENOMEM       Errno = -12
 	EACCES       Errno = -13
@@ -29,6 +31,7 @@ const (
 	EDOM         Errno = -33
 	ERANGE       Errno = -34
 	ENAMETOOLONG Errno = -36
+	ENOSYS       Errno = -38
 	ENOTEMPTY    Errno = -39
 	ENODATA      Errno = -61
 	EBADMSG      Errno = -74
@@ -54,10 +57,10 @@ const (
 
 var errnoText = map[Errno]string{
 	EPERM: "operation not permitted", ENOENT: "no such file or directory", EINTR: "interrupted", EIO: "input/output error",
-	ENXIO: "no such device or address", E2BIG: "argument list too long", EAGAIN: "try again", ENOMEM: "out of memory",
+	ENXIO: "no such device or address", E2BIG: "argument list too long", ENOEXEC: "not executable", EBADF: "bad descriptor", EAGAIN: "try again", ENOMEM: "out of memory",
 	EACCES: "permission denied", EBUSY: "busy", EEXIST: "exists", ENODEV: "no such device", ENOTDIR: "not a directory",
 	EINVAL: "invalid argument", EFBIG: "too large", ENOSPC: "no space left", EROFS: "read-only", EDOM: "argument out of domain",
-	ERANGE: "result out of range", ENAMETOOLONG: "name too long", ENOTEMPTY: "not empty", ENODATA: "no data",
+	ERANGE: "result out of range", ENAMETOOLONG: "name too long", ENOSYS: "not implemented", ENOTEMPTY: "not empty", ENODATA: "no data",
 	EBADMSG: "bad message", EOVERFLOW: "value too large", EILSEQ: "illegal byte sequence", EOLDSNAPC: "snapshot context is old", EMSGSIZE: "message too long", EOPNOTSUPP: "operation not supported",
 	EISCONN: "connected already", ENOTCONN: "not connected", ESHUTDOWN: "shut down or blocklisted", ETIMEDOUT: "timed out",
 	EALREADY: "under way already", EINPROGRESS: "in progress", ESTALE: "stale", EDQUOT: "quota exceeded", ECANCELED: "cancelled",
