@@ -8,7 +8,7 @@
 // then those of the places that hold copies, up to the superblocks. A Store is one
 // of those mutations are made of; a Limit is what a use of it may cost.
 //
-//	input   one byte: which store (bit 0); which commands of a tool
+//	input   one byte: which store (bit 0); which command of a tool
 //	        mutations of 8 bytes, at most 12:
 //	          class u8 | place u8 | offset u16 | how u8 | 3 bytes
 //	          how: 1 make checksums right · 6 number of bytes less one (3 is 1)
@@ -17,7 +17,7 @@
 // Invariants, the targets':
 //
 //	M1  Nothing panics. Every error is one, whatever the device holds.
-//	M2  A use takes at most MaxCPU of CPU time.
+//	M2  A use takes at most MaxCPU of CPU time, and does not stand still.
 //	M3  It allocates at most as much as the same use of the store unharmed, and 16
 //	    times what the store has on its device, and 1 MiB. The sum of allocations is
 //	    measured, which bounds what is held at any time. I/O buffers are outside

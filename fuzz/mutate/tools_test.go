@@ -19,12 +19,21 @@ import (
 	"ebofs/tools/verb"
 )
 
-// atOnce is how many command lines an input runs: the first byte says which, beside
-// the store. The fuzzer ends a worker whose input takes ten seconds.
-const atOnce = 4
+// audience is who reads what a command prints, and leaves after as many bytes: damage
+// can make an object of any size.
+type audience struct{ left int }
 
-// toolTarget is a fuzz target that runs command lines on an image file of a damaged
-// store. commands is given its path.
+// Write returns an error once the audience has left.
+func (a *audience) Write(p []byte) (int, error) {
+	if a.left -= len(p); a.left < 0 {
+		return 0, io.ErrClosedPipe
+	}
+	return len(p), nil
+}
+
+// toolTarget is a fuzz target that runs a command line on an image file of a damaged
+// store: one of commands, which are given its path. The first byte of the input says
+// which, beside the store.
 func toolTarget(f *testing.F, main func(context.Context, []string, verb.Streams) int, commands func(path string, s *Store) [][]string) {
 	seeds, err := Seeds()
 	if err != nil {
@@ -48,21 +57,15 @@ func toolTarget(f *testing.F, main func(context.Context, []string, verb.Streams)
 		}
 		path := files.of(t, s)
 		list := commands(path, s)
-		groups := (len(list) + atOnce - 1) / atOnce
-		group := int(p[0]) / 2 % groups
-		list = list[group*atOnce : min((group+1)*atOnce, len(list))]
-		run := func() {
-			ctx, cancel := deadline()
-			defer cancel()
-			for _, args := range list {
-				if code := main(ctx, args, verb.Streams{In: bytes.NewReader(nil), Out: io.Discard, Err: io.Discard, Program: "ebofs"}); code < 0 || code > 130 {
-					t.Fatalf("%v: exit code %d", args, code)
-				}
+		n := int(p[0]) / 2 % len(list)
+		run := func(ctx context.Context) {
+			if code := main(ctx, list[n], verb.Streams{In: bytes.NewReader(nil), Out: &audience{8 << 20}, Err: io.Discard, Program: "ebofs"}); code < 0 || code > 130 {
+				t.Fatalf("%v: exit code %d", list[n], code)
 			}
 		}
-		limit.Run(t, s, group, len(list), run, func() {
+		limit.Run(t, s, n, run, func(ctx context.Context) {
 			files.change(t, path, changes)
-			run()
+			run(ctx)
 			files.restore(t, path, s, changes)
 		})
 	})
@@ -182,9 +185,8 @@ func FuzzObject(f *testing.F) {
 		list := [][]string{{path, "-c", string(Coll), "ls"}, {path, "-c", string(Coll), "ls", "--full"}}
 		for _, n := range []int{0, Big, Big + 1, Big + 2, 5, 6, 900} {
 			name := Object(n).Name
-			list = append(list, []string{path, "-c", string(Coll), "stat", name}, []string{path, "-c", string(Coll), "attr", name}, []string{path, "-c", string(Coll), "omap", name})
-			if n != Big { // its size is what damage makes of it: to be read in FuzzMount
-				list = append(list, []string{path, "-c", string(Coll), "get", name})
+			for _, verb := range []string{"stat", "attr", "omap", "get"} {
+				list = append(list, []string{path, "-c", string(Coll), verb, name})
 			}
 		}
 		return list
