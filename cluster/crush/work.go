@@ -172,9 +172,10 @@ func (w *Work) choose(step Step, s *settings) {
 	w.in, w.out = w.out, w.in
 }
 
-// isOut reports whether a device is not to be used for this input.
+// isOut reports whether a device is not to be used for this input, as no bucket is
+// that a map has among the devices.
 func (w *Work) isOut(device int32) bool {
-	if int(device) >= len(w.req.Reweights) {
+	if device < 0 || int(device) >= len(w.req.Reweights) {
 		return true
 	}
 	weight := w.req.Reweights[device]
