@@ -90,20 +90,13 @@ func (s *Store) checkColl(ctx context.Context, op *txnOp, view collectionMap, p 
 		if err := validSpec(child); err != nil {
 			return err
 		}
-		if !cc.cn.Range.Covers(child) || child.Bits == cc.cn.Range.Bits {
-			return fmt.Errorf("split of %q (%v): %v is not a part of it: %w", string(op.coll), cc.cn.Range, child, ErrInvalid)
+		if !cc.cn.Range.Covers(child) || child.Bits != cc.cn.Range.Bits+1 {
+			return fmt.Errorf("split of %q (%v): %v is not a half of it: %w", string(op.coll), cc.cn.Range, child, ErrInvalid)
 		}
 		parent := cc.cn.Range
 		parent.Bits = child.Bits
 		if parent.Seed == child.Seed {
 			return fmt.Errorf("split of %q (%v): seed %#x is the part that stays: %w", string(op.coll), cc.cn.Range, child.Seed, ErrInvalid)
-		}
-		if child.Bits != cc.cn.Range.Bits+1 {
-			// More than one bit: every other part would belong to nobody. They
-			// stay with the parent's seed only if nothing lies in them.
-			if err := s.othersEmpty(ctx, cc.cn.Range, parent, child, p); err != nil {
-				return err
-			}
 		}
 		if dest != nil && (dest.cn.Flags&collAwaitsSplit == 0 || dest.cn.Range != child) {
 			return fmt.Errorf("collection %q (%v) cannot take %v: %w", string(op.dest), dest.cn.Range, child, ErrExists)
@@ -140,15 +133,6 @@ func (s *Store) checkColl(ctx context.Context, op *txnOp, view collectionMap, p 
 		view[op.dest] = cc
 	}
 	return nil
-}
-
-// othersEmpty refuses a split by several bits that would orphan objects.
-func (s *Store) othersEmpty(ctx context.Context, whole, a, b CollSpec, p *pass) error {
-	empty, err := s.emptyRange(ctx, whole, p, a, b)
-	if err == nil && !empty {
-		err = fmt.Errorf("split of %v: objects in neither %v nor %v: %w", whole, a, b, ErrNotEmpty)
-	}
-	return err
 }
 
 // applyColl carries a checked collection operation out: in the map, and in the

@@ -119,14 +119,11 @@ func (s *Store) settleStubs(lo, hi []byte) {
 	}
 }
 
-// emptyRange reports whether no object has a key in the range and outside of
-// the parts in but, as the operations of p so far leave it.
-func (s *Store) emptyRange(ctx context.Context, r CollSpec, p *pass, but ...CollSpec) (bool, error) {
-	counts := func(k *ObjectID) bool {
-		return !slices.ContainsFunc(but, func(b CollSpec) bool { return b.Contains(k) })
-	}
+// emptyRange reports whether no object has a key in the range, as the operations
+// of p so far leave it.
+func (s *Store) emptyRange(ctx context.Context, r CollSpec, p *pass) (bool, error) {
 	for i := range p.view {
-		if k, err := layout.DecodeObjectKey([]byte(p.view[i].o.key)); err == nil && p.view[i].exists && r.Contains(&k) && counts(&k) {
+		if k, err := layout.DecodeObjectKey([]byte(p.view[i].o.key)); err == nil && p.view[i].exists && r.Contains(&k) {
 			return false, nil
 		}
 	}
@@ -143,10 +140,6 @@ func (s *Store) emptyRange(ctx context.Context, r CollSpec, p *pass, but ...Coll
 		err := s.objects.Iter(ctx, b[0], b[1], func(key, _ []byte) bool {
 			exists, known := p.seen(key)
 			empty = known && !exists
-			if !empty && len(but) > 0 {
-				k, err := layout.DecodeObjectKey(key)
-				empty = err == nil && !counts(&k)
-			}
 			return empty
 		})
 		if err != nil || !empty {

@@ -149,44 +149,19 @@ func TestMountCancelled(t *testing.T) {
 	}
 }
 
-// TestSplitByManyBits splits a collection by as many bits as there are. It is
-// refused if that left objects with nobody, in a time that the objects decide,
-// not the number of parts.
+// TestSplitByManyBits: one split makes halves; parts nobody asked for would belong
+// to no collection.
 func TestSplitByManyBits(t *testing.T) {
 	s := newStore(t, newMem(64), FormatOptions{}, Options{Inline: true})
 	defer closeStore(t, s)
-	stays, goes, lost := oid("a"), oid("b"), oid("c")
-	stays.Hash, goes.Hash, lost.Hash = 0, 1, 2
-	split := func(fn func(x *Txn)) error {
+	for _, bits := range []uint8{0, mainSpec.Bits, mainSpec.Bits + 2, 32, 33} {
 		x := NewTxn()
-		fn(x)
-		x.SplitColl(mainColl, 32, 1, "d")
-		return s.Apply(bg, x)
-	}
-	apply(t, s, func(x *Txn) {
-		x.Touch(mainColl, stays)
-		x.Touch(mainColl, goes)
-		x.Touch(mainColl, lost)
-	})
-	if err := split(func(x *Txn) {}); !errors.Is(err, ErrNotEmpty) {
-		t.Errorf("split that orphans an object: %v", err)
-	}
-	if err := split(func(x *Txn) { x.Rename(mainColl, lost, renamed(lost, 3)) }); !errors.Is(err, ErrNotEmpty) {
-		t.Errorf("split that orphans an object just renamed: %v", err)
-	}
-	if err := split(func(x *Txn) { x.Remove(mainColl, lost) }); err != nil {
-		t.Error(err)
-	}
-	for c, id := range map[CollectionID]ObjectID{mainColl: stays, "d": goes} {
-		if ids, _, err := s.List(bg, c, nil, nil, 10); err != nil || len(ids) != 1 || ids[0] != id {
-			t.Errorf("collection %s: %v %v", c, ids, err)
+		x.SplitColl(mainColl, bits, 1, "d")
+		if err := s.Apply(bg, x); !errors.Is(err, ErrInvalid) {
+			t.Errorf("split from %d to %d bits: %v", mainSpec.Bits, bits, err)
 		}
 	}
-}
-
-func renamed(id ObjectID, hash uint32) ObjectID {
-	id.Hash = hash
-	return id
+	apply(t, s, func(x *Txn) { x.SplitColl(mainColl, mainSpec.Bits+1, 1, "d") })
 }
 
 // TestRecordBound compares the bound admission puts on a transaction's record

@@ -232,8 +232,8 @@ func (t *Txn) MkColl(c CollectionID, spec CollSpec) {
 // RmColl removes an empty collection.
 func (t *Txn) RmColl(c CollectionID) { t.add(txnOp{code: opRmColl, coll: c}) }
 
-// SplitColl narrows c to bits hash bits and gives those objects of it whose
-// hash ends in seed to dest, which must exist, be empty and cover that half.
+// SplitColl narrows c to bits hash bits, one more than before, and gives the
+// objects of it whose hash ends in seed to dest, which is made, or waits for them.
 func (t *Txn) SplitColl(c CollectionID, bits uint8, seed uint32, dest CollectionID) {
 	t.add(txnOp{code: opSplit, coll: c, dest: dest, spec: CollSpec{Bits: bits, Seed: seed}})
 }
