@@ -45,6 +45,7 @@ var rules = []rule{
 	{packages: "osd/cls/...", module: []string{"osd/cls", "cluster/ceph", "cluster/denc"}},
 	{packages: "osd/ops", module: []string{"osd", "osd/cls", "cluster/ceph", "cluster/denc", "cluster/msg"}, others: []string{"github.com/OneOfOne/xxhash"}},
 	{packages: "osd/pg", module: []string{"osd", "osd/ops", "cluster/ceph", "cluster/denc", "cluster/msg"}},
+	{packages: "osd/captured", module: []string{"osd/cls/lock", "cluster/ceph", "cluster/denc", "cluster/golden", "cluster/msg"}}, // for tests
 	{packages: "osd", module: nil},
 	{packages: "osd/memstore", module: []string{"osd"}},
 	{packages: "osd/storetest", module: []string{"osd"}},
@@ -103,8 +104,8 @@ var testExtra = map[string][]string{
 	"ebofs":          {"ebofs/check"},
 	"cluster/msg":    {"cluster/monmap"},
 	"cluster/quorum": {"cluster/quorum/quorumtest"},
-	"osd/ops":        {"osd/memstore", "osd/cls/all", "osd/cls/lock"},
-	"osd/pg":         {"osd/memstore", "osd/cls/all"},
+	"osd/ops":        {"osd/memstore", "osd/captured", "osd/cls/all", "osd/cls/lock"},
+	"osd/pg":         {"osd/memstore", "osd/captured", "osd/cls/all"},
 	// Classes are tested where they run: in requests that osd/ops carries out.
 	"osd/cls/all":      {"osd/cls/clstest"},
 	"osd/cls/lock":     {"osd/cls/clstest"},

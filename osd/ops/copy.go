@@ -90,6 +90,7 @@ func opCopyFrom(r *run, in, _ *msg.Op) (ceph.Errno, error) {
 			return 0, err
 		}
 	}
+	v.copied = src.UserVersion
 	v.state.TruncateSeq, v.state.TruncateLen = src.TruncateSeq, src.TruncateLen
 	if in.Code == msg.OpCopyFrom2 && c.Flags&copyTruncateSeq != 0 {
 		v.state.TruncateSeq, v.state.TruncateLen = seq, size

@@ -70,6 +70,7 @@ func opSparseRead(r *run, in, out *msg.Op) (ceph.Errno, error) {
 	var e denc.Encoder
 	denc.PutSlice(&e, list, putExtent)
 	m := e.Open()
+	begin := e.Len()
 	for _, x := range list {
 		p, err := r.v.read(x.Off, x.Len)
 		if err != nil {
@@ -80,10 +81,10 @@ func opSparseRead(r *run, in, out *msg.Op) (ceph.Errno, error) {
 	e.End(m)
 	out.Data = e.Bytes()
 	x := in.Extent()
-	x.Length = uint64(e.Len())
+	x.Length = uint64(e.Len() - begin) // of data alone
 	out.SetExtent(x)
 	r.out.Stats.ReadOps++
-	r.out.Stats.ReadBytes += int64(e.Len())
+	r.out.Stats.ReadBytes += int64(x.Length)
 	return 0, nil
 }
 

@@ -160,7 +160,7 @@ func (r *run) open(head *State) error {
 		}
 	}
 	r.v = newView(r.ctx, r.env, name, st, &osd.Transaction{})
-	if !r.v.exists && !r.writes && r.req.Snap != ceph.SnapDir {
+	if !r.v.exists && !r.writes && (r.req.Snap != ceph.SnapDir || st == nil) {
 		return ceph.ENOENT
 	}
 	return nil
@@ -315,7 +315,7 @@ func (o *Outcome) Seal(req *Request, at ceph.EVersion, user uint64) *osd.Transac
 	if v.stored {
 		if o.user {
 			st.UserVersion = max(user, st.UserVersion) + 1
-			st.UserVersion = max(st.UserVersion, at.Version)
+			st.UserVersion = max(st.UserVersion, at.Version, v.copied)
 			if !req.MTime.IsZero() {
 				st.MTime = req.MTime
 			}

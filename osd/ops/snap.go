@@ -160,9 +160,6 @@ func (s *SnapSet) sameSince(clone ceph.SnapID) (same []osd.Extent) {
 // opListSnaps lists clones and, if it is there, the head.
 func opListSnaps(r *run, _, out *msg.Op) (ceph.Errno, error) {
 	st := r.v.state
-	if !r.v.exists && len(st.Clones) == 0 {
-		return 0, ceph.ENOENT
-	}
 	var e denc.Encoder
 	m := e.Begin(2, 1)
 	n := len(st.Clones)

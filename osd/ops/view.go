@@ -39,6 +39,7 @@ type view struct {
 	header    []byte            // set since, if headerSet
 	headerSet bool
 
+	copied  uint64       // user version of the object that this has become a copy of
 	touched []osd.Extent // ranges whose content is not what it was; for overlaps
 }
 

@@ -130,7 +130,7 @@ func (p *PG) commit(w *work, out *ops.Outcome) {
 
 	p.mu.Lock()
 	before, stats := p.mu.last, p.mu.stats
-	if n.Prior = before; !happened && s.state != nil && !s.state.Whiteout {
+	if n.Prior = before; !happened && out.Result != ceph.ENOENT && s.state != nil && !s.state.Whiteout {
 		n.Prior, n.UserVersion = s.state.Version, s.state.UserVersion
 	}
 	if happened {
@@ -248,7 +248,8 @@ func (p *PG) newReply(req *ops.Request, result ceph.Errno) *msg.OSDOpReply {
 	return r
 }
 
-// readReply answers with what was read, and the object's version.
+// readReply answers with what was read, and the object's version; the PG's if
+// what was looked for in the object is not there.
 func (p *PG) readReply(req *ops.Request, out *ops.Outcome) *msg.OSDOpReply {
 	r := p.newReply(req, out.Result)
 	if out.Early {
@@ -256,6 +257,12 @@ func (p *PG) readReply(req *ops.Request, out *ops.Outcome) *msg.OSDOpReply {
 	}
 	r.Flags |= uint64(msg.FlagAck)
 	r.Ops = out.Ops
+	if out.Result == ceph.ENOENT {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		r.UserVersion, r.BadReplay = p.mu.lastUser, p.mu.last
+		return r
+	}
 	r.UserVersion = out.UserVersion
 	r.BadReplay = ceph.EVersion{Version: out.UserVersion}
 	return r
@@ -273,7 +280,7 @@ func (p *PG) writeReply(req *ops.Request, n *Entry) *msg.OSDOpReply {
 	}
 	r.Replay, r.UserVersion = n.Version, n.UserVersion
 	switch {
-	case n.Result < 0:
+	case n.Result == int32(ceph.ENOENT):
 		r.BadReplay = n.Prior
 	case n.UserVersion == 0:
 		r.BadReplay = n.Version
