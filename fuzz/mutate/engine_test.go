@@ -15,20 +15,25 @@ import (
 	"ebofs/ebofs/repair"
 )
 
-// engineTarget is a fuzz target that does use with a damaged store and keeps it to
-// the limits.
-//
-// base does what use may do at worst, with the store unharmed.
-func engineTarget(f *testing.F, base, use func(ctx context.Context, t testing.TB, dev *devices.Mem)) {
+// seed gives a target its seeds, a few of all classes in a short test.
+func seed(f *testing.F) {
 	seeds, err := Seeds()
 	if err != nil {
 		f.Fatal(err)
 	}
 	for i, p := range seeds {
-		if i%4 == 0 || !testing.Short() {
+		if i%7 == 0 || !testing.Short() {
 			f.Add(p)
 		}
 	}
+}
+
+// engineTarget is a fuzz target that does use with a damaged store and keeps it to
+// the limits.
+//
+// base does what use may do at worst, with the store unharmed.
+func engineTarget(f *testing.F, base, use func(ctx context.Context, t testing.TB, dev *devices.Mem)) {
+	seed(f)
 	limit := new(Limit)
 	f.Fuzz(func(t *testing.T, p []byte) {
 		dev, s, err := Device(p)

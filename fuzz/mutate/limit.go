@@ -48,9 +48,9 @@ func (l *Limit) Run(t testing.TB, s *Store, n int, base, do func(context.Context
 	u := use{s, n}
 	if l.base == nil {
 		l.base = make(map[use]uint64)
+		base(context.Background()) // what is made once for all
 	}
 	if _, ok := l.base[u]; !ok {
-		base(context.Background()) // what is made once for all
 		before := allocated()
 		base(context.Background())
 		l.base[u] = allocated() - before

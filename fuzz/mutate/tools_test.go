@@ -35,15 +35,7 @@ func (a *audience) Write(p []byte) (int, error) {
 // store: one of commands, which are given its path. The first byte of the input says
 // which, beside the store.
 func toolTarget(f *testing.F, main func(context.Context, []string, verb.Streams) int, commands func(path string, s *Store) [][]string) {
-	seeds, err := Seeds()
-	if err != nil {
-		f.Fatal(err)
-	}
-	for i, p := range seeds {
-		if i%4 == 0 || !testing.Short() {
-			f.Add(p)
-		}
-	}
+	seed(f)
 	limit := new(Limit)
 	var files imageFiles
 	f.Cleanup(func() { files.remove(f) })
