@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -128,6 +129,46 @@ func TestTrimStops(t *testing.T) {
 	checkTrimmed(t, s)
 	checkSpace(t, s)
 	closeStore(t, s)
+}
+
+// fullDiscards is a device that discards until it has done so left times.
+type fullDiscards struct {
+	*devices.Mem
+	left int
+}
+
+func (d *fullDiscards) Discard(ctx context.Context, b devices.Block, n uint64) error {
+	if d.left--; d.left < 0 {
+		return syscall.EIO
+	}
+	return d.Mem.Discard(ctx, b, n)
+}
+
+// TestTrimFails: a device that refuses ends the trim, and the blocks stay free.
+func TestTrimFails(t *testing.T) {
+	s, mem, _ := trimmedStore(t, trimGeometry(4096), Options{Inline: true})
+	closeStore(t, s)
+	dev := &fullDiscards{mem, 2}
+	s = open(t, dev, Options{Inline: true})
+	free := s.space.counts().free
+	r, err := s.Trim(bg, TrimOptions{BytesPerSecond: 1 << 50})
+	if !errors.Is(err, syscall.EIO) || r.Runs != 2 || s.space.counts().free != free {
+		t.Errorf("%+v, %v: %d blocks free, before %d", r, err, s.space.counts().free, free)
+	}
+	ctx, cancel := context.WithCancel(bg)
+	dev.left = 1
+	r, err = s.Trim(ctx, TrimOptions{BytesPerSecond: 1, Progress: func(_, _ uint64) { time.AfterFunc(time.Millisecond, cancel) }})
+	if !errors.Is(err, context.Canceled) || r.Runs > 1 {
+		t.Errorf("cancelled while it waits: %+v, %v", r, err)
+	}
+	dev.left = 1000
+	if r, err := s.Trim(bg, TrimOptions{}); err != nil || r.Bytes < 10*mib {
+		t.Errorf("once it works: %+v, %v", r, err)
+	}
+	checkTrimmed(t, s)
+	checkSpace(t, s)
+	closeStore(t, s)
+	fsck(t, mem)
 }
 
 // TestTrimKeepsLimbo: what a pin or a reader may still reach is not discarded.
