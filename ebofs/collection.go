@@ -20,9 +20,7 @@ type collection struct {
 	cn    layout.Cnode // changed only with structMu held for writing
 }
 
-// collAwaitsSplit in Cnode.Flags: the collection was made inside the range of
-// another one and holds nothing until that one is split.
-const collAwaitsSplit uint32 = 1 << 0
+const collAwaitsSplit = layout.CnodeAwaitsSplit
 
 type collectionMap map[CollectionID]*collection
 

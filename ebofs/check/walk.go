@@ -313,7 +313,8 @@ func nodeCode(err error) Code {
 	return NodeForm
 }
 
-// collections walks the collections tree and returns their ranges, ascending.
+// collections walks the collections tree and returns the ranges that hold objects,
+// ascending.
 func (w *walker) collections() ([]collRange, error) {
 	var rs []collRange
 	err := w.tree(layout.TreeCollections, btree.Owner{}, w.c.root.Collections, func(key, val []byte, ext []btree.BlobExtent) error {
@@ -334,10 +335,12 @@ func (w *walker) collections() ([]collRange, error) {
 			w.c.broken.Store(true)
 			return nil
 		}
-		lo, hi := cn.Range.Bounds()
-		rs = append(rs, collRange{lo, hi, string(key)})
-		if lo, hi := cn.Range.TempBounds(); lo != nil {
+		if cn.Flags&layout.CnodeAwaitsSplit == 0 { // or it holds nothing yet
+			lo, hi := cn.Range.Bounds()
 			rs = append(rs, collRange{lo, hi, string(key)})
+			if lo, hi := cn.Range.TempBounds(); lo != nil {
+				rs = append(rs, collRange{lo, hi, string(key)})
+			}
 		}
 		return w.tree(layout.TreeAttrs, btree.Owner{ID: cn.ID}, cn.Attrs, w.onAttr)
 	})

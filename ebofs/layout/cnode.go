@@ -16,6 +16,10 @@ const (
 	MaxCollectionID = 255
 )
 
+// CnodeAwaitsSplit in Cnode.Flags: the collection was made inside the range of
+// another one, and holds nothing until that one is split.
+const CnodeAwaitsSplit uint32 = 1 << 0
+
 // Cnode is the value of the collections tree; its key is the collection id.
 //
 //	off len field

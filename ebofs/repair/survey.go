@@ -298,13 +298,15 @@ func (r *repairer) lookCollections(s *survey) error {
 			lose(err)
 			return nil
 		}
-		for _, o := range s.ranges {
-			if o.Overlaps(cn.Range) {
-				lose("another collection holds the same objects")
-				return nil
+		if cn.Flags&layout.CnodeAwaitsSplit == 0 { // or it holds nothing yet
+			for _, o := range s.ranges {
+				if o.Overlaps(cn.Range) {
+					lose("another collection holds the same objects")
+					return nil
+				}
 			}
+			s.ranges = append(s.ranges, cn.Range)
 		}
-		s.ranges = append(s.ranges, cn.Range)
 		s.maxID = max(s.maxID, cn.ID)
 		t, err := r.lookTree(layout.TreeAttrs, btree.Owner{ID: cn.ID}, cn.Attrs, r.plainItem)
 		if t != nil {
