@@ -133,6 +133,38 @@ func TestAddLogCrashes(t *testing.T) {
 	t.Logf("%d states, %d with the old log", states, before)
 }
 
+// TestAddLogRefuses: what is refused, or stopped before the first write to the log
+// device, leaves the store with the log it has.
+func TestAddLogRefuses(t *testing.T) {
+	mem := splitStore(t, 48*mib, FormatOptions{LogBytes: 4 * mib})
+	sb := mustFind(t, mem)
+	other := sb
+	other.Role = layout.RoleLog
+	if _, err := PlanAddLog(&other, newMem(24), AddLogOptions{}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a log device is no store: %v", err)
+	}
+	if _, err := AddLog(bg, mem, newMem(1), AddLogOptions{MemoryBytes: minMemory}); err == nil {
+		t.Error("a log device of 1 MiB")
+	}
+	log, stop := newMem(24), errors.New("stop")
+	before := log.Hash()
+	if _, err := AddLog(bg, mem, log, AddLogOptions{MemoryBytes: minMemory, Prepare: func() error { return stop }}); !errors.Is(err, stop) || log.Hash() != before {
+		t.Errorf("stopped: %v", err)
+	}
+	if checkSplit(t, "refused", mem.Snapshot(), log) {
+		t.Error("the log has moved")
+	}
+	if _, err := AddLog(bg, mem, log, AddLogOptions{MemoryBytes: minMemory}); err != nil {
+		t.Fatal(err)
+	}
+	if sb = mustFind(t, mem); sb.Rings[0].Start.Device() != 1 {
+		t.Error("the log has not moved")
+	}
+	if _, err := PlanAddLog(&sb, newMem(24), AddLogOptions{}); !errors.Is(err, ErrExists) {
+		t.Errorf("a second log: %v", err)
+	}
+}
+
 // TestAddLogFrees: of a log between zones the blocks become free space, those of one
 // before the first zone are left.
 func TestAddLogFrees(t *testing.T) {

@@ -245,3 +245,73 @@ func TestKeepEpochsGrow(t *testing.T) {
 	closeStore(t, s)
 	fsck(t, dev)
 }
+
+// TestKeepEpochsDamaged: a kept epoch whose own blocks have rotted is given up with
+// all that is older, and neither the newer ones nor the store with it.
+func TestKeepEpochsDamaged(t *testing.T) {
+	base := newMem(64)
+	s := newStore(t, base, FormatOptions{KeepEpochs: 4}, Options{Inline: true})
+	g := &generator{Rand: rand.New(rand.NewPCG(4, 4)), maxSize: 300 << 10}
+	m := model{}
+	for i := range 6 {
+		ops := []modelOp{{code: opWrite, name: fmt.Sprint("o", i), data: g.bytes(200 << 10)}, {code: opWrite, name: "all", data: g.bytes(9000)}}
+		apply(t, s, func(x *Txn) { *x = *txnOf(mainColl, ops) })
+		m.apply(ops)
+		mustCheckpoint(t, s)
+	}
+	closeStore(t, s)
+	f, err := Find(bg, base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots, err := ReadRoots(bg, base, &f.Super)
+	if err != nil || len(roots.Record.Kept) != 4 {
+		t.Fatalf("%d kept, %v", len(roots.Record.Kept), err)
+	}
+	kept := roots.Record.Kept
+	sb := f.Super.At(&kept[1])
+	old, err := ReadRoots(bg, base, &sb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rot := map[string]uint64{"root record": kept[1].Root.Addr.Block(), "zone table": old.Record.ZoneTables[0].Addr.Block()}
+	for z := range old.Zones {
+		if ref := old.Zones[z].Bitmap; !ref.IsNone() && ref != roots.Zones[z].Bitmap {
+			rot["bitmap"] = ref.Addr.Block()
+		}
+	}
+	if len(rot) != 3 {
+		t.Fatalf("nothing of each kind to damage: %v", rot)
+	}
+	for what, block := range rot {
+		dev := base.Snapshot()
+		damage(t, dev, block, 1, func(p []byte) { p[len(p)/3] ^= 4 })
+		if _, err := FindEpoch(bg, dev, &f.Super, kept[3].Epoch()); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		s := open(t, dev, Options{Inline: true})
+		if want, _ := s.KeptEpochs(); want != 4 {
+			t.Errorf("%s: %d are to be kept", what, want)
+		}
+		mustCompare(t, s, m)
+		apply(t, s, func(x *Txn) { x.Touch(mainColl, oid("next")) })
+		mustCheckpoint(t, s)
+		_, list := s.KeptEpochs()
+		for i := range list {
+			if list[i].Epoch() <= kept[1].Epoch() {
+				t.Errorf("%s: epoch %d is still kept", what, list[i].Epoch())
+			}
+		}
+		if len(list) < 2 {
+			t.Errorf("%s: %d epochs are kept", what, len(list))
+		}
+		checkSpace(t, s)
+		closeStore(t, s)
+		fsck(t, dev)
+		checkKept(t, dev, nil)
+	}
+	damage(t, base, f.Super.Root.Addr.Block(), 1, func(p []byte) { clear(p) })
+	if _, err := FindEpoch(bg, base, &f.Super, kept[3].Epoch()); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("epoch of a store without root record: %v", err)
+	}
+}
