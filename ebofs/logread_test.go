@@ -34,10 +34,7 @@ func TestReadLog(t *testing.T) {
 	if err != nil || c.Damage != nil {
 		t.Fatal(err, c.Damage)
 	}
-	key := func(name string) string {
-		o := oid(name)
-		return string(o.AppendKey(nil))
-	}
+	key := func(name string) string { return string(appendKey(name)) }
 	var blocks uint64
 	for _, e := range c.Blocks {
 		blocks += e.Blocks

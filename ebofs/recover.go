@@ -172,7 +172,11 @@ func (s *Store) replayPlaced(ctx context.Context, p placed) error {
 	if s.opt.ReadOnly {
 		return nil // nothing is ever allocated
 	}
-	if err := s.space.markUsed(ctx, allocator.Extent{Start: b, Blocks: n}); err != nil {
+	err := s.space.markUsed(ctx, allocator.Extent{Start: b, Blocks: n})
+	if errors.Is(err, allocator.ErrUsed) {
+		err = fmt.Errorf("%w: %w", err, ErrCorrupt)
+	}
+	if err != nil {
 		return fmt.Errorf("blocks %v~%d: %w", p.addr, n, err)
 	}
 	return nil

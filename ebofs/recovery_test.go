@@ -11,6 +11,8 @@ import (
 
 	"ebofs/devices"
 	"ebofs/devices/crashdev"
+	"ebofs/ebofs/layout"
+	"ebofs/ebofs/wal"
 )
 
 // crashed opens what is on mem as after a crash, read-only and for writing on a
@@ -345,4 +347,57 @@ func TestCrashInRecovery(t *testing.T) {
 		t.Errorf("only %d states", states)
 	}
 	closeStore(t, s)
+}
+
+// TestReplayRefused: a record that is sound and says what no store can have said ends
+// the mount; one that comes to nothing here, since the queue refused it, changes
+// nothing; one whose data is not there was never committed.
+func TestReplayRefused(t *testing.T) {
+	mem := newMem(64)
+	s := newStore(t, mem, FormatOptions{}, Options{Inline: true})
+	apply(t, s, func(x *Txn) { x.Write(mainColl, oid("a"), 0, bytes.Repeat([]byte("a"), 128<<10)) })
+	used, outside := layout.MakeAddr(0, directBlock(t, s, "a")), layout.MakeAddr(0, 1)
+	mustCheckpoint(t, s)
+	before, err := pictureOf(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := func(name string) string { return string(appendKey(name)) }
+	place := func(a layout.Addr) change {
+		return change{code: opPlace, key: key("new"), n: blockSize, place: []placed{{a, []uint32{1}}}}
+	}
+	for what, c := range map[string]struct {
+		change
+		flags uint16
+		want  error
+	}{
+		"data outside the zones":   {place(outside), 0, ErrCorrupt},
+		"data on another device":   {place(layout.MakeAddr(3, 5000)), 0, ErrCorrupt},
+		"data where there is some": {place(used), 0, ErrCorrupt},
+		"data beyond the device":   {place(layout.MakeAddr(0, 1<<30)), wal.NeedsDataFlush, ErrCorrupt},
+		"data that is not there":   {place(used), wal.NeedsDataFlush, wal.ErrStop},
+		"a key that is none":       {change{code: opTouch, key: "key"}, 0, ErrCorrupt},
+		"a clone to nowhere":       {change{code: opClone, key: key("a")}, 0, ErrCorrupt},
+		"an unknown operation":     {change{code: 99, key: key("a")}, 0, ErrCorrupt},
+		"a clone of nothing":       {change{code: opClone, key: key("none"), to: key("new"), id: 1}, 0, nil},
+		"truncation of nothing":    {change{code: opTruncate, key: key("none"), off: 10}, 0, nil},
+		"a rename of nothing":      {change{code: opRename, key: key("none"), to: key("new")}, 0, nil},
+		"removal of no collection": {change{code: opRmColl, coll: "none"}, 0, nil},
+		"a merge into none":        {change{code: opMerge, dest: "none", spec: CollSpec{Bits: 0}}, 0, nil},
+	} {
+		if c.coll == "" {
+			c.coll = mainColl
+		}
+		var e recordEncoder
+		err := s.replay(bg, wal.Record{Txid: s.txid, Flags: c.flags, Data: bytes.Clone(joined(e.encode(s.epoch, []change{c.change})))})
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", what, err, c.want)
+		}
+		if now, err := pictureOf(s); err != nil || now != before {
+			t.Fatalf("%s: %v\n%s\nwant\n%s", what, err, now, before)
+		}
+	}
+	checkSpace(t, s)
+	closeStore(t, s)
+	fsck(t, mem)
 }
