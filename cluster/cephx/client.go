@@ -99,7 +99,6 @@ type ClientHandshake struct {
 	left []Method // the first is being tried
 	step int      // answers that were given
 
-	login struct{ challenge uint64 }
 	proof proof
 	held  *held
 	gid   uint64

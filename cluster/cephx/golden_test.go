@@ -81,12 +81,6 @@ func goldenKey(t testing.TB, name string) Key {
 	return k
 }
 
-// exchange is the auth frames of one golden connection.
-type exchange struct {
-	name  string
-	lines []*golden.Line
-}
-
 // exchanges calls f with the authentication of every CephX connection; those of
 // one file share a value made by each.
 func exchanges(t *testing.T, f func(t *testing.T, file string, frames []*golden.Line)) {

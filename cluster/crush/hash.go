@@ -34,7 +34,7 @@ const (
 // Hash1 hashes one word.
 func Hash1(a uint32) uint32 {
 	b, x, y, h := a, uint32(hashX), uint32(hashY), hashSeed^a
-	b, x, h = mix3(mix2(mix1(b, x, h)))
+	_, _, h = mix3(mix2(mix1(b, x, h)))
 	_, _, h = mix3(mix2(mix1(y, a, h)))
 	return h
 }
@@ -43,7 +43,7 @@ func Hash1(a uint32) uint32 {
 func Hash2(a, b uint32) uint32 {
 	x, y, h := uint32(hashX), uint32(hashY), hashSeed^a^b
 	a, b, h = mix3(mix2(mix1(a, b, h)))
-	x, a, h = mix3(mix2(mix1(x, a, h)))
+	_, _, h = mix3(mix2(mix1(x, a, h)))
 	_, _, h = mix3(mix2(mix1(b, y, h)))
 	return h
 }
@@ -53,8 +53,8 @@ func Hash3(a, b, c uint32) uint32 {
 	x, y, h := uint32(hashX), uint32(hashY), hashSeed^a^b^c
 	a, b, h = mix3(mix2(mix1(a, b, h)))
 	c, x, h = mix3(mix2(mix1(c, x, h)))
-	y, a, h = mix3(mix2(mix1(y, a, h)))
-	b, x, h = mix3(mix2(mix1(b, x, h)))
+	y, _, h = mix3(mix2(mix1(y, a, h)))
+	_, _, h = mix3(mix2(mix1(b, x, h)))
 	_, _, h = mix3(mix2(mix1(y, c, h)))
 	return h
 }
@@ -64,9 +64,9 @@ func Hash4(a, b, c, d uint32) uint32 {
 	x, y, h := uint32(hashX), uint32(hashY), hashSeed^a^b^c^d
 	a, b, h = mix3(mix2(mix1(a, b, h)))
 	c, d, h = mix3(mix2(mix1(c, d, h)))
-	a, x, h = mix3(mix2(mix1(a, x, h)))
-	y, b, h = mix3(mix2(mix1(y, b, h)))
-	c, x, h = mix3(mix2(mix1(c, x, h)))
+	_, x, h = mix3(mix2(mix1(a, x, h)))
+	y, _, h = mix3(mix2(mix1(y, b, h)))
+	_, _, h = mix3(mix2(mix1(c, x, h)))
 	_, _, h = mix3(mix2(mix1(y, d, h)))
 	return h
 }
@@ -77,10 +77,10 @@ func Hash5(a, b, c, d, e uint32) uint32 {
 	a, b, h = mix3(mix2(mix1(a, b, h)))
 	c, d, h = mix3(mix2(mix1(c, d, h)))
 	e, x, h = mix3(mix2(mix1(e, x, h)))
-	y, a, h = mix3(mix2(mix1(y, a, h)))
-	b, x, h = mix3(mix2(mix1(b, x, h)))
-	y, c, h = mix3(mix2(mix1(y, c, h)))
-	d, x, h = mix3(mix2(mix1(d, x, h)))
+	y, _, h = mix3(mix2(mix1(y, a, h)))
+	_, x, h = mix3(mix2(mix1(b, x, h)))
+	y, _, h = mix3(mix2(mix1(y, c, h)))
+	_, _, h = mix3(mix2(mix1(d, x, h)))
 	_, _, h = mix3(mix2(mix1(y, e, h)))
 	return h
 }

@@ -27,9 +27,6 @@ type script struct {
 	t      *testing.T
 	lines  []*golden.Line
 	client bool // we are who dialled
-
-	next int // auth payload of ours that is due
-	auth scriptedAuth
 }
 
 // fields of all frames that a replay looks at.

@@ -179,13 +179,7 @@ func (m *Messenger) Start() error {
 	return nil
 }
 
-// spawn runs f in a goroutine that Shutdown waits for.
-func (m *Messenger) spawn(f func()) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.spawnLocked(f)
-}
-
+// spawnLocked runs f in a goroutine that Shutdown waits for.
 func (m *Messenger) spawnLocked(f func()) bool {
 	if m.mu.closed {
 		return false

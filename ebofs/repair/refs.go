@@ -105,7 +105,6 @@ func (c *refCounts) add(a layout.Addr) {
 // refsMend brings the refs tree to what was counted, window by window.
 type refsMend struct {
 	r      *repairer
-	tree   *btree.Tree
 	bad    bool // it was begun anew, and that has been told
 	groups int  // changed
 }

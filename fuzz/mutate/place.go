@@ -26,10 +26,9 @@ type holder struct{ place, off int }
 
 // finder finds the places of a store.
 type finder struct {
-	s    *Store
-	ld   *btree.Cache
-	sb   layout.Superblock
-	leaf int // the place of the leaf at hand
+	s  *Store
+	ld *btree.Cache
+	sb layout.Superblock
 }
 
 // find lists the places of the store.
