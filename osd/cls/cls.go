@@ -2,6 +2,8 @@ package cls
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"ebofs/cluster/ceph"
 )
@@ -20,7 +22,8 @@ type Context interface {
 
 	// Stat returns size and time of last change.
 	Stat() (size uint64, mtime ceph.Time, err error)
-	// Read returns n bytes from off, fewer at the end; n = 0 is all of it.
+	// Read returns n bytes from off, fewer at the end; n = 0 is all of it. They are
+	// the caller's.
 	Read(off, n uint64) ([]byte, error)
 	// Attr returns one attr; ENODATA if there is none.
 	Attr(name string) ([]byte, error)
@@ -92,4 +95,13 @@ func Find(class, method string) (Method, error) {
 		return Method{}, ceph.EOPNOTSUPP
 	}
 	return m, nil
+}
+
+// Each calls do with every method of every class, in order of their names.
+func Each(do func(class, method string, m Method)) {
+	for _, c := range slices.Sorted(maps.Keys(classes)) {
+		for _, m := range slices.Sorted(maps.Keys(classes[c])) {
+			do(c, m, classes[c][m])
+		}
+	}
 }

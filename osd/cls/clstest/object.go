@@ -27,6 +27,9 @@ type Object struct {
 	version uint64
 }
 
+// maxObject keeps tests small that do anything at all.
+const maxObject = 1 << 20
+
 // New returns a missing object with a name.
 func New(t testing.TB, name string) *Object {
 	t.Helper()
@@ -35,7 +38,7 @@ func New(t testing.TB, name string) *Object {
 	t.Cleanup(func() { _ = store.Close(ctx) })
 	pg := ceph.PG{Pool: 1}
 	o := &Object{Client: ceph.EntityID{Type: ceph.TypeClient, Num: 1}, Now: time.Unix(1_700_000_000, 0), t: t, name: name}
-	o.env = &ops.Env{Store: store, Coll: "1.0", PG: pg, Now: func() time.Time { return o.Now }}
+	o.env = &ops.Env{Store: store, Coll: "1.0", PG: pg, MaxObject: maxObject, Now: func() time.Time { return o.Now }}
 	o.env.Begin, o.env.End = pg.Range(1)
 	var txn osd.Transaction
 	txn.MkColl(o.env.Coll, osd.CollectionSpec{Shard: -1, Pool: 1})

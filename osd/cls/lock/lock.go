@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -81,11 +82,13 @@ func lock(c cls.Context, r request) error {
 	return l.store(c, r.name)
 }
 
-// after is t and a duration, both as they travel.
+// after is t and a duration, both as they travel; at most the last second there
+// is.
 func after(t, d ceph.Time) ceph.Time {
 	const second = 1_000_000_000
 	nsec := uint64(t.Nsec) + uint64(d.Nsec)
-	return ceph.Time{Sec: t.Sec + d.Sec + uint32(nsec/second), Nsec: uint32(nsec % second)}
+	sec := uint64(t.Sec) + uint64(d.Sec) + nsec/second
+	return ceph.Time{Sec: uint32(min(sec, math.MaxUint32)), Nsec: uint32(nsec % second)}
 }
 
 // held is a locker of a lock.
