@@ -97,22 +97,24 @@ func blockCRCs(data []byte) (crcs []uint32) {
 	return crcs
 }
 
-// decodeHead reads the header: how many objects there are.
-func decodeHead(d *denc.Decoder) uint64 {
-	h := denc.NewDecoder(d.Bytes())
+// decodeHead reads the header: how many objects there are, and its CRC.
+func decodeHead(d *denc.Decoder) (count uint64, crc uint32) {
+	p := d.Bytes()
+	h := denc.NewDecoder(p)
 	s := h.Begin(1)
-	count := h.U64()
+	count = h.U64()
 	h.End(s)
 	if h.Err() != nil || count > maxObjects {
 		d.Failf("header of a bit vector of %d", count)
-		return 0
+		return 0, 0
 	}
-	return count
+	return count, denc.CRC(0, p)
 }
 
 // decodeBitVector reads a vector and compares it with its footer, if it has one.
 func decodeBitVector(d *denc.Decoder) (v bitVector) {
-	v.count = decodeHead(d)
+	var crc uint32
+	v.count, crc = decodeHead(d)
 	v.data = d.Raw(int(bytesFor(v.count)))
 	foot := d.Bytes()
 	if d.Err() != nil {
@@ -124,7 +126,7 @@ func decodeBitVector(d *denc.Decoder) (v bitVector) {
 	f := denc.NewDecoder(foot)
 	head := f.U32()
 	crcs := denc.Slice(f, 4, (*denc.Decoder).U32)
-	if want := denc.CRC(0, encodeHead(v.count)[4:]); f.Err() != nil || head != want {
+	if f.Err() != nil || head != crc {
 		d.Failf("footer of a bit vector")
 	}
 	got := blockCRCs(v.data)

@@ -60,9 +60,13 @@ type thin struct {
 
 func decodeSparsify(d *denc.Decoder) thin { return thin{d.U64(), d.U8() != 0} }
 
+// minSparse is the least block that holes are made of, as clients have it: it
+// bounds how many an object gets.
+const minSparse = 4096
+
 // sparsify makes holes of whole blocks of zeros; those at the end are cut off.
 func sparsify(c cls.Context, t thin) error {
-	if t.block == 0 {
+	if t.block < minSparse {
 		return ceph.EINVAL
 	}
 	p, err := c.Read(0, 0)

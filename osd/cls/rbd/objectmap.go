@@ -1,6 +1,7 @@
 package rbd
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -101,9 +102,9 @@ func updateMap(c cls.Context, u update) error {
 		return err
 	}
 	d := denc.NewDecoder(head)
-	count := decodeHead(d)
+	count, headCRC := decodeHead(d)
 	switch {
-	case d.Err() != nil, u.state > objectClean:
+	case d.Err() != nil || len(head) != headBytes || u.state > objectClean:
 		return ceph.EINVAL
 	case u.first >= u.last, u.last > count:
 		return ceph.ERANGE
@@ -112,16 +113,17 @@ func updateMap(c cls.Context, u update) error {
 	firstBlock, lastBlock := u.first/perBlock, (u.last+perBlock-1)/perBlock
 	dataBytes := bytesFor(count)
 	lo, hi := firstBlock*blockBytes, min(lastBlock*blockBytes, dataBytes)
-	crcAt := headBytes + dataBytes + 4 + 4 + 4 + 4*firstBlock
+	footAt, crcsAt := headBytes+dataBytes, 12+4*firstBlock // the latter within the footer
 	data, err := c.Read(headBytes+lo, hi-lo)
 	if err != nil {
 		return err
 	}
-	crcs, err := c.Read(crcAt, 4*(lastBlock-firstBlock))
+	foot, err := c.Read(footAt, 12+4*lastBlock)
 	if err != nil {
 		return err
 	}
-	if uint64(len(data)) != hi-lo || uint64(len(crcs)) != 4*(lastBlock-firstBlock) || !slices.Equal(packCRCs(blockCRCs(data)), crcs) {
+	if uint64(len(foot)) != 12+4*lastBlock || binary.LittleEndian.Uint32(foot[4:]) != headCRC ||
+		!bytes.Equal(packCRCs(blockCRCs(data)), foot[crcsAt:]) {
 		return ceph.EINVAL
 	}
 	part := bitVector{data: data}
@@ -139,7 +141,7 @@ func updateMap(c cls.Context, u update) error {
 	if err := c.Write(headBytes+lo, data); err != nil {
 		return err
 	}
-	return c.Write(crcAt, packCRCs(blockCRCs(data)))
+	return c.Write(footAt+crcsAt, packCRCs(blockCRCs(data)))
 }
 
 func packCRCs(crcs []uint32) []byte {
