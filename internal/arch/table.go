@@ -107,7 +107,7 @@ var testExtra = map[string][]string{
 	"osd/ops":        {"osd/memstore", "osd/captured", "osd/cls/all", "osd/cls/lock"},
 	"osd/pg":         {"osd/memstore", "osd/captured", "osd/cls/all"},
 	// Classes are tested where they run: in requests that osd/ops carries out.
-	"osd/cls/all":      {"osd/cls/clstest"},
+	"osd/cls/all":      {"osd/cls/clstest", "osd/captured", "cluster/ceph"},
 	"osd/cls/lock":     {"osd/cls/clstest"},
 	"osd/cls/rbd":      {"osd/cls/clstest"},
 	"osd/cls/refcount": {"osd/cls/clstest"},
