@@ -45,10 +45,11 @@ func inputs(t testing.TB) map[method][][]byte {
 
 // optional is methods whose inputs may end early, and after how many bytes.
 var optional = map[method]func(in []byte) int{
-	{"rbd", "create"}:       func(in []byte) int { return len(in) - 8 },  // without a data pool
-	{"rbd", "get_features"}: func([]byte) int { return 8 },               // without a mode
-	{"rbd", "set_flags"}:    func([]byte) int { return 16 },              // without a snapshot
-	{"rbd", "snapshot_add"}: func(in []byte) int { return len(in) - 10 }, // without a namespace
+	{"rbd", "create"}:        func(in []byte) int { return len(in) - 8 }, // without a data pool
+	{"rbd", "get_features"}:  func([]byte) int { return 8 },              // without a mode
+	{"rbd", "set_flags"}:     func([]byte) int { return 16 },             // without a snapshot
+	{"rbd", "parent_attach"}: func(in []byte) int { return len(in) - 1 },
+	{"rbd", "snapshot_add"}:  func(in []byte) int { return len(in) - 10 }, // without a namespace
 }
 
 // TestTruncated cuts off inputs of clients. Whatever lacks a byte is EINVAL.

@@ -76,6 +76,8 @@ func attachChild(c cls.Context, s snapshotChild) error {
 	switch {
 	case err != nil:
 		return err
+	case snap.namespace.kind == snapTrash:
+		return ceph.ENOENT // it is as good as removed
 	case there:
 		return ceph.EEXIST
 	}

@@ -17,8 +17,8 @@ const (
 	keyOpFeatures  = "op_features"   // u64; missing: 0
 	keyFlags       = "flags"         // u64; missing: 0
 	keyDataPool    = "data_pool_id"  // s64; missing: the header's
-	keyStripeUnit  = "stripe_unit"   // u64
-	keyStripeCount = "stripe_count"  // u64
+	keyStripeUnit  = "stripe_unit"   // u64; missing: an object
+	keyStripeCount = "stripe_count"  // u64; missing: 1
 	keyCreated     = "create_timestamp"
 	keyAccessed    = "access_timestamp"
 	keyModified    = "modify_timestamp"
@@ -51,7 +51,7 @@ func create(c cls.Context, i image) error {
 		return err
 	case i.features&^featuresAll != 0:
 		return ceph.ENOSYS
-	case i.prefix == "":
+	case i.prefix == "", i.features&featureOperations != 0:
 		return ceph.EINVAL
 	case there:
 		return ceph.EEXIST
@@ -191,11 +191,15 @@ func getStriping(c cls.Context, _ cls.Nothing, out *denc.Encoder) error {
 	if err := needs(c, featureStriping); err != nil {
 		return err
 	}
-	unit, err := get(c, keyStripeUnit, u64)
+	order, err := get(c, keyOrder, (*denc.Decoder).U8)
 	if err != nil {
 		return err
 	}
-	count, err := get(c, keyStripeCount, u64)
+	unit, err := getOr(c, keyStripeUnit, u64, 1<<order)
+	if err != nil {
+		return err
+	}
+	count, err := getOr(c, keyStripeCount, u64, 1)
 	out.U64(unit)
 	out.U64(count)
 	return err

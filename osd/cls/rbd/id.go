@@ -29,19 +29,17 @@ func getID(c cls.Context, _ cls.Nothing, out *denc.Encoder) error {
 	return err
 }
 
-// setID gives it an id; it must have none.
+// setID gives it an id; it has to be there, and empty.
 func setID(c cls.Context, id string) error {
 	if !validID(id) {
 		return ceph.EINVAL
 	}
-	if c.Exists() {
-		size, _, err := c.Stat()
-		if err != nil {
-			return err
-		}
-		if size > 0 {
-			return ceph.EEXIST
-		}
+	size, _, err := c.Stat()
+	switch {
+	case err != nil:
+		return err
+	case size > 0:
+		return ceph.EEXIST
 	}
 	var e denc.Encoder
 	e.Str(id)

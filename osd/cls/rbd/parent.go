@@ -97,17 +97,20 @@ func getOverlap(c cls.Context, id ceph.SnapID, out *denc.Encoder) error {
 type attach struct {
 	spec    parentSpec
 	overlap uint64
-	again   bool // the image may have this parent already
+	again   bool // instead of the parent there is
 }
 
 func decodeAttach(d *denc.Decoder) attach {
 	s := d.Begin(1)
 	a := attach{spec: decodeParentFields(d)}
 	d.End(s)
-	a.overlap, a.again = d.U64(), d.U8() != 0
+	a.overlap = d.U64()
+	a.again = d.Left() > 0 && d.U8() != 0
 	return a
 }
 
+// attachParent makes an image a clone. One that only its snapshots show may be
+// attached once more.
 func attachParent(c cls.Context, a attach) error {
 	if err := must(c); err != nil {
 		return err
@@ -115,14 +118,14 @@ func attachParent(c cls.Context, a attach) error {
 	if err := needs(c, featureLayering); err != nil {
 		return err
 	}
-	if !a.spec.valid() {
+	if !a.spec.valid() || a.overlap == 0 {
 		return ceph.EINVAL
 	}
 	old, err := loadParent(c)
 	if err != nil {
 		return err
 	}
-	if old.exists() && (!a.again || old.parentSpec != a.spec) {
+	if old.exists() && !a.again && (old.overlap != nil || old.parentSpec != a.spec) {
 		return ceph.EEXIST
 	}
 	size, err := get(c, keySize, u64)

@@ -24,15 +24,16 @@ func TestAttach(t *testing.T) {
 	o.gives(out(none), "parent_get")
 	o.gives(out(false), "parent_overlap_get", head)
 	o.fails(ceph.ENOENT, "parent_detach")
+	o.fails(ceph.EINVAL, "parent_attach", spec(1, "p", 4), uint64(0), false)
 	for _, bad := range []clstest.Raw{spec(-1, "p", 4), spec(1, "", 4), spec(1, "p", head)} {
 		o.fails(ceph.EINVAL, "parent_attach", bad, uint64(1), false)
 	}
-	o.ok("parent_attach", spec(1, "p", 4), uint64(2<<20), false)
+	o.ok("parent_attach", spec(1, "p", 4), uint64(2<<20))
 	o.gives(out(spec(1, "p", 4)), "parent_get")
 	o.gives(out(true, uint64(1<<20)), "parent_overlap_get", head) // no more than its own size
 	o.fails(ceph.EEXIST, "parent_attach", spec(1, "p", 4), uint64(1), false)
-	o.fails(ceph.EEXIST, "parent_attach", spec(1, "q", 4), uint64(1), true)
-	o.ok("parent_attach", spec(1, "p", 4), uint64(1<<19), true)
+	o.ok("parent_attach", spec(1, "q", 4), uint64(1<<19), true)
+	o.gives(out(spec(1, "q", 4)), "parent_get")
 	o.gives(out(true, uint64(1<<19)), "parent_overlap_get", head)
 	o.fails(ceph.ENOENT, "parent_overlap_get", uint64(4))
 }
@@ -60,6 +61,10 @@ func TestFlatten(t *testing.T) {
 	o.gives(out(false), "parent_overlap_get", head)
 	o.gives(out(true, uint64(1<<19)), "parent_overlap_get", uint64(5))
 	o.gives(out(spec(1, "p", 4)), "parent_get")
+	o.fails(ceph.EEXIST, "parent_attach", spec(1, "q", 4), uint64(1))
+	o.ok("parent_attach", spec(1, "p", 4), uint64(1<<18))
+	o.gives(out(true, uint64(1<<18)), "parent_overlap_get", head)
+	o.ok("parent_detach")
 	o.ok("snapshot_remove", uint64(5))
 	o.gives(out(spec(1, "p", 4)), "parent_get")
 	o.gives(out(opCloneChild), "op_features_get")

@@ -55,6 +55,7 @@ func TestCreate(t *testing.T) {
 	o.fails(ceph.ENOENT, "set_access_timestamp")
 	o.fails(ceph.ENOSYS, "create", uint64(1), uint8(16), uint64(1<<12), "x", int64(noPool))
 	o.fails(ceph.EINVAL, "create", uint64(1), uint8(16), uint64(0), "", int64(noPool))
+	o.fails(ceph.EINVAL, "create", uint64(1), uint8(16), featureOperations, "x", int64(noPool))
 	o.fails(ceph.EINVAL, "create", uint64(1), uint8(16), uint64(0), "x", int64(3))
 	o.fails(ceph.EINVAL, "create", uint64(1), uint8(16), featureDataPool, "x", int64(noPool))
 	o.ok("create", uint64(1<<20), uint8(16), featureDataPool|featureObjectMap, "rbd_data.x", int64(3))
@@ -115,7 +116,7 @@ func TestStriping(t *testing.T) {
 	o.fails(ceph.ENOEXEC, "get_stripe_unit_count")
 	o.fails(ceph.ENOEXEC, "set_stripe_unit_count", uint64(4096), uint64(4))
 	o = newHeader(t, featureStriping)
-	o.fails(ceph.ENOENT, "get_stripe_unit_count")
+	o.gives(out(uint64(1<<16), uint64(1)), "get_stripe_unit_count")
 	o.fails(ceph.EINVAL, "set_stripe_unit_count", uint64(0), uint64(4))
 	o.fails(ceph.EINVAL, "set_stripe_unit_count", uint64(4096), uint64(0))
 	o.fails(ceph.EINVAL, "set_stripe_unit_count", uint64(5000), uint64(4))
@@ -145,6 +146,8 @@ func TestID(t *testing.T) {
 	for _, bad := range []string{"", "a b", "ä", "a/"} {
 		o.fails(ceph.EINVAL, "set_id", bad)
 	}
+	o.fails(ceph.ENOENT, "set_id", "0aZ9")
+	o.Write(nil)
 	o.ok("set_id", "0aZ9")
 	o.gives(out("0aZ9"), "get_id")
 	o.fails(ceph.EEXIST, "set_id", "1")

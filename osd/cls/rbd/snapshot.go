@@ -88,6 +88,11 @@ func addSnapshot(c cls.Context, n newSnapshot) error {
 		return err
 	}
 	s.overlap = p.overlap
+	if n.namespace.kind == snapTrash {
+		if err := setOpFeatures(c, masked{opSnapTrash, opSnapTrash}); err != nil {
+			return err
+		}
+	}
 	if err := putU64(c, keySnapSeq, uint64(n.id)); err != nil {
 		return err
 	}
@@ -96,6 +101,9 @@ func addSnapshot(c cls.Context, n newSnapshot) error {
 
 // getSnapshot returns a SnapshotInfo.
 func getSnapshot(c cls.Context, id ceph.SnapID, out *denc.Encoder) error {
+	if id == ceph.NoSnap {
+		return ceph.EINVAL
+	}
 	s, err := loadSnapshot(c, id)
 	m := out.Begin(1, 1)
 	out.U64(uint64(s.id))
@@ -147,6 +155,9 @@ func renameSnapshot(c cls.Context, n snapshotName) error {
 	s, err := loadSnapshot(c, n.id)
 	if err != nil {
 		return err
+	}
+	if s.namespace.kind != snapUser {
+		return ceph.EINVAL
 	}
 	s.name = n.name
 	return s.store(c)

@@ -31,6 +31,7 @@ func TestSnapshots(t *testing.T) {
 	o.gives(out(taken), "get_snapshot_timestamp", uint64(7))
 	o.fails(ceph.EINVAL, "get_snapshot_name", head)
 	o.fails(ceph.ENOENT, "snapshot_get", uint64(5))
+	o.fails(ceph.EINVAL, "snapshot_get", head)
 
 	o.fails(ceph.EEXIST, "snapshot_rename", uint64(4), "b")
 	o.fails(ceph.ENOENT, "snapshot_rename", uint64(5), "c")
@@ -84,6 +85,8 @@ func TestTrashedSnapshot(t *testing.T) {
 	o.fails(ceph.EBUSY, "snapshot_remove", uint64(4))
 	o.ok("snapshot_trash_add", uint64(4))
 	o.fails(ceph.EEXIST, "snapshot_trash_add", uint64(4))
+	o.fails(ceph.EINVAL, "snapshot_rename", uint64(4), "b")
+	o.fails(ceph.ENOENT, "child_attach", uint64(4), clstest.Struct(2, int64(1), "y", ""))
 	o.gives(out(opCloneParent|opSnapTrash), "op_features_get")
 	d := denc.NewDecoder(o.ok("snapshot_get", uint64(4)))
 	d.Begin(1)
