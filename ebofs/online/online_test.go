@@ -56,6 +56,7 @@ type gate struct {
 	devices.Device
 	mu   sync.Mutex
 	left int           // bytes
+	wait int           // reads that wait for more
 	more chan struct{} // closed when there are more
 }
 
@@ -65,6 +66,8 @@ func (g *gate) Read(ctx context.Context, b devices.Block, v devices.Vec) error {
 		more, ok := g.more, g.left > 0
 		if ok {
 			g.left -= devices.VecBytes(v)
+		} else {
+			g.wait++
 		}
 		g.mu.Unlock()
 		if ok {
@@ -82,9 +85,16 @@ func (g *gate) Read(ctx context.Context, b devices.Block, v devices.Vec) error {
 func (g *gate) allow(n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.left = n
+	g.left, g.wait = n, 0
 	close(g.more)
 	g.more = make(chan struct{})
+}
+
+// starved reports whether a read waits for more.
+func (g *gate) starved() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.wait > 0
 }
 
 // newWorld makes a store of so many MiB with objects of 64 KiB.
@@ -179,6 +189,21 @@ func (w *world) until(want func(s *CheckStatus) bool) (s CheckStatus) {
 
 func ended(s *CheckStatus) bool { return s.State != Running }
 
+// further lets the check read until it has got on, in small steps: how much that
+// takes depends on what it had read ahead and on what it begins with.
+func (w *world) further(from check.Position) CheckStatus {
+	w.t.Helper()
+	return w.until(func(s *CheckStatus) bool {
+		if s.Position.Further(from) {
+			return true
+		}
+		if w.gate.starved() {
+			w.gate.allow(1 << 20)
+		}
+		return false
+	})
+}
+
 func TestCommands(t *testing.T) {
 	w := newWorld(t, 64, 20)
 	var st Status
@@ -229,13 +254,15 @@ func TestCommands(t *testing.T) {
 // data that was verified is not read again.
 func TestCancelAndResume(t *testing.T) {
 	w := newWorld(t, 128, 600)
-	w.gate.allow(16 << 20)
+	w.gate.allow(1 << 20)
 	w.start(map[string]any{"level": "deep", "rate": 0})
 	var s CheckStatus
 	if err := w.ask(&s, "store check start", nil); !errors.Is(err, syscall.EBUSY) {
 		t.Error("a second one:", err)
 	}
-	w.until(func(s *CheckStatus) bool { return len(s.Position.Data) > 0 })
+	for len(s.Position.Data) == 0 {
+		s = w.further(s.Position)
+	}
 	if err := w.ask(&s, "store check cancel", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -285,12 +312,11 @@ func TestLease(t *testing.T) {
 // goes on at newer checkpoints and says so.
 func TestSpaceShort(t *testing.T) {
 	w := newWorld(t, 96, 400)
-	w.gate.allow(8 << 20)
+	w.gate.allow(1 << 20)
 	w.start(map[string]any{"level": "deep", "rate": 0})
 	var s CheckStatus
-	for i := uint64(0); i < 1000 && s.Pins < 3; w.gate.allow(8 << 20) {
-		before := s.Position
-		s = w.until(func(s *CheckStatus) bool { return s.Position.Further(before) })
+	for i := uint64(0); i < 1000 && s.Pins < 3; {
+		s = w.further(s.Position)
 		for pins := s.Pins; s.Pins == pins; i++ {
 			x := ebofs.NewTxn()
 			x.Write(coll, object(fmt.Sprint("busy", i%2)), 0, data(i, 2<<20))
