@@ -40,7 +40,7 @@ Addresses are DEVICE:BLOCK or BLOCK, in blocks of 4 KiB. OID is an object's name
 		Examples: []verb.Example{
 			{Command: "ebofs dump disk.img super", Text: "geometry, features, newest checkpoint"},
 			{Command: "ebofs dump disk.img --format json free", Text: "free_bytes for a program"},
-			{Command: "ebofs dump disk.img extents bash/README", Text: "the blocks of an object"},
+			{Command: "ebofs dump disk.img extents bash/copyright", Text: "the blocks of an object"},
 			{Command: "ebofs dump disk.img --format jsonl tree objects", Text: "every object, one a line"},
 			{Command: "ebofs dump disk.img diff 41 44", Text: "what changed, on a store that keeps epochs"},
 		},

@@ -34,7 +34,9 @@ func Verb() verb.Verb {
 		Name: "object", Args: "DEV", Short: "list, read and write objects; import and export trees of files", Schema: "ebofs.object/1",
 		Long: `Works on the store on DEV, which no daemon may be using. Reading actions write nothing, not even on a store that was not closed.
 
-NAME is an object's name; one that is not unique by its name alone is given as "ls --full" prints it. import keeps mode, modification time and links' targets in attributes, so that export restores the tree.`,
+NAME is an object's name; one that is not unique by its name alone is given as "ls --full" prints it. rm names what is not there and then removes nothing. Few names (1000 at most) go all together or not at all, unless the store is full: that has room for the checkpoint of few removes at a time, and rm takes as many as it can together, at last one by one.
+
+import keeps mode, modification time and links' targets in attributes, so that export restores the tree.`,
 		Actions: []verb.Action{
 			action("ls", "", "names of objects, one a line", "objects", listFlags),
 			action("get", "NAME [FILE]", "an object's bytes to FILE or stdout", "", getFlags),
@@ -56,9 +58,9 @@ NAME is an object's name; one that is not unique by its name alone is given as "
 		Examples: []verb.Example{
 			{Command: "ebofs object disk.img import /usr/share/doc", Text: "a tree to objects"},
 			{Command: "ebofs object disk.img ls", Text: "their names"},
-			{Command: "ebofs object disk.img get bash/README > README", Text: "one of them"},
-			{Command: "ebofs object disk.img get --epoch 41 bash/README > README", Text: "as it was, on a store that keeps epochs"},
-			{Command: "ebofs object disk.img clone bash/README old", Text: "a copy that shares its blocks"},
+			{Command: "ebofs object disk.img get bash/copyright > copyright", Text: "one of them"},
+			{Command: "ebofs object disk.img get --epoch 41 bash/copyright > copyright", Text: "as it was, on a store that keeps epochs"},
+			{Command: "ebofs object disk.img clone bash/copyright old", Text: "a copy that shares its blocks"},
 			{Command: "ebofs object disk.img export /tmp/doc", Text: "the tree again"},
 		},
 		SeeAlso: []string{"mkfs", "dump"},

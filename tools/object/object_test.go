@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -345,6 +346,43 @@ func TestRemoveAll(t *testing.T) {
 	if got := must(t, img, "ls"); got != "b\n" {
 		t.Errorf("left: %q", got)
 	}
+}
+
+// TestRemoveOnFull: a store that is full to the last block has no room for the
+// checkpoint of many removes in one transaction; rm removes them all the same.
+func TestRemoveOnFull(t *testing.T) {
+	img := image(t, 32)
+	must(t, img, "attr", "o", "k", "--set", "v")
+	var names []string
+	mounted(t, img, func(s *ebofs.Store) {
+		for n := 64; n > 0; {
+			x := ebofs.NewTxn()
+			for i := range n {
+				x.Write("files", ebofs.NewObjectID(1, fmt.Sprintf("f%05d", len(names)+i)), 0, bytes.Repeat([]byte{1, 2, 3, 4}, 1024))
+			}
+			err := s.Apply(bg, x)
+			if errors.Is(err, ebofs.ErrNoSpace) {
+				n /= 2
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range n {
+				names = append(names, fmt.Sprintf("f%05d", len(names)))
+			}
+		}
+	})
+	if len(names) < 300 {
+		t.Fatalf("%d objects fill it", len(names))
+	}
+	if _, errs, code := run(bg, append([]string{img, "rm"}, names...)...); code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	if got := must(t, img, "ls"); got != "o\n" {
+		t.Errorf("left: %q", got)
+	}
+	clean(t, img)
 }
 
 // spoilNodes damages every node of a kind of tree.

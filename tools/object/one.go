@@ -226,15 +226,21 @@ func (*rm) run(ctx context.Context, c *verb.Call, s *session) error {
 	if err != nil {
 		return err
 	}
-	// Few objects go in one transaction; many in several that fit any log.
-	const most = 1000
-	for done := 0; done < len(ids); done += most {
+	// Few objects go in one transaction; many in several that fit any log. A full
+	// store has room for the checkpoint of few removes at a time, of one always.
+	size := 1000
+	for done := 0; done < len(ids); {
+		batch := ids[done:min(done+size, len(ids))]
 		t := ebofs.NewTxn()
-		batch := ids[done:min(done+most, len(ids))]
 		for _, n := range batch {
 			t.Remove(s.coll, n.id)
 		}
-		if err := s.Apply(ctx, t); err != nil {
+		err := s.Apply(ctx, t)
+		if errors.Is(err, ebofs.ErrNoSpace) && len(batch) > 1 {
+			size = len(batch) / 2
+			continue
+		}
+		if err != nil {
 			what := "nothing was removed"
 			if done > 0 {
 				what = fmt.Sprintf("only the first %d were removed", done)
@@ -246,6 +252,7 @@ func (*rm) run(ctx context.Context, c *verb.Call, s *session) error {
 		for _, n := range batch {
 			c.Row(map[string]string{"name": n.word})
 		}
+		done += len(batch)
 	}
 	return nil
 }
