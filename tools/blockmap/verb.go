@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/pflag"
 
 	"ebofs/devices"
 	"ebofs/ebofs/check"
 	"ebofs/ebofs/layout"
+	"ebofs/tools/output"
 	"ebofs/tools/picture"
 	"ebofs/tools/sizes"
 	"ebofs/tools/store"
@@ -132,7 +132,7 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 	}
 	style := picture.Style{Color: c.Color, Columns: j.columns, BlockBytes: layout.BlockSize}
 	if j.png != "" {
-		if err := writePNG(j.png, maps[1], picture.Style{Columns: pngColumns, BlockBytes: layout.BlockSize}); err != nil {
+		if err := j.writePNG(path, maps[1]); err != nil {
 			return err
 		}
 		c.Notef("%s written", j.png)
@@ -183,12 +183,13 @@ func (j *job) check(ctx context.Context, c *verb.Call, dev devices.Device, sb *l
 	return damage, nil
 }
 
-func writePNG(path string, m *picture.Map, s picture.Style) error {
-	f, err := os.Create(path)
+// writePNG draws m into the file of --png.
+func (j *job) writePNG(path string, m *picture.Map) error {
+	f, err := output.Create(j.png, path, j.logPath)
 	if err != nil {
 		return err
 	}
-	return errors.Join(m.PNG(f, s), f.Close())
+	return f.Done(m.PNG(f, picture.Style{Columns: pngColumns, BlockBytes: layout.BlockSize}))
 }
 
 func describe(path string, sb *layout.Superblock, m *picture.Map, damaged int) *result {

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"ebofs/cluster/crush"
+	"ebofs/tools/output"
 	"ebofs/tools/verb"
 )
 
@@ -127,12 +128,7 @@ func convert(c *verb.Call, f form, out string) error {
 		_, err = c.Binary().Write(p)
 		return err
 	}
-	w, done, err := verb.Replace(out)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(p)
-	return done(err)
+	return output.Write(out, p)
 }
 
 // summary is the JSON result of a conversion; the map itself is the plain one.

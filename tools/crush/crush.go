@@ -19,20 +19,20 @@ func Verb() verb.Verb {
 test shows where a map places things, and prints what users of crushtool --test expect. diff says how much would move if one map took the place of another.`,
 		Actions: []verb.Action{
 			{Name: "compile", Args: "FILE", Short: "make the binary map of a text", Schema: "ebofs.crush.compile/1", New: func(fs *pflag.FlagSet) verb.Run {
-				out := output(fs)
+				out := outputFlag(fs)
 				return func(_ context.Context, c *verb.Call) error { return convert(c, binary, *out) }
 			}},
 			{Name: "decompile", Args: "FILE", Short: "print a map as text", Schema: "ebofs.crush.decompile/1", New: func(fs *pflag.FlagSet) verb.Run {
-				out := output(fs)
+				out := outputFlag(fs)
 				return func(_ context.Context, c *verb.Call) error { return convert(c, text, *out) }
 			}},
 			{Name: "export", Args: "FILE", Short: "print a map as JSON or XML", Schema: "ebofs.crush.export/1", New: func(fs *pflag.FlagSet) verb.Run {
-				out := output(fs)
+				out := outputFlag(fs)
 				as := fs.String("as", "json-pretty", "`json|json-pretty|xml|text|binary`: what to write")
 				return func(_ context.Context, c *verb.Call) error { return convert(c, form(*as), *out) }
 			}},
 			{Name: "import", Args: "FILE", Short: "make the binary map of JSON or XML", Schema: "ebofs.crush.import/1", New: func(fs *pflag.FlagSet) verb.Run {
-				out := output(fs)
+				out := outputFlag(fs)
 				return func(_ context.Context, c *verb.Call) error { return convert(c, binary, *out) }
 			}},
 			{Name: "test", Args: "FILE", Short: "show where a map places things", Schema: "ebofs.crush.test/1", Rows: "runs", New: func(fs *pflag.FlagSet) verb.Run {
@@ -61,7 +61,7 @@ test shows where a map places things, and prints what users of crushtool --test 
 	}
 }
 
-func output(fs *pflag.FlagSet) *string {
+func outputFlag(fs *pflag.FlagSet) *string {
 	return fs.StringP("output", "o", "", "write to `PATH` instead of the standard output")
 }
 

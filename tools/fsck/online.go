@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
 	"ebofs/ebofs/check"
 	"ebofs/ebofs/online"
 	"ebofs/internal/asok"
+	"ebofs/tools/output"
 	"ebofs/tools/progress"
 	"ebofs/tools/store"
 	"ebofs/tools/verb"
@@ -214,11 +214,12 @@ func (r *remote) canKeep() error {
 	if r.j.resume == "" {
 		return nil
 	}
-	f, err := os.CreateTemp(filepath.Dir(r.j.resume), ".fsck-resume-*")
+	f, err := output.Create(r.j.resume, r.path)
 	if err != nil {
-		return &verb.Failure{Code: codeResume, Message: fmt.Sprintf("%s: cannot be written: %v", r.j.resume, errors.Unwrap(err)), Hint: "Nothing was checked.", Err: err}
+		return &verb.Failure{Code: codeResume, Message: err.Error(), Hint: "Nothing was checked.", Err: err}
 	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
+	f.Discard()
+	return nil
 }
 
 // keep writes what was found so far to the resume file, whole or not at all.
@@ -231,19 +232,7 @@ func (r *remote) keep(rep *check.Report) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(r.j.resume), ".fsck-resume-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(p, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), r.j.resume)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
+	return output.Write(r.j.resume, append(p, '\n'), r.path)
 }
 
 // readResume reads the file of an earlier run; nil if there is none.

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"ebofs/ebofs/image"
+	"ebofs/tools/output"
 	"ebofs/tools/probe"
 	"ebofs/tools/sizes"
 	"ebofs/tools/store"
@@ -36,6 +36,9 @@ func (j *saving) run(ctx context.Context, c *verb.Call) (err error) {
 	path, file := c.Args[0], c.Args[1]
 	start := c.Now()
 	r := saved{Device: path, Image: file}
+	if err := output.Check(file, path, j.logPath); err != nil {
+		return err
+	}
 	if st, err := os.Stat(file); err == nil && (!j.force || !st.Mode().IsRegular()) {
 		f := &verb.Failure{Code: store.CodeExists, Message: file + ": there is such a file already", Hint: "Nothing was written. Give another name, or --force.", Err: fs.ErrExist}
 		if !st.Mode().IsRegular() {
@@ -72,14 +75,16 @@ func (j *saving) run(ctx context.Context, c *verb.Call) (err error) {
 		}
 		m.Set(int64(nodes), 0)
 	}
-	r.Bytes, err = whole(file, func(f *os.File) (err error) {
-		r.Saved, err = image.Save(ctx, dev, f, o)
-		return store.Explain(c, path, err)
-	})
-	m.Stop()
+	f, err := output.Create(file, path, j.logPath)
 	if err != nil {
 		return err
 	}
+	r.Saved, err = image.Save(ctx, dev, f, o)
+	m.Stop()
+	if err := f.Done(store.Explain(c, path, err)); err != nil {
+		return err
+	}
+	r.Bytes = f.Size()
 	r.Seconds = c.Now().Sub(start).Seconds()
 	c.Set(r)
 	j.print(c, &r)
@@ -98,39 +103,4 @@ func (j *saving) print(c *verb.Call, r *saved) {
 	if r.Log == "missing" {
 		c.Printf("%s: the log is on another device and not in the image; with it: --log DEV\n", r.Image)
 	}
-}
-
-// whole makes a file that appears under its name when it is complete and durable, or
-// not at all. It returns its size.
-func whole(path string, fill func(f *os.File) error) (size int64, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".part-*")
-	if err != nil {
-		return 0, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
-		}
-	}()
-	if err := fill(f); err != nil {
-		return 0, err
-	}
-	st, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	if err := f.Sync(); err != nil {
-		return 0, err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return 0, err
-	}
-	f.Close()
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return st.Size(), nil // it is there; how durable its name is, is not ours to say
-	}
-	defer dir.Close()
-	_ = dir.Sync()
-	return st.Size(), nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ebofs/tools/codes"
+	"ebofs/tools/output"
 	"ebofs/tools/verb"
 )
 
@@ -157,7 +158,7 @@ func write(c *verb.Call, pages []Page, dir string) error {
 	}
 	var files []string
 	for _, p := range pages {
-		if err := os.WriteFile(filepath.Join(dir, p.File()), []byte(p.Roff), 0o644); err != nil {
+		if err := output.Write(filepath.Join(dir, p.File()), []byte(p.Roff)); err != nil {
 			return err
 		}
 		files = append(files, p.File())

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ebofs/ebofs"
+	"ebofs/tools/output"
 	"ebofs/tools/sizes"
 	"ebofs/tools/store"
 	"ebofs/tools/verb"
@@ -96,11 +97,11 @@ func (*get) run(ctx context.Context, c *verb.Call, s *session) (err error) {
 	}
 	var w io.Writer = c.Binary()
 	if len(c.Args) > 2 && c.Args[2] != "-" {
-		f, done, openErr := verb.Replace(c.Args[2])
-		if openErr != nil {
-			return openErr
+		f, createErr := output.Create(c.Args[2], s.Path)
+		if createErr != nil {
+			return createErr
 		}
-		defer func() { err = done(err) }()
+		defer func() { err = f.Done(err) }()
 		w = f
 	}
 	n, err := s.copyOut(ctx, id, w)
