@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 
@@ -68,6 +69,7 @@ func TestInterrupted(t *testing.T) {
 			if _, err := Run(bg, NewUndo(dev, file), opt); err != nil {
 				t.Fatal(err)
 			}
+			file = unfinished(t, file)
 			hurtBefore := len(compare(t, dev.Snapshot(), c.want))
 			if (hurtBefore > 0) != c.lost {
 				t.Fatalf("%d objects hurt", hurtBefore)
@@ -136,6 +138,7 @@ func crashAgain(t *testing.T, mem *devices.Mem, opt Options, seed uint64) (*cras
 	if _, err := Run(bg, NewUndo(dev, undo), opt); err != nil {
 		t.Fatal(err)
 	}
+	undo = unfinished(t, undo)
 	points := dev.Points()
 	if len(points) == 0 { // nothing was left to repair
 		return dev.Clone(seed), undo
@@ -145,6 +148,24 @@ func crashAgain(t *testing.T, mem *devices.Mem, opt Options, seed uint64) (*cras
 		last = st
 	}
 	return last, undo
+}
+
+// unfinished returns an undo file as it was before its repair came to the end.
+func unfinished(t *testing.T, f *memFile) *memFile {
+	t.Helper()
+	f = &memFile{bytes.Clone(f.p)}
+	if len(f.p) == 0 {
+		return f
+	}
+	u, err := openUndo(f)
+	if err == nil {
+		u.finished = false
+		err = u.commit()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
 func clearAll(p []byte) { clear(p) }

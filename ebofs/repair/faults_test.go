@@ -2,10 +2,13 @@ package repair
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"ebofs/devices"
 	"ebofs/devices/faultdev"
+	"ebofs/ebofs"
+	"ebofs/ebofs/layout"
 )
 
 // TestUnreadable repairs stores in which a block of each kind cannot be read.
@@ -100,6 +103,74 @@ func TestFailedWrites(t *testing.T) {
 	}
 	t.Logf("%d writes, %d flushes", n[devices.OpWrite].N, n[devices.OpFlush].N)
 }
+
+// TestStaleUndo: what was written since a repair is not taken back with it, be it by
+// a mount or by somebody else, and nothing is written then. A part of the file that
+// is applied already does not count. ForceUndo applies it all the same.
+func TestStaleUndo(t *testing.T) {
+	o := sample()
+	for _, kind := range []string{"zone table", "objects inner", "label"} {
+		t.Run(kind, func(t *testing.T) {
+			mem := o.dev.Snapshot()
+			p := place1(kind)
+			change(t, mem, p.block, p.blocks, clearAll)
+			was := mem.Hash()
+			file := new(memFile)
+			if _, err := Run(bg, NewUndo(mem, file), Options{Mode: All, Overwrite: true}); err != nil {
+				t.Fatal(err)
+			}
+			u, err := openUndo(file)
+			if err != nil || !u.finished {
+				t.Fatalf("finished %v: %v", u.finished, err)
+			}
+			stale := func(what string, mem *devices.Mem, file *memFile, want string) {
+				now := mem.Hash()
+				if _, err := ApplyUndo(bg, file, mem); !errors.Is(err, ErrUndo) || !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), want) {
+					t.Errorf("%s: %v, want %q", what, err, want)
+				}
+				if mem.Hash() != now {
+					t.Errorf("%s: something was written", what)
+				}
+			}
+			used := mem.Snapshot()
+			s := open(t, used, ebofs.Options{})
+			apply(t, s, func(x *ebofs.Txn) { x.Write(coll, object("later"), 0, fill(3, 5000)) })
+			if err := s.Close(bg); err != nil {
+				t.Fatal(err)
+			}
+			stale("a mount", used, file, "its superblock is generation ")
+			// Of a repair that did not come to its end nothing but that is known.
+			stale("a mount, the repair interrupted", used, unfinished(t, file), "its superblock is generation ")
+			// One block that is again what it was is none that has changed.
+			part := mem.Snapshot()
+			var block uint64
+			if err := u.each(bg, func(b uint64, data []byte) error {
+				block = b
+				change(t, part, b, len(data)/layout.BlockSize, func(p []byte) { copy(p, data) })
+				return errEnough
+			}); !errors.Is(err, errEnough) {
+				t.Fatal(err)
+			}
+			if kind != "label" {
+				other := mem.Snapshot()
+				change(t, other, block, 1, func(p []byte) { copy(p, fill(9, len(p))) })
+				stale("a foreign write", other, file, "hold something else now, the first is block ")
+			}
+			for _, mem := range []*devices.Mem{part, mem.Snapshot()} {
+				for range 2 {
+					if _, err := ApplyUndo(bg, file, mem); err != nil || mem.Hash() != was {
+						t.Errorf("not stale: %v, same %v", err, mem.Hash() == was)
+					}
+				}
+			}
+			if _, err := ForceUndo(bg, file, used); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+var errEnough = errors.New("enough")
 
 // badFile is an undo file on a full disk.
 type badFile struct {

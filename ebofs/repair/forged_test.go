@@ -155,7 +155,9 @@ func forge(t *testing.T, dev devices.Device, fn func(f *forger)) {
 	}
 	r := &repairer{ctx: bg, d: &device{dev: dev, pool: devices.NewPool(devices.PoolOptions{})}, sb: found.Super, root: roots.Record, last: found.Super.Generation}
 	r.o.Now = func() (now time.Time) { return time.Unix(1e9, 0) }
-	r.bind()
+	if err := r.bind(); err != nil {
+		t.Fatal(err)
+	}
 	r.busy, r.used = newBlockSet(&r.place), newBlockSet(&r.place)
 	r.loadUsed()
 	if _, err := r.look(); err != nil {

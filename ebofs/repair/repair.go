@@ -141,6 +141,11 @@ func Run(ctx context.Context, dev devices.Device, o Options) (*Result, error) {
 	}
 	r := &repairer{ctx: ctx, o: o, res: Result{Actions: []Action{}}, d: &device{dev: dev, pool: devices.NewPool(devices.PoolOptions{})}}
 	err := r.run()
+	if f, ok := dev.(interface {
+		Finish(ctx context.Context) error
+	}); ok && err == nil {
+		err = f.Finish(ctx)
+	}
 	return &r.res, errors.Join(err, r.d.pool.Close())
 }
 
@@ -166,7 +171,9 @@ func (r *repairer) run() error {
 		return fmt.Errorf("the device has %d blocks, the store %d: give it its size back first", have, r.sb.Blocks)
 	}
 	r.last = layout.LastGeneration(found.Slots, &found.Super)
-	r.bind()
+	if err := r.bind(); err != nil {
+		return err
+	}
 	if err := r.restoreLabels(&found); err != nil {
 		return err
 	}
@@ -201,14 +208,15 @@ func (r *repairer) run() error {
 }
 
 // bind tells an Undo whose device it is.
-func (r *repairer) bind() {
+func (r *repairer) bind() error {
 	r.place = r.sb.Placement()
 	r.fixed = r.place.Fixed()
 	if b, ok := r.d.dev.(interface {
-		Bind(fsid, device layout.UUID)
+		Bind(ctx context.Context, fsid, device layout.UUID) error
 	}); ok {
-		b.Bind(r.sb.FSID, r.sb.DeviceUUID)
+		return b.Bind(r.ctx, r.sb.FSID, r.sb.DeviceUUID)
 	}
+	return nil
 }
 
 // progress reports how far a phase is.

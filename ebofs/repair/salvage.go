@@ -81,7 +81,9 @@ func (r *repairer) salvage(sb *layout.Superblock, found *ebofs.Found) error {
 			return err
 		}
 	}
-	r.bind()
+	if err := r.bind(); err != nil {
+		return err
+	}
 	slices.SortFunc(t.roots, func(a, b rootTrace) int { return -cmp.Compare(a.ref.Epoch, b.ref.Epoch) })
 	exact := false
 	if sb == nil {

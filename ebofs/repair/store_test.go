@@ -308,7 +308,7 @@ func anatomy(dev devices.Device) (list []place) {
 		}
 	}
 	r := &repairer{ctx: bg, d: &device{dev: dev, pool: devices.NewPool(devices.PoolOptions{})}, sb: f.Super}
-	r.bind()
+	must(r.bind())
 	walk := func(kind layout.TreeKind, own btree.Owner, root btree.Root, objects map[string]bool, item func(key, val []byte)) {
 		mine := objects
 		must(btree.Walk(bg, loader{r}, r.cfg(kind), &own, root, btree.Visitor{

@@ -3,6 +3,7 @@ package repair
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"ebofs/devices"
@@ -23,6 +24,7 @@ type Undo struct {
 	file undoFile
 	pool *devices.Pool
 	kept map[uint64]uint64 // block/64 → bits of blocks in the file
+	runs []layout.Extent   // what the entries of the file hold
 	err  error             // the file cannot be written any more
 }
 
@@ -35,12 +37,45 @@ func NewUndo(dev devices.Device, at UndoStorage) *Undo {
 	return &Undo{dev: dev, file: undoFile{at: at, id: id, length: undoHeader}, pool: devices.NewPool(devices.PoolOptions{}), kept: make(map[uint64]uint64)}
 }
 
-// Bind says whose device it is.
-func (u *Undo) Bind(fsid, device layout.UUID) {
+// Bind says whose device it is, and notes the superblocks it has.
+func (u *Undo) Bind(ctx context.Context, fsid, device layout.UUID) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.file.id.FSID, u.file.id.DeviceUUID = fsid, device
+	return supers(ctx, u.below(), u.file.saw)
 }
+
+// Finish says that the repair has come to its end: the file then tells what the
+// repair left from what is written later.
+func (u *Undo) Finish(ctx context.Context) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.err != nil || len(u.runs) == 0 {
+		return u.err
+	}
+	if err := u.dev.Flush(ctx); err != nil {
+		return err
+	}
+	d := u.below()
+	var table []byte
+	for _, e := range u.runs {
+		for b := e.Addr.Block(); e.Blocks > 0; b, e.Blocks = b+1, e.Blocks-1 {
+			crc := uint32(0)
+			if p, err := d.read(ctx, b, 1); err == nil {
+				crc = layout.CRC(p)
+			} else if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			table = le.AppendUint32(table, crc)
+		}
+	}
+	if err := u.file.finish(table); err != nil {
+		return fmt.Errorf("%w: %w", ErrUndo, err)
+	}
+	return nil
+}
+
+func (u *Undo) below() *device { return &device{dev: u.dev, pool: u.pool} }
 
 // Blocks is the number of blocks in the file.
 func (u *Undo) Blocks() uint64 {
@@ -66,7 +101,26 @@ func (u *Undo) Write(ctx context.Context, b devices.Block, v devices.Vec) error 
 	if err := u.Keep(ctx, []layout.Extent{{Addr: layout.Addr(b), Blocks: n / layout.BlockSize}}); err != nil {
 		return err
 	}
+	if err := u.super(b, v, n); err != nil {
+		return err
+	}
 	return u.dev.Write(ctx, b, v)
+}
+
+// super notes a superblock that is about to be written.
+func (u *Undo) super(b devices.Block, v devices.Vec, n uint64) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if n != layout.BlockSize || !slices.Contains(slotList(u.file.id.Blocks), uint64(b)) {
+		return nil
+	}
+	p := slices.Concat(v...)
+	sb, err := layout.DecodeSuperblock(p)
+	if err != nil {
+		return nil
+	}
+	u.file.saw(&sb, p)
+	return u.commit()
 }
 
 // Flush flushes the device below.
@@ -108,6 +162,11 @@ func (u *Undo) Keep(ctx context.Context, list []layout.Extent) error {
 	if !added {
 		return nil
 	}
+	return u.commit()
+}
+
+// commit makes durable what the file got.
+func (u *Undo) commit() error {
 	if err := u.file.commit(); err != nil {
 		u.err = fmt.Errorf("%w: %w", ErrUndo, err)
 		return u.err
@@ -136,6 +195,7 @@ func (u *Undo) keepRun(ctx context.Context, b, n uint64) error {
 		u.err = fmt.Errorf("%w: %w", ErrUndo, err)
 		return u.err
 	}
+	u.runs = append(u.runs, layout.Extent{Addr: layout.MakeAddr(0, b), Blocks: n})
 	for i := range n {
 		u.kept[(b+i)/64] |= 1 << ((b + i) % 64)
 	}

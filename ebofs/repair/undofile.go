@@ -1,7 +1,6 @@
 package repair
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"io"
 	"slices"
 
-	"ebofs/devices"
 	"ebofs/ebofs/layout"
 )
 
@@ -30,21 +28,35 @@ type Ident struct {
 // ErrUndo is matched by the reasons an undo file is not applied.
 var ErrUndo = errors.New("undo file")
 
+// ErrChanged is matched, besides ErrUndo, if what the repair left was written over
+// since: applying the file would destroy that. ForceUndo does it all the same.
+var ErrChanged = errors.New("the store was written to since")
+
 // The undo file: a header, then entries, each the old content of blocks that were
 // about to be overwritten. A block is written to the device only after its entry
 // and a header that counts it are durable, so what lies beyond the header's length
 // was never needed, and what is missing below it shows.
 //
+// A repair that came to its end adds a table, by which what was written since is
+// told from what the repair left: for every block of every entry, in order, the
+// CRC-32C of its new content.
+//
 //	off len field     little-endian; header, 4096 bytes
 //	  0   8 magic     "EBOFSund"
 //	  8   4 crc       CRC-32C of [12:4096)
-//	 12   4 version   1
+//	 12   4 version   2
 //	 16  16 fsid
 //	 32  16 device uuid
 //	 48   8 blocks    of the device
 //	 56   8 length    bytes of header and entries
 //	 64   8 entries
-//	 72     zero
+//	 72   8 generation of the newest superblock the repair found or wrote
+//	 80   8 epoch     of that
+//	 88   4 finished  1: the table is there, from byte length on
+//	 92   4 crc       CRC-32C of the table
+//	 96   4 supers    superblocks the repair found or wrote
+//	100   4 each      CRC-32C of the block
+//	        zero
 //
 //	off len field     entry, 32 bytes and the blocks
 //	  0   4 magic     "EBun"
@@ -57,8 +69,9 @@ var ErrUndo = errors.New("undo file")
 const (
 	undoMagic    = "EBOFSund"
 	entryMagic   = "EBun"
-	undoVersion  = 1
+	undoVersion  = 2
 	undoHeader   = 4096
+	undoSupers   = 100 // where their checksums begin in the header
 	entryHeader  = 32
 	maxUndoEntry = 256 // blocks
 )
@@ -71,6 +84,26 @@ type undoFile struct {
 	id      Ident
 	length  uint64
 	entries uint64
+
+	generation, epoch uint64   // of the newest superblock found or written
+	supers            []uint32 // checksums of all of them
+	finished          bool     // there is a table
+	table             uint32   // its checksum
+}
+
+// saw notes a superblock that the repair found or is about to write.
+func (u *undoFile) saw(sb *layout.Superblock, p []byte) {
+	crc := layout.CRC(p)
+	if slices.Contains(u.supers, crc) {
+		return
+	}
+	if len(u.supers) == (undoHeader-undoSupers)/4 {
+		u.supers = u.supers[1:]
+	}
+	u.supers = append(u.supers, crc)
+	if sb.Generation > u.generation {
+		u.generation, u.epoch = sb.Generation, sb.Epoch
+	}
 }
 
 func (u *undoFile) append(block uint64, data []byte) error {
@@ -102,6 +135,16 @@ func (u *undoFile) commit() error {
 	le.PutUint64(p[48:], u.id.Blocks)
 	le.PutUint64(p[56:], u.length)
 	le.PutUint64(p[64:], u.entries)
+	le.PutUint64(p[72:], u.generation)
+	le.PutUint64(p[80:], u.epoch)
+	if u.finished {
+		le.PutUint32(p[88:], 1)
+	}
+	le.PutUint32(p[92:], u.table)
+	le.PutUint32(p[96:], uint32(len(u.supers)))
+	for i, crc := range u.supers {
+		le.PutUint32(p[undoSupers+4*i:], crc)
+	}
 	le.PutUint32(p[8:], layout.CRC(p[12:]))
 	if _, err := u.at.WriteAt(p, 0); err != nil {
 		return err
@@ -126,7 +169,37 @@ func openUndo(at UndoStorage) (u undoFile, err error) {
 	}
 	u = undoFile{at: at, length: le.Uint64(p[56:]), entries: le.Uint64(p[64:])}
 	u.id = Ident{layout.UUID(p[16:32]), layout.UUID(p[32:48]), le.Uint64(p[48:])}
+	u.generation, u.epoch = le.Uint64(p[72:]), le.Uint64(p[80:])
+	u.finished, u.table = le.Uint32(p[88:]) == 1, le.Uint32(p[92:])
+	n := le.Uint32(p[96:])
+	if n > (undoHeader-undoSupers)/4 {
+		return u, fmt.Errorf("%w: its header is damaged: %d superblocks", ErrUndo, n)
+	}
+	for i := range n {
+		u.supers = append(u.supers, le.Uint32(p[undoSupers+4*i:]))
+	}
 	return u, nil
+}
+
+// finish adds the table: the repair has come to its end.
+func (u *undoFile) finish(table []byte) error {
+	if _, err := u.at.WriteAt(table, int64(u.length)); err != nil {
+		return err
+	}
+	u.finished, u.table = true, layout.CRC(table)
+	return u.commit()
+}
+
+// left returns the table of a repair of so many blocks.
+func (u *undoFile) left(blocks uint64) ([]byte, error) {
+	p := make([]byte, 4*blocks)
+	if _, err := u.at.ReadAt(p, int64(u.length)); err != nil && !(errors.Is(err, io.EOF) && blocks == 0) {
+		return nil, fmt.Errorf("%w: table at byte %d: %w: the file is torn", ErrUndo, u.length, err)
+	}
+	if layout.CRC(p) != u.table {
+		return nil, fmt.Errorf("%w: table at byte %d: bad checksum: the file is torn", ErrUndo, u.length)
+	}
+	return p, nil
 }
 
 // each reads all entries, verifies them and calls fn (nil: only verifies).
@@ -168,90 +241,4 @@ func (u *undoFile) each(ctx context.Context, fn func(block uint64, data []byte) 
 		return fmt.Errorf("%w: entries end at byte %d, not %d: the file is torn", ErrUndo, at, u.length)
 	}
 	return nil
-}
-
-// ApplyUndo writes back what a repair overwrote: the device is then byte for byte
-// what it was before. Nothing is written unless the whole file is sound and belongs
-// to this device. It may be repeated. It returns the number of blocks in the file.
-func ApplyUndo(ctx context.Context, at UndoStorage, dev devices.Device) (blocks uint64, err error) {
-	u, err := openUndo(at)
-	if err != nil {
-		return 0, err
-	}
-	if have := dev.Geometry().Blocks; have != u.id.Blocks {
-		return 0, fmt.Errorf("%w: of a device of %d blocks, this one has %d", ErrUndo, u.id.Blocks, have)
-	}
-	d := &device{dev: dev, pool: devices.NewPool(devices.PoolOptions{})}
-	defer d.pool.Close()
-	// Labels and superblocks tell whose device it is: they go last, so that an
-	// interrupted undo can be told apart from another device.
-	marks := slices.Concat(layout.LabelBlocks(u.id.Blocks), slotList(u.id.Blocks))
-	same := true
-	err = u.each(ctx, func(b uint64, data []byte) error {
-		for i := uint64(0); i < uint64(len(data))/layout.BlockSize; i++ {
-			if blocks++; slices.Contains(marks, b+i) || !same {
-				continue
-			}
-			p, err := d.read(ctx, b+i, 1)
-			same = err == nil && bytes.Equal(p, data[i*layout.BlockSize:(i+1)*layout.BlockSize])
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, err
-	}
-	switch id, err := identify(ctx, d); {
-	case err != nil:
-		return 0, err
-	case id.FSID.IsZero() && !same:
-		return 0, fmt.Errorf("%w: of store %s, and there is no trace of a store on this device", ErrUndo, u.id.FSID.Short())
-	case !id.FSID.IsZero() && (id.FSID != u.id.FSID || id.DeviceUUID != u.id.DeviceUUID && !same):
-		return 0, fmt.Errorf("%w: of device %v of store %s, this is device %v of store %s", ErrUndo, u.id.DeviceUUID, u.id.FSID.Short(), id.DeviceUUID, id.FSID.Short())
-	}
-	for _, last := range [...]bool{false, true} {
-		err := u.each(ctx, func(b uint64, data []byte) error {
-			for i := uint64(0); i < uint64(len(data))/layout.BlockSize; i++ {
-				if slices.Contains(marks, b+i) == last {
-					if err := d.write(ctx, b+i, data[i*layout.BlockSize:(i+1)*layout.BlockSize]); err != nil {
-						return err
-					}
-				}
-			}
-			return nil
-		})
-		if err == nil {
-			err = dev.Flush(ctx)
-		}
-		if err != nil {
-			return 0, err
-		}
-	}
-	return blocks, nil
-}
-
-func slotList(blocks uint64) []uint64 {
-	s := layout.SlotBlocks(blocks)
-	return s[:]
-}
-
-// identify says whose device this is by any sound superblock or label.
-func identify(ctx context.Context, d *device) (Ident, error) {
-	id := Ident{Blocks: d.dev.Geometry().Blocks}
-	for _, b := range slotList(id.Blocks) {
-		if p, err := d.read(ctx, b, 1); err == nil {
-			if sb, err := layout.DecodeSuperblock(p); err == nil {
-				id.FSID, id.DeviceUUID = sb.FSID, sb.DeviceUUID
-				return id, nil
-			}
-		}
-	}
-	for _, b := range layout.LabelBlocks(id.Blocks) {
-		if p, err := d.read(ctx, b, 1); err == nil {
-			if l, err := layout.DecodeLabel(p); err == nil {
-				id.FSID, id.DeviceUUID = l.FSID, l.DeviceUUID
-				return id, nil
-			}
-		}
-	}
-	return id, ctx.Err()
 }

@@ -67,5 +67,6 @@ const (
 	RefsStale     Bug = "refs-stale"      // repair: the counts stay as they were
 	SharedTwice   Bug = "shared-twice"    // repair: what one record shares any other may use
 	UndoForgot    Bug = "undo-forgot"     // repair: a block is overwritten that the undo file does not have
+	UndoBlind     Bug = "undo-blind"      // repair: an undo file is applied to a store that was written to since
 	RepairNoFlush Bug = "repair-no-flush" // repair: superblock before what it names is durable
 )

@@ -52,12 +52,12 @@ Each problem has a code, which "ebofs man CODE" explains, says where it is, what
 
 --online checks a store that is in use: the process that has it keeps its newest checkpoint from being written over and checks that, slowly, through its admin socket. Everything that was committed when the check began is in it. When the store runs short of space the check goes on at a newer checkpoint; the report then says what was checked at which epoch. An interrupt stops the check. With --resume FILE what was found so far is kept, and the same command goes on: trees are walked again, data of objects that was verified is not read again.
 
---undo keeps what a repair overwrites in a file, on another device. --apply-undo writes it back: the device is then what it was, byte for byte. A repair that was interrupted can be run again, with another undo file; they are applied newest first.`,
+--undo keeps what a repair overwrites in a file, on another device. --apply-undo writes it back: the device is then what it was, byte for byte. It refuses, and writes nothing, if the store was written to since the repair, which would be lost; --force does it all the same. A repair that was interrupted can be run again, with another undo file; they are applied newest first.`,
 		New: func(fs *pflag.FlagSet) verb.Run {
 			j := &job{}
 			fs.StringVar(&j.level, "level", "full", "`quick|full|deep`: how thoroughly")
 			fs.BoolVarP(&j.readOnly, "no-change", "n", false, "change nothing, which is the default")
-			fs.BoolVarP(&j.force, "force", "f", false, "check although the store was closed cleanly, which is the default; with -p: write the label over something else")
+			fs.BoolVarP(&j.force, "force", "f", false, "check although the store was closed cleanly, which is the default; with -p: write the label over something else; with --apply-undo: destroy what was written since the repair")
 			fs.BoolVarP(&j.safe, "preen", "p", false, "repair what is safe without asking")
 			fs.BoolVarP(&j.safe, "auto", "a", false, "the same as -p")
 			fs.BoolVarP(&j.all, "yes", "y", false, "do all repairs; wants --undo or --no-undo")

@@ -211,15 +211,25 @@ func (j *job) takeBack(ctx context.Context, c *verb.Call, path string, dev *devi
 		return err
 	}
 	defer f.Close()
+	state := "it is what it was before the repair"
 	blocks, err := repair.ApplyUndo(ctx, readUndo{f}, dev)
+	if errors.Is(err, repair.ErrChanged) && j.force {
+		c.Notef("%s: %v", path, err)
+		state = "what was written since the repair is destroyed as far as it lay there; check the rest: " + c.Command("fsck", "--level", "deep", path)
+		blocks, err = repair.ForceUndo(ctx, readUndo{f}, dev)
+	}
 	if errors.Is(err, repair.ErrUndo) {
-		return &verb.Failure{Code: CodeUndo, Message: j.applyUndo + ": " + err.Error(), Hint: "Nothing was written.", Err: err}
+		hint := "Nothing was written."
+		if errors.Is(err, repair.ErrChanged) {
+			hint += " To destroy what was written since the repair: " + c.Command("fsck", "--force", "--apply-undo", j.applyUndo, path)
+		}
+		return &verb.Failure{Code: CodeUndo, Message: j.applyUndo + ": " + err.Error(), Hint: hint, Err: err}
 	}
 	if err != nil {
 		return explain(c, path, err)
 	}
 	c.Set(result{Device: path, Repair: &repaired{Mode: "undo", Undo: j.applyUndo, UndoBlocks: blocks, Result: &repair.Result{Actions: []repair.Action{}}}})
-	c.Printf("%s: %s written back from %s: it is what it was before the repair\n", path, plural(blocks, "block"), j.applyUndo)
+	c.Printf("%s: %s written back from %s: %s\n", path, plural(blocks, "block"), j.applyUndo, state)
 	return nil
 }
 
