@@ -90,6 +90,12 @@ func wipe(ctx context.Context, c *verb.Call, dev *devices.File, disk *probe.Disk
 			c.Notef("%s: erased %s", dev.Path(), w.What)
 		}
 	}
+	if !say && !disk.Block {
+		// The next run would take what is left in a file for somebody's.
+		if err := dev.Discard(ctx, 0, dev.Geometry().Blocks); err != nil {
+			return err
+		}
+	}
 	return dev.Flush(ctx)
 }
 

@@ -71,7 +71,7 @@ func toolPages() []Page {
 			"The file is torn or damaged, belongs to another device or store, or the store was written to since the repair, by a mount, another repair or somebody else.",
 			"None: nothing was written.", "Give the file of the last repair of this device, whole. What was written since the repair is lost with it: save that first, then use --force."},
 		{"E-SIGNATURE", "the device holds something of somebody else",
-			"A partition table, file system, volume or other known signature was found; the message lists each.",
+			"A partition table, file system, volume or other known signature was found, and the message lists each; or it is a regular file with data in which nothing was recognised.",
 			"Formatting would destroy it.",
 			"Make sure that nobody needs it, then use --force."},
 		{"W-RESIDUE", "unknown data at an end of the device",

@@ -37,7 +37,7 @@ type addLogJob struct {
 
 func addLogFlags(fs *pflag.FlagSet) verb.Run {
 	j := &addLogJob{}
-	fs.BoolVarP(&j.ask.Force, "force", "f", false, "erase foreign signatures on LOG; never overrides \"in use\" or a store")
+	fs.BoolVarP(&j.ask.Force, "force", "f", false, "erase foreign signatures on LOG, or a file's data; never overrides \"in use\" or a store")
 	fs.StringSliceVar(&j.ask.Destroy, "destroy", nil, "destroy `STORE` on LOG, named by the first 8 characters of its id or more")
 	fs.Var(&j.size, "log-size", "`SIZE` of the log, instead of all that LOG has in one piece")
 	fs.BoolVarP(&j.dry, "dry-run", "N", false, "check everything, say what would be done, write nothing")
@@ -73,7 +73,7 @@ func (j *addLogJob) run(ctx context.Context, c *verb.Call) (err error) {
 
 	j.ask.Now, j.ask.MinBytes = c.Now(), layout.MinLogDeviceBytes
 	j.ask.Command = func(flags ...string) string {
-		return c.Command("device", append(append([]string{"add-log"}, flags...), path, logPath)...)
+		return c.Command("device", append(append(append([]string{"add-log"}, c.Given("force", "destroy", "dry-run", "format")...), flags...), path, logPath)...)
 	}
 	log, disk, warnings, err := store.Claim(ctx, logPath, j.ask)
 	var refusal *verb.Failure

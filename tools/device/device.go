@@ -251,7 +251,7 @@ func safe(r rune) bool {
 
 func wipe(ctx context.Context, c *verb.Call, ask probe.Ask, dry bool) (err error) {
 	path := c.Args[0]
-	ask.Now = c.Now()
+	ask.Now, ask.Marks = c.Now(), true
 	ask.Command = func(flags ...string) string {
 		return c.Command("device", append(append([]string{"wipe"}, flags...), path)...)
 	}

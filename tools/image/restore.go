@@ -126,7 +126,7 @@ func (j *restoring) target(ctx context.Context, c *verb.Call, path string, block
 	ask := j.ask
 	ask.Now, ask.MinBytes = c.Now(), int64(blocks*devices.BlockSize)
 	ask.Command = func(flags ...string) string {
-		return c.Command("image", append(append([]string{"restore"}, flags...), c.Args...)...)
+		return c.Command("image", append(append(append([]string{"restore"}, c.Given("force", "destroy", "format")...), flags...), c.Args...)...)
 	}
 	dev, disk, warnings, err := store.Claim(ctx, path, ask)
 	if err != nil {

@@ -3,7 +3,6 @@ package mkfs
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"ebofs/devices"
 	"ebofs/tools/probe"
@@ -16,14 +15,14 @@ func (m *job) clean(ctx context.Context, c *verb.Call, dev *devices.File, r *Res
 	b := store.NewBytes(ctx, dev)
 	wiped, err := probe.Wipe(b, b.Size(), int64(dev.Geometry().LogicalBytes), dev.Path())
 	if err = errors.Join(err, b.Close()); err != nil {
-		return probeFailure(dev.Path(), err)
+		return err
 	}
 	for _, w := range wiped {
 		c.Notef("%s: erased %s", dev.Path(), w.What)
 	}
 	if len(wiped) > 0 {
 		if err := dev.Flush(ctx); err != nil {
-			return probeFailure(dev.Path(), err)
+			return err
 		}
 	}
 	r.Wiped = append(r.Wiped, wiped...)
@@ -57,10 +56,4 @@ func discard(ctx context.Context, dev *devices.File) (uint64, error) {
 		}
 	}
 	return blocks * devices.BlockSize, nil
-}
-
-func probeFailure(path string, err error) error {
-	f := probe.Explain(fmt.Errorf("%s: %w", path, err))
-	f.Hint = "What it held before may be gone in part; there is no store on it."
-	return f
 }

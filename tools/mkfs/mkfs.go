@@ -23,12 +23,12 @@ import (
 func Verb() verb.Verb {
 	return verb.Verb{
 		Name: "mkfs", Args: "DEV", Short: "make a store on a disk, partition or image file", Schema: "ebofs.mkfs/1", Link: "mkfs.ebofs",
-		Long: `Formats DEV. Nothing is written unless DEV is free: a device that is in use, read-only or too small is refused whatever the flags; one that holds another format is refused without --force; one that holds a store is refused unless --destroy names that store.
+		Long: `Formats DEV. Nothing is written unless DEV is free: a device that is in use, read-only or too small is refused whatever the flags; one that holds another format, and a file that holds any data at all, is refused without --force; one that holds a store is refused unless --destroy names that store.
 
 DEV may be an image file; with --size a missing one is made.`,
 		New: func(fs *pflag.FlagSet) verb.Run {
 			m := &job{}
-			fs.BoolVarP(&m.ask.Force, "force", "f", false, "erase foreign signatures; never overrides \"in use\" or a store")
+			fs.BoolVarP(&m.ask.Force, "force", "f", false, "erase foreign signatures, or a file's data; never overrides \"in use\" or a store")
 			fs.StringSliceVar(&m.ask.Destroy, "destroy", nil, "destroy `STORE`, named by the first 8 characters of its id or more")
 			fs.BoolVarP(&m.dry, "dry-run", "N", false, "check and print everything, write nothing")
 			fs.StringVarP(&m.o.Label, "label", "L", "", "`TEXT` to know it by, at most 64 bytes")
@@ -81,19 +81,25 @@ func (m *job) run(ctx context.Context, c *verb.Call) (err error) {
 	if err := m.options(c); err != nil {
 		return err
 	}
+	// A new image is of no use without a store on it.
+	defer func() {
+		if m.made && (err != nil || m.dry) {
+			err = errors.Join(err, os.Remove(m.path))
+		}
+	}()
 	if err := m.makeImage(); err != nil {
 		return err
 	}
 	m.ask.MinBytes = layout.MinDeviceBytes
 	dev, disk, err := m.claim(ctx, c, m.path, m.ask)
 	if err != nil {
-		return m.unmake(err)
+		return err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
 	var logDev *devices.File
 	if m.logPath != "" {
 		if logDev, err = m.claimLog(ctx, c); err != nil {
-			return m.unmake(err)
+			return err
 		}
 		defer func() { err = errors.Join(err, logDev.Close()) }()
 		m.o.LogDevice = logDev
@@ -103,7 +109,7 @@ func (m *job) run(ctx context.Context, c *verb.Call) (err error) {
 	}
 	info, err := ebofs.PlanFormat(dev, m.o)
 	if err != nil {
-		return m.unmake(m.planFailure(err))
+		return m.planFailure(err)
 	}
 	m.o.UUID, m.o.DeviceUUID = info.UUID, info.DeviceUUID
 	r := m.result(dev, disk, &info)
@@ -111,23 +117,18 @@ func (m *job) run(ctx context.Context, c *verb.Call) (err error) {
 		m.print(c, r, disk)
 		c.Set(r)
 		c.Notef("dry run: nothing was written")
-		return m.unmake(nil)
+		return nil
 	}
 	for _, d := range []*devices.File{dev, logDev} {
 		if d == nil {
 			continue
 		}
 		if err := m.clean(ctx, c, d, r); err != nil {
-			return err
+			return m.lost(ctx, d.Path(), err)
 		}
 	}
 	if _, err := ebofs.Format(ctx, dev, m.o); err != nil {
-		f := probe.Explain(fmt.Errorf("%s: %w", m.path, err))
-		f.Hint = "There is no store on it now; what it held before is gone."
-		if errors.Is(err, context.Canceled) {
-			f.Code, f.Message = verb.CodeCancelled, m.path+": interrupted"
-		}
-		return f
+		return m.lost(ctx, m.path, err)
 	}
 	r.Seconds = c.Now().Sub(start).Seconds()
 	c.Set(r)
@@ -135,6 +136,19 @@ func (m *job) run(ctx context.Context, c *verb.Call) (err error) {
 		m.print(c, r, disk)
 	}
 	return nil
+}
+
+// lost is the failure for what went wrong once something had been written to path.
+func (m *job) lost(ctx context.Context, path string, err error) error {
+	f := probe.Explain(fmt.Errorf("%s: %w", path, err))
+	if ctx.Err() != nil {
+		f.Code, f.Message = verb.CodeCancelled, path+": interrupted"
+	}
+	f.Hint = "There is no store on it now; what it held before is gone, at least in part."
+	if m.made && path == m.path {
+		f.Hint = ""
+	}
+	return f
 }
 
 // options checks and translates the flags.
@@ -179,8 +193,13 @@ func (m *job) options(c *verb.Call) error {
 		m.o.Hard = &m.hard
 	}
 	m.ask.Now = c.Now()
-	m.ask.Command = func(flags ...string) string { return c.Command("mkfs", append(flags, m.path)...) }
+	m.ask.Command = func(flags ...string) string { return m.command(c, flags) }
 	return nil
+}
+
+// command is the command line as it was given, with other flags of the safety table.
+func (m *job) command(c *verb.Call, flags []string) string {
+	return c.Command("mkfs", append(append(c.Given("force", "destroy", "dry-run", "quiet", "format"), flags...), m.path)...)
 }
 
 // makeImage makes a missing image file of --size, so that it can be looked at
@@ -196,17 +215,9 @@ func (m *job) makeImage() error {
 	}
 	m.made = true
 	if err := errors.Join(f.Truncate(int64(m.size.Bytes)), f.Sync(), f.Close()); err != nil {
-		return m.unmake(fmt.Errorf("%s: %w", m.path, err))
+		return fmt.Errorf("%s: %w", m.path, err)
 	}
 	return nil
-}
-
-// unmake removes an image file made in vain and passes err on.
-func (m *job) unmake(err error) error {
-	if m.made {
-		return errors.Join(err, os.Remove(m.path))
-	}
-	return err
 }
 
 // claim takes a device by the safety table, for a dry run too: what it would
@@ -233,9 +244,6 @@ func (m *job) claimLog(ctx context.Context, c *verb.Call) (*devices.File, error)
 	}
 	ask := m.ask
 	ask.MinBytes = layout.MinLogDeviceBytes
-	ask.Command = func(flags ...string) string {
-		return c.Command("mkfs", append(append([]string{"--log", m.logPath}, flags...), m.path)...)
-	}
 	// A store named in --destroy may have been on the main device only.
 	if d, err := probe.Look(m.logPath); err == nil {
 		ask.Destroy = nil

@@ -28,6 +28,9 @@ type Disk struct {
 	ReadOnly   bool   `json:"read_only"`
 	Users      []User `json:"users"`
 	InUse      bool   `json:"in_use"`
+	// DataAt is where unknown data begins in a regular file in which nothing was
+	// recognised; nil: there is none, or nobody has looked (see FirstData).
+	DataAt *int64 `json:"-"`
 	Report
 }
 

@@ -17,7 +17,8 @@ import (
 
 // Ask is what somebody wants to do to a device.
 type Ask struct {
-	Force    bool     // foreign signatures may go
+	Force    bool     // foreign signatures may go, and unknown data in a file
+	Marks    bool     // only signatures are erased: unknown data stays
 	Destroy  []string // stores that may go, by the first 8 characters or more
 	MinBytes int64    // smallest size that is of use
 	Now      time.Time
@@ -86,6 +87,9 @@ func Judge(d *Disk, ask Ask) (warnings []string, refusal *verb.Failure) {
 			flags = append(flags, "--destroy", id)
 		}
 		return refuse(CodeSignature, "Nothing was written. To erase it: "+ask.Command(flags...), "holds %s", Join(d.Findings))
+	}
+	if d.DataAt != nil && !ask.Force {
+		return refuse(CodeSignature, "Nothing was written. If nobody needs it: "+ask.Command("--force"), "holds unknown data from byte %d on, and is a file: taken for somebody's", *d.DataAt)
 	}
 	for _, r := range d.Residue {
 		warnings = append(warnings, fmt.Sprintf("%s: unknown data in the %s %s (sha256 %s), taken for nobody's", d.Path, r.Where, sizes.Short(uint64(r.Bytes)), r.SHA256[:16]))

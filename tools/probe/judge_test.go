@@ -59,6 +59,9 @@ func TestJudge(t *testing.T) {
 		{"partition table", func(d *Disk) { d.Findings = []Finding{gpt} }, Ask{},
 			`E-SIGNATURE /dev/sdb: holds a GPT partition table with 2 partitions (sdb1 ext4 "backup", sdb2 swap)|Nothing was written. To erase it: mkfs.ebofs --force /dev/sdb`},
 		{"partition table, forced", func(d *Disk) { d.Findings = []Finding{gpt} }, Ask{Force: true}, ""},
+		{"unknown data in a file", func(d *Disk) { d.DataAt = new(int64) }, Ask{},
+			"E-SIGNATURE /dev/sdb: holds unknown data from byte 0 on, and is a file: taken for somebody's|Nothing was written. If nobody needs it: mkfs.ebofs --force /dev/sdb"},
+		{"unknown data in a file, forced", func(d *Disk) { d.DataAt = new(int64) }, Ask{Force: true}, ""},
 		{"unknown data", func(d *Disk) { d.Residue = []Residue{{"last", 4 << 20, strings.Repeat("ab", 32)}} }, Ask{},
 			"/dev/sdb: unknown data in the last 4 MiB (sha256 abababababababab), taken for nobody's"},
 	} {

@@ -62,6 +62,16 @@ func Claim(ctx context.Context, path string, ask probe.Ask) (*devices.File, *pro
 	b := NewBytes(ctx, dev)
 	d.Report = probe.Examine(b, b.Size(), d.Sector, d.Name)
 	d.InUse, d.Users = false, nil
+	// Disks come with what their last owner left; a file is somebody's.
+	if !d.Block && !ask.Force && !ask.Marks && d.Err == nil && d.Store == nil && d.Findings == nil {
+		at, found, err := probe.FirstData(ctx, path)
+		if d.Err = err; found {
+			d.DataAt = &at
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, nil, nil, errors.Join(err, b.Close(), dev.Close())
+	}
 	warnings, refusal := probe.Judge(d, ask)
 	if err := b.Close(); err != nil && refusal == nil {
 		return nil, d, nil, errors.Join(err, dev.Close())

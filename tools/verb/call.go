@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -109,6 +110,27 @@ func (c *Call) Name() string {
 		return base
 	}
 	return strings.TrimSpace(base + " " + c.verb.Name)
+}
+
+// Given returns the flags as they were given, those named except left out: for a
+// command line that is to be the same but for them.
+func (c *Call) Given(except ...string) (flags []string) {
+	c.Flags.Visit(func(f *pflag.Flag) {
+		if slices.Contains(except, f.Name) {
+			return
+		}
+		switch v, list := f.Value.(pflag.SliceValue); {
+		case list:
+			for _, one := range v.GetSlice() {
+				flags = append(flags, "--"+f.Name, one)
+			}
+		case f.Value.Type() == "bool":
+			flags = append(flags, "--"+f.Name+strings.TrimSuffix("="+f.Value.String(), "=true"))
+		default:
+			flags = append(flags, "--"+f.Name, f.Value.String())
+		}
+	})
+	return flags
 }
 
 // Command returns a command line for another (or this) verb that works when

@@ -121,7 +121,7 @@ func TestKilledMkfs(t *testing.T) {
 			t.Errorf("in run %d it holds store %s", i, d.Store.ID)
 		}
 		// Whatever is there, mkfs can be run again.
-		argv := []string{"mkfs.ebofs", "-q", img}
+		argv := []string{"mkfs.ebofs", "-q", "--force", img} // what is left in a file is somebody's
 		if d.Store != nil {
 			argv = []string{"mkfs.ebofs", "-q", "--destroy", d.Store.Short(), img}
 		}
