@@ -146,9 +146,6 @@ func parallel[T any](ctx context.Context, jobs int, next func(yield func(T) erro
 
 // compare reads every object the journal names.
 func (j *exporter) compare(ctx context.Context) error {
-	if err := checkJournal(j.verify, j.s.Superblock().FSID.String()); err != nil {
-		return err
-	}
 	f, err := os.Open(j.verify)
 	if err != nil {
 		return err
@@ -156,14 +153,14 @@ func (j *exporter) compare(ctx context.Context) error {
 	defer f.Close()
 	last := map[string]Acked{}
 	var total int64
-	if err := ReadJournal(f, func(a Acked) error {
+	if _, _, err := scanJournal(f, j.s.Superblock().FSID.String(), func(a Acked) error {
 		total += a.Size - last[a.Name].Size
 		if last[a.Name] = a; a.SHA256 == notKnown {
 			delete(last, a.Name)
 		}
 		return nil
 	}); err != nil {
-		return fmt.Errorf("%s: %w", j.verify, err)
+		return explainJournal(j.verify, err)
 	}
 	j.meter.Phase("verify", total, true)
 	return parallel(ctx, j.jobs, func(yield func(Acked) error) error {

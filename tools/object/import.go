@@ -78,17 +78,14 @@ func (j *importer) check(c *verb.Call) error {
 func (j *importer) run(ctx context.Context, c *verb.Call, s *session) (err error) {
 	root := c.Args[1]
 	j.c, j.s = c, s
-	if err := s.create(ctx); err != nil {
-		return err
-	}
 	if j.acked != "" {
-		if j.journal, err = openJournal(j.acked, s.Superblock().FSID.String()); err != nil {
+		if j.journal, j.known, err = openJournal(j.acked, s.Superblock().FSID.String(), s.Path); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, j.journal.close()) }()
-		if j.known, err = readAcked(j.acked); err != nil {
-			return err
-		}
+	}
+	if err := s.create(ctx); err != nil {
+		return err
 	}
 	start := c.Now()
 	j.meter = progress.Start(progress.Options{Err: c.Err, Terminal: c.ErrTerminal, Columns: c.Columns, Name: c.Name() + ": " + s.Path, Status: c.Status})

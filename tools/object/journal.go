@@ -2,16 +2,15 @@ package object
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
 
+	"ebofs/tools/output"
 	"ebofs/tools/verb"
 )
 
@@ -34,81 +33,62 @@ const journalHead = "# objects of store "
 // notKnown stands for the checksum of an object that is being replaced.
 var notKnown = strings.Repeat("0", 64)
 
-// openJournal opens a journal of that store for more lines. A last line that a
-// power cut left without its end is cut off.
-func openJournal(path, store string) (*journal, error) {
-	if err := checkJournal(path, store); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+// openJournal opens a journal of that store for more lines, and returns what it
+// says of each name. A last line that a power cut left without its end is cut off;
+// what is no journal of that store is not touched.
+func openJournal(path, store string, sources ...string) (*journal, map[string]Acked, error) {
+	if err := output.Check(path, sources...); err != nil {
+		return nil, nil, err
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
+		return nil, nil, err
+	}
+	known, err := takeUp(f, store)
+	if err != nil {
+		return nil, nil, errors.Join(explainJournal(path, err), f.Close())
+	}
+	return &journal{f: f}, known, nil
+}
+
+// takeUp reads the journal f and leaves it ready for the next line. A pipe cannot
+// be read and has no tail.
+func takeUp(f *os.File, store string) (map[string]Acked, error) {
+	st, err := f.Stat()
+	if err != nil {
 		return nil, err
 	}
-	if err := cutTail(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
-	}
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() || st.Size() == 0 {
-		if err == nil {
-			_, err = fmt.Fprintf(f, "%s%s\n", journalHead, store)
-		}
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
-		}
-	}
-	return &journal{f: f}, nil
-}
-
-// checkJournal refuses a journal of another store than the one of that id.
-func checkJournal(path, store string) error {
-	st, err := os.Stat(path)
-	if err != nil || !st.Mode().IsRegular() {
-		return err // a pipe cannot be looked at
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	line, err := bufio.NewReader(io.LimitReader(f, 4096)).ReadString('\n')
-	if errors.Is(err, io.EOF) {
-		return nil // empty, or nothing but a line cut short
-	}
-	if err != nil {
-		return err
-	}
-	if other, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), journalHead); ok && other != store {
-		return &verb.Failure{Code: "E-JOURNAL", Message: fmt.Sprintf("%s: the journal of store %s, not of %s", path, shorten(other), store), Hint: "Nothing was written."}
-	}
-	return nil
-}
-
-// cutTail truncates f behind its last line break.
-func cutTail(f *os.File) error {
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return err // a pipe has no tail
-	}
-	end, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
-	buf := make([]byte, 4096)
-	for at := end; at > 0; {
-		n := min(at, int64(len(buf)))
-		at -= n
-		if _, err := f.ReadAt(buf[:n], at); err != nil {
-			return err
-		}
-		if i := bytes.LastIndexByte(buf[:n], '\n'); i >= 0 {
-			if keep := at + int64(i) + 1; keep < end {
-				return f.Truncate(keep)
+	known, whole, head := map[string]Acked{}, int64(0), journalHead+store+"\n"
+	if st.Mode().IsRegular() {
+		var tail string
+		whole, tail, err = scanJournal(f, store, func(a Acked) error {
+			if known[a.Name] = a; a.SHA256 == notKnown {
+				delete(known, a.Name)
 			}
 			return nil
+		})
+		if err == nil && whole == 0 && !strings.HasPrefix(head, tail) {
+			err = fmt.Errorf("line 1: %w", errJournal)
+		}
+		if err == nil && tail != "" {
+			err = f.Truncate(whole)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
-	if end > 0 {
-		return f.Truncate(0)
+	if whole == 0 {
+		_, err = f.WriteString(head)
 	}
-	return nil
+	return known, err
+}
+
+// explainJournal turns an error about the journal at path into a failure.
+func explainJournal(path string, err error) error {
+	if other := (otherStore{}); errors.Is(err, errJournal) || errors.As(err, &other) {
+		return &verb.Failure{Code: "E-JOURNAL", Message: fmt.Sprintf("%s: %v", path, err), Hint: "Nothing was written.", Err: err}
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 func (j *journal) add(sum string, size int64, name string) error {
@@ -141,58 +121,56 @@ type Acked struct {
 
 var errJournal = errors.New("not a journal of import --acked")
 
+// otherStore is the error for a journal of another store.
+type otherStore struct{ has, want string }
+
+func (e otherStore) Error() string {
+	return fmt.Sprintf("the journal of store %s, not of %s", shorten(e.has), e.want)
+}
+
+// maxLine is more bytes than any line has: names are far shorter.
+const maxLine = 64 << 10
+
 // ReadJournal calls fn for every line. A last line without its end is what a
 // killed import left, and is passed over. Later lines about a name replace
 // earlier ones; that is fn's business.
 func ReadJournal(r io.Reader, fn func(Acked) error) error {
-	in := bufio.NewReaderSize(r, 64<<10)
-	for n := 1; ; n++ {
-		line, err := in.ReadString('\n')
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if n == 1 && strings.HasPrefix(line, journalHead) {
-			continue
-		}
-		a, ok := parseAcked(strings.TrimSuffix(line, "\n"))
-		if !ok {
-			return fmt.Errorf("line %d: %w", n, errJournal)
-		}
-		if err := fn(a); err != nil {
-			return err
-		}
-	}
+	_, _, err := scanJournal(r, "", fn)
+	return err
 }
 
-// readAcked returns what a journal says of each name; nothing if it is not there
-// yet, or no file.
-func readAcked(path string) (map[string]Acked, error) {
-	st, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !st.Mode().IsRegular() {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	known := map[string]Acked{}
-	err = ReadJournal(f, func(a Acked) error {
-		if known[a.Name] = a; a.SHA256 == notKnown {
-			delete(known, a.Name)
+// scanJournal is ReadJournal that refuses journals of another store than the one
+// of that id, if it is not "". It returns how many bytes the whole lines have, and
+// the last line if its end is missing.
+func scanJournal(r io.Reader, store string, fn func(Acked) error) (whole int64, tail string, err error) {
+	in := bufio.NewReaderSize(r, maxLine)
+	for n := 1; ; n++ {
+		p, err := in.ReadSlice('\n')
+		line := string(p)
+		switch {
+		case errors.Is(err, io.EOF):
+			return whole, line, nil
+		case errors.Is(err, bufio.ErrBufferFull):
+			return whole, "", fmt.Errorf("line %d: %w", n, errJournal)
+		case err != nil:
+			return whole, "", err
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		whole += int64(len(line))
+		line = strings.TrimSuffix(line, "\n")
+		if id, ok := strings.CutPrefix(line, journalHead); ok && n == 1 {
+			if store != "" && id != store {
+				return whole, "", otherStore{id, store}
+			}
+			continue
+		}
+		a, ok := parseAcked(line)
+		if !ok {
+			return whole, "", fmt.Errorf("line %d: %w", n, errJournal)
+		}
+		if err := fn(a); err != nil {
+			return whole, "", err
+		}
 	}
-	return known, nil
 }
 
 func parseAcked(line string) (a Acked, ok bool) {

@@ -16,6 +16,7 @@ import (
 	"ebofs/devices"
 	"ebofs/ebofs"
 	"ebofs/ebofs/layout"
+	"ebofs/tools/probe"
 	"ebofs/tools/verb"
 )
 
@@ -484,6 +485,75 @@ func TestJournalStore(t *testing.T) {
 	must(t, two, "export", "--verify", j)
 }
 
+// TestJournalForeign: what is no journal is not touched, be it named as one.
+func TestJournalForeign(t *testing.T) {
+	img, other, root, dir := image(t, 64), image(t, 64), t.TempDir(), t.TempDir()
+	file(t, root, "a", []byte("x"))
+	sum := strings.Repeat("ab", 32)
+	for name, c := range map[string]struct{ content, want string }{
+		"notes":   {"a line of notes\nand one that has no end", "line 1: not a journal"},
+		"no line": {"notes", "line 1: not a journal"},
+		"hex":     {sum, "line 1: not a journal"},
+		"long":    {strings.Repeat("x", 1<<20), "line 1: not a journal"},
+		"sums":    {sum + "  name\n" + sum + "  na", "line 1: not a journal"},
+		"mixed":   {journalHead + "%s\n" + sum + " 1 a\nnotes\n" + sum, "line 3: not a journal"},
+		"theirs":  {journalHead + "5\n" + sum + " 1 a\n" + sum, "the journal of store 5"},
+	} {
+		content := strings.ReplaceAll(c.content, "%s", storeID(t, img))
+		path := file(t, dir, name, []byte(content))
+		if _, errs, code := run(bg, img, "import", "--acked", path, root); code != 1 || !strings.Contains(errs, path+": "+c.want) {
+			t.Errorf("%s: exit %d: %s", name, code, errs)
+		}
+		if p, err := os.ReadFile(path); err != nil || string(p) != content {
+			t.Errorf("%s: %.60q, %v", name, p, err)
+		}
+	}
+	for _, path := range []string{img, other} {
+		before := hashFile(t, path)
+		if _, errs, code := run(bg, img, "import", "--acked", path, root); code != 1 || !strings.Contains(errs, path+": not written over: it ") {
+			t.Errorf("exit %d: %s", code, errs)
+		}
+		if path == other && hashFile(t, path) != before {
+			t.Errorf("%s has changed", path)
+		}
+		clean(t, path)
+	}
+	if out, _, _ := run(bg, img, "ls", "--collections"); out != "" {
+		t.Errorf("collections: %s", out)
+	}
+	// What a power cut can leave goes on.
+	for name, content := range map[string]string{"empty": "", "cut head": journalHead + storeID(t, img)[:4], "cut line": journalHead + storeID(t, img) + "\n" + sum + " 1 gone\n" + sum[:9], "headless": sum + " 1 gone\n" + sum} {
+		path := file(t, dir, name, []byte(content))
+		must(t, img, "import", "--acked", path, root)
+		whole := content[:strings.LastIndexByte(content, '\n')+1]
+		if whole == "" {
+			whole = journalHead + storeID(t, img) + "\n"
+		}
+		if p, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(p), whole) || !strings.HasSuffix(string(p), " 1 a\n") || strings.Contains(string(p), sum[:9]+"\n") {
+			t.Errorf("%s: %q, %v", name, p, err)
+		}
+	}
+}
+
+// storeID is the id of the store in an image.
+func storeID(t *testing.T, img string) string {
+	t.Helper()
+	d, err := probe.Look(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.Store.ID
+}
+
+func hashFile(t *testing.T, path string) [32]byte {
+	t.Helper()
+	p, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hashOf(p)
+}
+
 // TestJournalReplace: while an object is replaced its line does not count, and
 // --resume writes it again.
 func TestJournalReplace(t *testing.T) {
@@ -524,7 +594,7 @@ func TestJournalReplace(t *testing.T) {
 
 func TestJournalNames(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "j")
-	j, err := openJournal(path, "5")
+	j, _, err := openJournal(path, "5")
 	if err != nil {
 		t.Fatal(err)
 	}

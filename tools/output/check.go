@@ -36,9 +36,9 @@ func look(path string, sources []string) (fs.FileInfo, error) {
 	for _, s := range sources {
 		if other, err := os.Stat(s); err == nil && os.SameFile(st, other) {
 			if s == path {
-				return nil, refuse("is what is read")
+				return nil, refuse("is what this command works on")
 			}
-			return nil, refuse("is %s, which is read", s)
+			return nil, refuse("is %s, which this command works on", s)
 		}
 	}
 	switch mode := st.Mode(); {

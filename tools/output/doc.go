@@ -11,7 +11,7 @@
 //
 //	I1  What is at the name stays whole until the new content is durable.
 //	I2  A block device, a file that holds a mark of a store, a file that a loop
-//	    device or swap uses and whatever the verb itself reads are never written
+//	    device or swap uses and whatever the verb itself works on are never written
 //	    over. No flag changes that.
 //	I3  Symbolic links stay; what they lead to is replaced, or refused.
 //	I4  Errors name the file that was asked for.

@@ -123,12 +123,12 @@ func TestRefuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ path, source, want string }{
-		{"v.img", "v.img", "v.img: not written over: it is what is read"},
-		{"lnk.img", "v.img", "lnk.img: not written over: it is v.img, which is read"},
-		{"hard.img", "v.img", "hard.img: not written over: it is v.img, which is read"},
+		{"v.img", "v.img", "v.img: not written over: it is what this command works on"},
+		{"lnk.img", "v.img", "lnk.img: not written over: it is v.img, which this command works on"},
+		{"hard.img", "v.img", "hard.img: not written over: it is v.img, which this command works on"},
 		{"v.img", "", "v.img: not written over: it holds store "},
 		{"lnk.img", "", "lnk.img: not written over: it holds store "},
-		{"notes2", "notes", "notes2: not written over: it is notes, which is read"},
+		{"notes2", "notes", "notes2: not written over: it is notes, which this command works on"},
 		{".", "", ".: not written over: it is a directory"},
 	} {
 		var f *verb.Failure
