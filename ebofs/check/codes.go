@@ -131,7 +131,7 @@ func Pages() []Page {
 		{BeyondEnd, "blocks beyond the end of an object", "An object has blocks behind its last byte.", "Space is lost until the object is removed.", "None needed; `ebofs fsck -y` returns the space.", RepairHere},
 		{TrashBad, "a malformed trash record", "The record of a removed object does not decode.", "Its space is not returned.", derive, RepairHere},
 		{KeptBad, "a kept epoch is damaged", "An earlier checkpoint that the store keeps to be read is not whole; `ebofs fsck --epoch N` says all that is wrong with it.",
-			"The store as it is now is not affected, nor are other kept epochs; what is damaged of this one cannot be read.", "None needed: it is dropped in its turn. `ebofs fsck -y` drops all kept epochs, `ebofs device keep-epochs` the oldest.", RepairHere},
+			"The store as it is now is not affected, nor are other kept epochs; what is damaged of this one cannot be read.", "None needed: it is dropped in its turn. `ebofs fsck -y` drops all kept epochs (with --drop-epochs even if something is lost that they may hold), `ebofs device keep-epochs` the oldest.", RepairHere},
 		{ValueBad, "a damaged long value", "The checksum of an attribute or omap value stored outside its tree does not match.", "That value cannot be read; wrong bytes are not returned.", peer, RepairPeer},
 		{DataRead, "data cannot be read", "The device returned an error for blocks of an object, three times.", "These bytes of the object cannot be read here.", peer, RepairPeer},
 		{DataCRC, "damaged data", "The checksum of blocks of an object does not match.", "These bytes cannot be read; wrong bytes are not returned.", peer, RepairPeer},

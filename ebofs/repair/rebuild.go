@@ -27,6 +27,9 @@ func (r *repairer) rebuild(rootErr error) error {
 	if err != nil {
 		return err
 	}
+	if err := r.mayDrop(s); err != nil {
+		return err
+	}
 	r.sink = newSink(r, r.sb.Epoch+1)
 	if err := r.mend(s); err != nil {
 		return err
@@ -142,7 +145,7 @@ func (r *repairer) mendObject(s *survey, f *objectFix, objects *btree.Tree) erro
 	a := Action{Code: f.why, Lost: true}
 	if f.remove {
 		objects.Delete(f.key)
-		a.What = fmt.Sprintf("removed an entry whose key names nothing: %x", f.key)
+		a.Gone, a.What = 1, fmt.Sprintf("removed an entry whose key names nothing: %x", f.key)
 		r.res.did(a)
 		return nil
 	}

@@ -37,6 +37,9 @@ type Options struct {
 	// ClearEnds clears, in mode All, what does not belong at the ends of the device
 	// even if the label is sound.
 	ClearEnds bool
+	// DropEpochs allows a repair that loses something to drop the kept epochs, as every
+	// new checkpoint of a repair does: they may be all there is of what is lost.
+	DropEpochs bool
 	// LogDevice is the device that holds the log if it is not the main one.
 	LogDevice devices.Device
 	// FSID picks a store for salvage if traces of several are found; zero: the one
@@ -64,7 +67,8 @@ type Options struct {
 type Action struct {
 	Code   check.Code     `json:"code"` // of the problem it cures, or the nearest
 	What   string         `json:"what"`
-	Lost   bool           `json:"lost"` // something is not there any more or cannot be read
+	Lost   bool           `json:"lost"`           // something is not there any more or cannot be read
+	Gone   uint64         `json:"gone,omitempty"` // objects that are not listed any more
 	Object []check.Object `json:"objects,omitempty"`
 }
 
@@ -73,6 +77,8 @@ type Result struct {
 	Actions []Action `json:"actions"`
 	Omitted uint64   `json:"omitted,omitempty"` // actions beyond the first 10000
 	Refused []string `json:"refused,omitempty"` // what was not done, and what allows it
+	Lost    uint64   `json:"lost"`              // actions that say so
+	Gone    uint64   `json:"gone"`              // objects that are not listed any more
 	// Doubtful says that a salvage had to put leaves together without proof that
 	// none is missing: if one was damaged, an older version of it, with older
 	// objects, may stand in its place.
@@ -82,6 +88,10 @@ type Result struct {
 const maxActions = 10000
 
 func (r *Result) did(a Action) {
+	if a.Lost {
+		r.Lost++
+	}
+	r.Gone += a.Gone
 	if len(r.Actions) >= maxActions {
 		r.Omitted++
 		return

@@ -169,6 +169,7 @@ func (r *repairer) fillHoles(want map[treeID]bool, trees []*treeFix) error {
 					return err
 				}
 			}
+			h.found = count
 			if !h.doubt && count == h.count {
 				h.err = nil // all of it was found
 			}
@@ -234,12 +235,15 @@ func (r *repairer) tellGlobal(s *survey) {
 			case h.err == nil:
 				a.What = fmt.Sprintf("%s: made anew above its leaves, nothing is lost", at)
 			case h.ptr.Level > 0:
-				a.Lost, a.What = true, fmt.Sprintf("%s: %v; what was found of its leaves may be old and is marked", at, h.err)
+				a.Lost, a.What = t.kind != layout.TreeTrash, fmt.Sprintf("%s: %v; what was found of its leaves may be old and is marked", at, h.err)
 			default:
-				a.Lost, a.What = true, fmt.Sprintf("%s: %v; its %d entries%s are lost", at, h.err, h.count, fences(h.low, h.high))
+				a.Lost, a.What = t.kind != layout.TreeTrash, fmt.Sprintf("%s: %v; its %d entries%s are lost", at, h.err, h.count, fences(h.low, h.high))
 				if t.kind == layout.TreeObjects {
 					s.holes = append(s.holes, [2][]byte{h.low, h.high})
 				}
+			}
+			if t.kind == layout.TreeObjects && h.err != nil && h.count > h.found {
+				a.Gone = h.count - h.found
 			}
 			r.res.did(a)
 		}

@@ -13,6 +13,7 @@ import (
 type hole struct {
 	ptr          btree.Ptr
 	count, bytes uint64 // what its parent says is below
+	found        uint64 // of count, in leaves a scan has found
 	low, high    []byte // nil: unbounded
 	err          error
 	doubt        bool // it was given up: what is found of it is not to be believed

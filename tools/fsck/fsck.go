@@ -48,7 +48,9 @@ A store that keeps epochs has each of them checked as well, at the same level; -
 
 Each problem has a code, which "ebofs man CODE" explains, says where it is, what was expected and found, and which objects it costs.
 
--p does what is safe without asking: it replays the log, restores labels and superblocks from sound copies, rebuilds counters. -y does everything: what is left of damaged trees is put together anew, free space is counted anew, and what is lost is marked, so that reads of it fail and nothing old or empty is taken for it. Without any superblock it searches the whole device for what the store wrote. Give --level deep to have all data verified, too.
+-p does what is safe without asking: it replays the log, restores labels and superblocks from sound copies, rebuilds counters. -y does everything: what is left of damaged trees is put together anew, free space is counted anew, and what is lost is marked, so that reads of it fail and nothing old or empty is taken for it. Without any superblock it searches the whole device for what the store wrote. Give --level deep to have all data verified, too. A repair drops kept epochs. If something is lost that they may hold, -y refuses until --drop-epochs is given: read them with --epoch first.
+
+If something is lost, the last line says how many objects are gone, and the exit code has 4 in it even if what is left is clean.
 
 --online checks a store that is in use: the process that has it keeps its newest checkpoint from being written over and checks that, slowly, through its admin socket. Everything that was committed when the check began is in it. When the store runs short of space the check goes on at a newer checkpoint; the report then says what was checked at which epoch. An interrupt stops the check. With --resume FILE what was found so far is kept, and the same command goes on: trees are walked again, data of objects that was verified is not read again.
 
@@ -61,6 +63,7 @@ Each problem has a code, which "ebofs man CODE" explains, says where it is, what
 			fs.BoolVarP(&j.safe, "preen", "p", false, "repair what is safe without asking")
 			fs.BoolVarP(&j.safe, "auto", "a", false, "the same as -p")
 			fs.BoolVarP(&j.all, "yes", "y", false, "do all repairs; wants --undo or --no-undo")
+			fs.BoolVar(&j.dropEpochs, "drop-epochs", false, "with -y: drop kept epochs although something is lost that they may hold")
 			fs.StringVar(&j.undo, "undo", "", "keep what repairs overwrite in the new `FILE`")
 			fs.BoolVar(&j.noUndo, "no-undo", false, "repair without a way back")
 			fs.StringVar(&j.applyUndo, "apply-undo", "", "take back the repair kept in `FILE`")
@@ -77,7 +80,7 @@ Each problem has a code, which "ebofs man CODE" explains, says where it is, what
 		},
 		Codes: verb.Codes{Failure: exitFailed, Usage: exitUsage, Cancelled: exitCancel},
 		Exits: []verb.Exit{
-			{Code: 0, Text: "clean"}, {Code: exitDone, Text: "problems repaired; added to the next"}, {Code: exitLeft, Text: "problems left"}, {Code: exitFailed, Text: "could not check: I/O error, in use, no store, unknown format"},
+			{Code: 0, Text: "clean"}, {Code: exitDone, Text: "problems repaired; added to the next"}, {Code: exitLeft, Text: "problems left, or something is lost"}, {Code: exitFailed, Text: "could not check: I/O error, in use, no store, unknown format"},
 			{Code: exitUsage, Text: "wrong usage, or not in this release"}, {Code: exitCancel, Text: "interrupted"},
 		},
 		Examples: []verb.Example{
@@ -107,8 +110,8 @@ type job struct {
 	online     bool
 	resume     string
 
-	readOnly, force, safe, all, noUndo bool
-	undo, applyUndo, fsid              string
+	readOnly, force, safe, all, noUndo, dropEpochs bool
+	undo, applyUndo, fsid                          string
 }
 
 // result is the JSON: the report of package check and the device.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"ebofs/devices"
 	"ebofs/ebofs/check"
@@ -51,6 +52,8 @@ func (j *job) flags(epoch uint64) error {
 		return verb.Usage("-y wants --undo FILE or --no-undo")
 	case epoch != 0 && j.writes():
 		return verb.Usage("--epoch: what a store was can only be checked")
+	case j.dropEpochs && !j.all:
+		return verb.Usage("--drop-epochs wants -y")
 	case j.fsid != "" && !j.all:
 		return verb.Usage("--fsid wants -y")
 	case j.online && (j.writes() || j.logPath != ""):
@@ -84,7 +87,7 @@ func (j *job) repair(ctx context.Context, c *verb.Call, path string, dev *device
 	if j.all {
 		did.Mode = "all"
 	}
-	ro := repair.Options{Deep: o.Level == check.Deep, Overwrite: j.all || j.force, LogDevice: o.LogDevice, Now: c.Now, Logger: c.Log}
+	ro := repair.Options{Deep: o.Level == check.Deep, Overwrite: j.all || j.force, DropEpochs: j.dropEpochs, LogDevice: o.LogDevice, Now: c.Now, Logger: c.Log}
 	if j.all {
 		ro.Mode = repair.All
 	}
@@ -172,6 +175,11 @@ func (j *job) repair(ctx context.Context, c *verb.Call, path string, dev *device
 	if errors.Is(err, repair.ErrForeign) {
 		return j.foreign(c, path, err)
 	}
+	if errors.Is(err, repair.ErrEpochs) {
+		return &verb.Failure{Code: CodeEpochs, Message: fmt.Sprintf("%s: %v, and it drops them", path, err), Exit: exitLeft, Err: err,
+			Hint: "No tree was touched. Save what they hold first: " + c.Command("object", path, "export", "--epoch", "E", "DIR") +
+				"\nThen: " + c.Command("fsck", "-y", "--drop-epochs", "--undo", "FILE", path)}
+	}
 	if err != nil {
 		return explain(c, path, err)
 	}
@@ -187,11 +195,47 @@ func (j *job) repair(ctx context.Context, c *verb.Call, path string, dev *device
 	if len(res.Actions) > 0 {
 		code += exitDone
 	}
-	if !after.OK() || !after.Complete {
+	if !after.OK() || !after.Complete || res.Lost > 0 {
 		code += exitLeft
+	}
+	if res.Lost > 0 {
+		c.Printf("%s: %s\n", path, lostText(res))
 	}
 	c.Exit(code)
 	return nil
+}
+
+// lostText is the last line of a repair that lost something.
+func lostText(r *repair.Result) string {
+	names := make(map[string]bool)
+	var first []string
+	for i := range r.Actions {
+		for _, o := range r.Actions[i].Object {
+			if r.Actions[i].Lost && !names[o.Key] {
+				if names[o.Key] = true; len(first) < 3 {
+					first = append(first, o.Name)
+				}
+			}
+		}
+	}
+	var parts []string
+	switch {
+	case r.Gone == 1:
+		parts = append(parts, "1 object is gone")
+	case r.Gone > 1:
+		parts = append(parts, fmt.Sprintf("%d objects are gone", r.Gone))
+	}
+	if n := len(names); n > 0 {
+		s := plural(uint64(n), "object") + " damaged: " + strings.Join(first, ", ")
+		if n > len(first) {
+			s += ", …"
+		}
+		parts = append(parts, s)
+	}
+	if parts == nil {
+		parts = append(parts, "see above")
+	}
+	return "NOT all is repaired, something is lost for good here: " + strings.Join(parts, "; ") + ". Restore it from another copy"
 }
 
 // foreign says what stands where the label should be.
@@ -232,6 +276,9 @@ func (j *job) takeBack(ctx context.Context, c *verb.Call, path string, dev *devi
 	c.Printf("%s: %s written back from %s: %s\n", path, plural(blocks, "block"), j.applyUndo, state)
 	return nil
 }
+
+// CodeEpochs is the code of a repair that would lose what kept epochs may hold.
+const CodeEpochs = "E-EPOCHS"
 
 // CodeUndo is the code of an undo file that cannot be applied.
 const CodeUndo = "E-UNDO"

@@ -3,11 +3,14 @@ package fsck
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"ebofs/btree"
 	"ebofs/devices"
 	"ebofs/ebofs"
 	"ebofs/ebofs/layout"
@@ -27,8 +30,8 @@ func ruin(t *testing.T, img string, fn func(p []byte)) []byte {
 	return p
 }
 
-// zoneTable returns where the image's zone table is, in bytes.
-func zoneTable(t *testing.T, img string) int {
+// record returns the image's root record.
+func record(t *testing.T, img string) layout.RootRecord {
 	t.Helper()
 	dev, err := devices.OpenFile(img, devices.FileOptions{ReadOnly: true})
 	if err != nil {
@@ -43,7 +46,13 @@ func zoneTable(t *testing.T, img string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return int(r.Record.ZoneTables[0].Addr.Block()) * layout.BlockSize
+	return r.Record
+}
+
+// zoneTable returns where the image's zone table is, in bytes.
+func zoneTable(t *testing.T, img string) int {
+	t.Helper()
+	return int(record(t, img).ZoneTables[0].Addr.Block()) * layout.BlockSize
 }
 
 // TestRepair: -y repairs with a way back, and says both.
@@ -91,6 +100,105 @@ func TestRepair(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(out), &v); err != nil || code != 1 || v.Exit != 1 || v.Repair.Mode != "all" || len(v.Repair.Actions) < 2 || v.Repair.Before.Errors == 0 {
 		t.Errorf("json: exit %d, %v: %s", code, err, out)
+	}
+}
+
+// leafGone makes a store of 20 objects, with or without kept epochs, whose leaf of
+// the tree of objects is damaged.
+func leafGone(t *testing.T, keep int) (img string) {
+	t.Helper()
+	img = filepath.Join(t.TempDir(), "disk.img")
+	dev, err := devices.OpenFile(img, devices.FileOptions{CreateBytes: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	if _, err := ebofs.Format(bg, dev, ebofs.FormatOptions{KeepEpochs: keep}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := ebofs.Open(bg, dev, ebofs.Options{MemoryBytes: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := ebofs.NewTxn()
+	x.MkColl("c", ebofs.CollSpec{Shard: layout.NoShard, Pool: 1})
+	for i := range 20 {
+		x.Write("c", ebofs.NewObjectID(1, fmt.Sprintf("victim%d", i)), 0, []byte("all work and no play"))
+	}
+	if err := errors.Join(s.Apply(bg, x), s.Checkpoint(bg)); err != nil {
+		t.Fatal(err)
+	}
+	x = ebofs.NewTxn()
+	x.Write("c", ebofs.NewObjectID(1, "victim0"), 0, []byte("changed"))
+	if err := errors.Join(s.Apply(bg, x), s.Close(bg)); err != nil {
+		t.Fatal(err)
+	}
+	at := leafAt(t, img)
+	ruin(t, img, func(p []byte) { p[at+100] ^= 1 })
+	return img
+}
+
+// leafAt returns where the leaf of the tree of objects is, in bytes.
+func leafAt(t *testing.T, img string) int {
+	t.Helper()
+	root := record(t, img).Objects
+	if root.Kind != btree.RootNode || root.Ptr.Level != 0 {
+		t.Fatalf("the tree of objects is no leaf: %+v", root)
+	}
+	return int(layout.Addr(root.Ptr.Addr).Block()) * layout.BlockSize
+}
+
+// TestLost: a repair that loses objects does not call the store repaired.
+func TestLost(t *testing.T) {
+	img := leafGone(t, 0)
+	undo := filepath.Join(t.TempDir(), "undo")
+	out, errs, code := run(bg, "-y", "--undo", undo, img)
+	if code != 5 || !strings.HasSuffix(out, "something is lost for good here: 20 objects are gone. Restore it from another copy\n") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	if out, errs, code := run(bg, "--apply-undo", undo, img); code != 0 {
+		t.Fatalf("undo: exit %d: %s%s", code, out, errs)
+	}
+	out, _, code = run(bg, "-y", "--no-undo", "--format", "json", img)
+	var v struct {
+		OK     bool
+		Exit   int
+		Repair struct{ Lost, Gone int }
+	}
+	if err := json.Unmarshal([]byte(out), &v); err != nil || code != 5 || v.OK || v.Exit != 5 || v.Repair.Lost != 1 || v.Repair.Gone != 20 {
+		t.Errorf("json: exit %d, %v: %s", code, err, out)
+	}
+}
+
+// TestLostButKept: what a kept epoch may hold is not lost without being asked for.
+func TestLostButKept(t *testing.T) {
+	img := leafGone(t, 3)
+	before, _ := os.ReadFile(img)
+	out, errs, code := run(bg, "-y", "--no-undo", img)
+	if code != 4 || !strings.Contains(errs, "kept epochs may hold what the repair would lose: ") || !strings.Contains(errs, "--epoch E DIR") || !strings.Contains(errs, "--drop-epochs") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	if p, _ := os.ReadFile(img); !bytes.Equal(p, before) {
+		t.Error("something was written")
+	}
+	if out, errs, code := run(bg, "--drop-epochs", img); code != 16 {
+		t.Errorf("--drop-epochs alone: exit %d: %s%s", code, out, errs)
+	}
+	out, errs, code = run(bg, "-y", "--no-undo", "--drop-epochs", img)
+	if code != 5 || !strings.Contains(out, "repaired  dropped the kept epochs ") || !strings.Contains(out, "20 objects are gone") {
+		t.Errorf("--drop-epochs: exit %d: %s%s", code, out, errs)
+	}
+}
+
+// TestKeptDropped: a repair that loses nothing says that kept epochs go.
+func TestKeptDropped(t *testing.T) {
+	img := leafGone(t, 3)
+	at := zoneTable(t, img)
+	leaf := leafAt(t, img)
+	ruin(t, img, func(p []byte) { p[leaf+100] ^= 1; p[at+100] ^= 1 })
+	out, errs, code := run(bg, "-y", "--no-undo", img)
+	if code != 1 || !strings.Contains(out, "repaired  dropped the kept epochs ") || strings.Contains(out, "lost") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 }
 
