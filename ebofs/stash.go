@@ -62,6 +62,10 @@ func reserveBlocks(p *layout.Placement) uint64 {
 	return max(min(64<<20/blockSize, (p.ZoneEnd-p.ZoneStart)/16), 3*checkpointBlocks(p))
 }
 
+// ReserveBlocks is how many of a store's free blocks are kept for removing, truncating
+// and checkpoints.
+func ReserveBlocks(p layout.Placement) uint64 { return reserveBlocks(&p) }
+
 // freeingBlocks is the most that the checkpoint of one operation that frees
 // takes: its edges, its path, and what every checkpoint takes. Transactions that
 // need space leave so much of the stash that such an operation is never refused,

@@ -183,7 +183,7 @@ func find(c *verb.Call, name string) (string, error) {
 	case statErr == nil && st.Mode().Type() == fs.ModeSocket:
 		return name, nil
 	case statErr == nil && (st.Mode().IsRegular() || st.Mode()&fs.ModeDevice != 0):
-		sock, _, err := store.Socket(c, name)
+		sock, _, err := store.Socket(c, name, "There is nobody to ask. What the store itself says: "+c.Command("dump", name, "super"))
 		return sock, err
 	case name == "":
 		return "", verb.Usage("NAME is empty")

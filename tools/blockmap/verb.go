@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ebofs/devices"
+	"ebofs/ebofs"
 	"ebofs/ebofs/check"
 	"ebofs/ebofs/layout"
 	"ebofs/tools/output"
@@ -28,7 +29,7 @@ func Verb() verb.Verb {
   + tree nodes           amber       !   damaged                    red
                                      .   free                       grey
 
-Beside it: amounts, the largest free run, free runs by size, and the score, which is 0 if all free space lies in whole stripes. The store may be unclean; what its log holds is not in the picture.`,
+Beside it: amounts, how much of the free space is reserved for removing and checkpoints, the largest free run, free runs by size, and the score, which is 0 if all free space lies in whole stripes. The store may be unclean; what its log holds is not in the picture.`,
 		New: func(fs *pflag.FlagSet) verb.Run {
 			j := &job{}
 			fs.IntVar(&j.columns, "columns", 0, "`N` cells in a row; default: what the terminal has room for, else 64")
@@ -80,6 +81,7 @@ type result struct {
 	CellBytes      uint64            `json:"cell_bytes"`
 	Totals         map[string]uint64 `json:"totals"` // bytes by kind
 	LargestFreeRun uint64            `json:"largest_free_run_bytes"`
+	ReserveBytes   uint64            `json:"reserve_bytes"` // of the free ones, for removing and checkpoints
 	Score          float64           `json:"score"`
 	FreeRuns       []run             `json:"free_runs"`
 	Damaged        int               `json:"damaged_places"`
@@ -124,6 +126,7 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 		return store.Explain(c, path, err)
 	}
 	m := maps[0]
+	m.Reserve = min(m.Total[picture.Free], ebofs.ReserveBlocks(sb.Placement()))
 	if broken > 0 {
 		c.Notef("%s: %d damaged tree nodes; what lies below them is shown as data", path, broken)
 	}
@@ -194,7 +197,7 @@ func (j *job) writePNG(path string, m *picture.Map) error {
 
 func describe(path string, sb *layout.Superblock, m *picture.Map, damaged int) *result {
 	r := &result{Store: sb.FSID.String(), Device: path, Epoch: sb.Epoch, Clean: sb.Clean(), Bytes: sb.Blocks * layout.BlockSize,
-		CellBytes: m.PerCell * layout.BlockSize, Totals: byKind(&m.Total), LargestFreeRun: m.LargestRun * layout.BlockSize, Score: m.Score(), FreeRuns: []run{}, Damaged: damaged}
+		CellBytes: m.PerCell * layout.BlockSize, Totals: byKind(&m.Total), LargestFreeRun: m.LargestRun * layout.BlockSize, ReserveBytes: m.Reserve * layout.BlockSize, Score: m.Score(), FreeRuns: []run{}, Damaged: damaged}
 	for i, n := range m.Runs {
 		if n > 0 {
 			r.FreeRuns = append(r.FreeRuns, run{layout.BlockSize << i, n, m.RunBlocks[i] * layout.BlockSize})

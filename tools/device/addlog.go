@@ -68,6 +68,11 @@ func (j *addLogJob) run(ctx context.Context, c *verb.Call) (err error) {
 	}
 	fsid := found.Super.FSID
 	if len(found.Super.Devices) > 1 {
+		if d, err := probe.Look(logPath); err == nil && d.Store != nil && d.Store.DeviceUUID == found.Super.Devices[1].UUID.String() {
+			c.Set(LogAdded{Device: path, Store: fsid.String(), Log: logPath, LogUUID: d.Store.DeviceUUID, LogBytes: found.Super.Rings[0].Blocks * layout.BlockSize, Wiped: []probe.Wiped{}, DryRun: j.dry})
+			c.Printf("%s: nothing to do: the log of store %s is on %s; give it with --log\n", path, fsid.Short(), logPath)
+			return nil
+		}
 		return &verb.Failure{Code: store.CodeLog, Message: path + ": store " + fsid.Short() + " has a log device already", Hint: "Nothing was written. A log is not moved from one device to another in this release."}
 	}
 

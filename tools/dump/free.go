@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 
+	"ebofs/ebofs"
 	"ebofs/ebofs/layout"
 	"ebofs/tools/sizes"
 	"ebofs/tools/verb"
@@ -65,7 +66,8 @@ type Bucket struct {
 type Free struct {
 	TotalBytes    uint64   `json:"total_bytes"` // of all zones
 	FreeBytes     uint64   `json:"free_bytes"`
-	UsedBytes     uint64   `json:"used_bytes"` // by objects, trees and their administration
+	ReserveBytes  uint64   `json:"reserve_bytes"` // of the free ones, for removing and checkpoints
+	UsedBytes     uint64   `json:"used_bytes"`    // by objects, trees and their administration
 	DataBytes     uint64   `json:"data_bytes"`
 	NodeBytes     uint64   `json:"node_bytes"`
 	OwnBytes      uint64   `json:"own_bytes"`      // root record, zone tables and bitmaps
@@ -145,6 +147,7 @@ func (m *Image) ReadFree(ctx context.Context) (Free, error) {
 	}
 	end()
 	f.FreeBytes, f.FreeStripes, f.LargestBytes = blocks*layout.BlockSize, stripes, largest*layout.BlockSize
+	f.ReserveBytes = min(f.FreeBytes, ebofs.ReserveBlocks(m.Place)*layout.BlockSize)
 	f.UsedBytes = f.TotalBytes - f.FreeBytes - f.ReservedBytes
 	if blocks > 0 {
 		f.Score = 1 - float64(stripes*uint64(m.Place.StripeBlocks))/float64(blocks)
@@ -185,8 +188,8 @@ func showFree(ctx context.Context, c *verb.Call, m *Image) error {
 		return err
 	}
 	c.Set(f)
-	c.Printf("free      %s of %s\n", sizes.Human(f.FreeBytes), sizes.Human(f.TotalBytes))
-	c.Printf("used      %s: data %s, nodes %s, administration %s; reserved %s\n", sizes.Human(f.UsedBytes), sizes.Human(f.DataBytes), sizes.Human(f.NodeBytes), sizes.Human(f.OwnBytes), sizes.Human(f.ReservedBytes))
+	c.Printf("free      %s of %s, %s of it reserved for removing and checkpoints\n", sizes.Human(f.FreeBytes), sizes.Human(f.TotalBytes), sizes.Human(f.ReserveBytes))
+	c.Printf("used      %s: data %s, nodes %s, administration %s; labels and a log among the zones %s\n", sizes.Human(f.UsedBytes), sizes.Human(f.DataBytes), sizes.Human(f.NodeBytes), sizes.Human(f.OwnBytes), sizes.Human(f.ReservedBytes))
 	c.Printf("stripes   %d free of %s, score %.3f\n", f.FreeStripes, sizes.Human(uint64(f.StripeBytes)), f.Score)
 	c.Printf("runs      %d, largest %s\n", f.Runs, sizes.Human(f.LargestBytes))
 	for _, b := range f.Histogram {

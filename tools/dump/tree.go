@@ -130,7 +130,7 @@ func sharedRuns(first layout.Addr, g *layout.RefGroup) (list []Shared) {
 func showTree(ctx context.Context, c *verb.Call, m *Image) error {
 	kind, err := layout.ParseTreeKind(c.Args[1])
 	if err != nil {
-		return verb.Usage(fmt.Sprintf("tree %q: not collections, objects, trash, refs or owners", c.Args[1]))
+		return verb.Usage(fmt.Sprintf("tree %q: not collections, objects, trash or refs", c.Args[1]))
 	}
 	return m.ReadTree(ctx, kind, func(e Entry) {
 		c.Row(e)

@@ -142,7 +142,7 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 		if d.Users != nil && d.Users[0].Cure != "" {
 			f.Hint += " " + d.Users[0].First()
 		}
-		if _, _, err := store.Socket(c, path); err == nil && !j.writes() {
+		if _, _, err := store.Socket(c, path, ""); err == nil && !j.writes() {
 			f.Hint = "Nothing was written. To have it checked while it is in use: " + c.Command("fsck", "--online", path)
 		}
 		return f

@@ -53,7 +53,7 @@ type remote struct {
 
 // checkOnline has the process that uses the store check it.
 func (j *job) checkOnline(ctx context.Context, c *verb.Call, path string, level check.Level) error {
-	sock, id, err := store.Socket(c, path)
+	sock, id, err := store.Socket(c, path, "It is checked without asking: "+c.Command("fsck", path))
 	if err != nil {
 		return err
 	}

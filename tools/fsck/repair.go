@@ -169,7 +169,7 @@ func (j *job) repair(ctx context.Context, c *verb.Call, path string, dev *device
 		c.Printf("  left      %s\n", s)
 	}
 	if did.Undo != "" {
-		c.Printf("%s: %s overwritten are kept in %s; to take the repair back:\n  %s\n", path, plural(did.UndoBlocks, "block"), j.undo, c.Command("fsck", "--apply-undo", j.undo, path))
+		c.Printf("%s: the old contents of %s are kept in %s; to take the repair back:\n  %s\n", path, plural(did.UndoBlocks, "block"), j.undo, c.Command("fsck", "--apply-undo", j.undo, path))
 	}
 	c.Set(result{path, rep, did})
 	if errors.Is(err, repair.ErrForeign) {

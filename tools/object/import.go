@@ -133,8 +133,13 @@ func (j *importer) run(ctx context.Context, c *verb.Call, s *session) (err error
 		if errors.As(cause, &why) {
 			full = why.Message
 		}
-		return &verb.Failure{Code: store.CodeNoSpace, Message: fmt.Sprintf("%s: %s; the rest was not stored", full, line),
+		f := &verb.Failure{Code: store.CodeNoSpace, Message: fmt.Sprintf("%s: %s; the rest was not stored", full, line),
 			Hint: "What was stored stays. To see how full it is: " + c.Command("map", s.Path), Err: cause}
+		if j.jobs > 1 {
+			// What is under way counts for more than it will take.
+			f.Hint = "What was stored stays. One file at a time may fit a few more: " + j.again(root, "-j", "1")
+		}
+		return f
 	case cause != nil:
 		return fmt.Errorf("%w; %s", cause, line)
 	case walkErr != nil:
@@ -159,9 +164,9 @@ func (r importResult) String() string {
 	return s
 }
 
-// again is the command that goes on.
-func (j *importer) again(root string) string {
-	args := []string{j.s.Path, "import", "--resume"}
+// again is the command that goes on, with more flags.
+func (j *importer) again(root string, flags ...string) string {
+	args := append([]string{j.s.Path, "import", "--resume"}, flags...)
 	if j.s.coll != DefaultCollection {
 		args = append(args, "--collection", string(j.s.coll))
 	}

@@ -291,7 +291,7 @@ func TestFull(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &v); err != nil {
 		t.Fatal(err)
 	}
-	if code != 1 || v.Error.Code != "E-NO-SPACE" || v.Files < 5 || v.Files > 40 || v.Complete || !strings.Contains(errs, fmt.Sprintf("the store is full: %d files", v.Files)) {
+	if code != 1 || v.Error.Code != "E-NO-SPACE" || v.Files < 5 || v.Files > 40 || v.Complete || !strings.Contains(errs, fmt.Sprintf("the store is full: %d files", v.Files)) || !strings.Contains(errs, " import --resume -j 1 ") {
 		t.Fatalf("exit %d, %+v, %s", code, v, errs)
 	}
 	must(t, img, "export", "--verify", acked)

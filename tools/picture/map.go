@@ -43,6 +43,7 @@ type Map struct {
 	// Runs[i] counts free runs of 2^i to 2^(i+1)-1 blocks, RunBlocks their blocks.
 	Runs, RunBlocks [64]uint64
 	LargestRun      uint64 // blocks
+	Reserve         uint64 // of the free blocks: for removing and checkpoints; 0: not told
 
 	stripe, align uint64
 	whole         uint64 // free blocks in wholly free stripes

@@ -65,6 +65,9 @@ func (m *Map) panel(s Style) (lines []string) {
 	lines = append(lines, "", fmt.Sprintf("one cell          %11s", size(m.PerCell)),
 		fmt.Sprintf("largest free run  %11s", size(m.LargestRun)),
 		fmt.Sprintf("score             %11.3f", m.Score()))
+	if m.Reserve > 0 {
+		lines = append(lines, fmt.Sprintf("free, but reserved%11s", size(m.Reserve)))
+	}
 	first, last := -1, -1
 	var most uint64
 	for i, n := range m.Runs {

@@ -51,7 +51,9 @@ func Judge(d *Disk, ask Ask) (warnings []string, refusal *verb.Failure) {
 	case d.Bytes < ask.MinBytes:
 		return refuse(CodeTooSmall, "Nothing was written.", "too small: %s, needs at least %s", sizes.Human(uint64(d.Bytes)), sizes.Short(uint64(ask.MinBytes)))
 	case d.InUse:
-		return nil, InUse(d)
+		f := InUse(d)
+		f.Hint = strings.Replace(f.Hint, "Nothing was written.", "Nothing was written; --force does not change this.", 1)
+		return nil, f
 	case d.Err != nil:
 		return nil, &verb.Failure{Code: verb.CodeIO, Message: fmt.Sprintf("%s: %v", d.Path, d.Err), Hint: "Nothing was written. What cannot be read is not taken for empty.", Err: d.Err}
 	}
@@ -120,7 +122,7 @@ func Join(found []Finding) string {
 // InUse is the refusal for a device somebody uses.
 func InUse(d *Disk) *verb.Failure {
 	var who []string
-	hint := "Nothing was written; --force does not change this."
+	hint := "Nothing was written."
 	for _, u := range d.Users {
 		who = append(who, u.What)
 	}
@@ -142,7 +144,7 @@ func Explain(err error) *verb.Failure {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrNotDevice), errors.Is(err, ErrEmpty), errors.Is(err, devices.ErrNotDevice):
 		f.Code = CodeNotDevice
 	case errors.Is(err, devices.ErrInUse), errors.Is(err, unix.EBUSY):
-		f.Code, f.Hint = CodeInUse, "Nothing was written; --force does not change this."
+		f.Code, f.Hint = CodeInUse, "Nothing was written."
 	case errors.Is(err, devices.ErrReadOnly), errors.Is(err, unix.EROFS), errors.Is(err, fs.ErrPermission):
 		f.Code = CodeReadOnly
 	case !errors.As(err, new(unix.Errno)):

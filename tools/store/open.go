@@ -242,7 +242,7 @@ func Explain(c *verb.Call, path string, err error) error {
 	case errors.Is(err, ebofs.ErrNoSpace):
 		c.Log.Info("store is full", "err", err)
 		f.Code, f.Message = CodeNoSpace, path+": the store is full"
-		f.Hint = "What is stored stays, and removing works. How full it is: " + c.Command("map", path)
+		f.Hint = "What is stored stays, and removing works: what is still free is reserved for that. How full it is: " + c.Command("map", path)
 	case errors.Is(err, layout.ErrTooLong), errors.Is(err, ebofs.ErrTooLarge):
 		f.Code = CodeName
 	case errors.Is(err, ebofs.ErrCorrupt), errors.Is(err, btree.ErrCorrupt), errors.Is(err, layout.ErrNoSuperblock), errors.Is(err, layout.ErrDisagree):

@@ -55,8 +55,8 @@ const (
 )
 
 // Socket returns the admin socket of the process that has the store on the device
-// or image at path, and the store's id.
-func Socket(c *verb.Call, path string) (sock, id string, err error) {
+// or image at path, and the store's id. unused is the hint for a store nobody uses.
+func Socket(c *verb.Call, path, unused string) (sock, id string, err error) {
 	d, err := probe.Look(path)
 	if err != nil {
 		return "", "", probe.Explain(err)
@@ -74,7 +74,7 @@ func Socket(c *verb.Call, path string) (sock, id string, err error) {
 	if err := asok.Alive(sock); err != nil {
 		f := CannotAsk(c, path, err)
 		if !d.InUse {
-			f.Message, f.Hint = path+": nobody uses it", "It is checked without asking: "+c.Command("fsck", path)
+			f.Message, f.Hint = path+": nobody uses it", unused
 		}
 		return "", "", f
 	}

@@ -120,6 +120,9 @@ func asked(args []string, flag string) bool {
 func nearest(word string, table []verb.Verb) string {
 	best, name := 3, ""
 	for _, v := range table {
+		if v.Later {
+			continue
+		}
 		if d := distance(strings.ToLower(word), v.Name); d < best && d < len(word) {
 			best, name = d, v.Name
 		}
