@@ -136,9 +136,11 @@ func Pages() []Page {
 		{DataRead, "data cannot be read", "The device returned an error for blocks of an object, three times.", "These bytes of the object cannot be read here.", peer, RepairPeer},
 		{DataCRC, "damaged data", "The checksum of blocks of an object does not match.", "These bytes cannot be read; wrong bytes are not returned.", peer, RepairPeer},
 		{DataDamaged, "data known to be damaged", "A part of a block was overwritten while the rest of it was already damaged, or a repair could not find what belongs there; it is marked so that nothing else is taken for it.",
-			"These bytes cannot be read. Overwriting the whole blocks takes the mark away.", peer, RepairPeer},
+			"These bytes cannot be read. `ebofs fsck -y` does not bring them back: it is what marks them.",
+			"Restore the object from another copy, overwrite the whole blocks, or remove the object: each takes the mark away.", RepairPeer},
 		{ObjectDamaged, "an object known to be damaged", "Changes to the object were lost, or a repair could not tell which parts of it are; it is marked so that nothing old is taken for it.",
-			"The object cannot be read. It can be removed, with `ebofs object DEV rm`.", peer, RepairPeer},
+			"The object cannot be read. `ebofs fsck -y` does not bring it back: it is what marks it.",
+			"Remove it, with `ebofs object DEV rm`, and restore it from another copy.", RepairPeer},
 	}
 	slices.SortFunc(p, func(a, b Page) int {
 		if a.Code < b.Code {

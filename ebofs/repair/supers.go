@@ -74,6 +74,9 @@ func (r *repairer) mayTakeStart(have []byte) error {
 		}
 		return fmt.Errorf("block 0 is zeros, and what follows is not store %s's: %w", r.sb.FSID.Short(), ErrForeign)
 	}
+	if r.place.Blocks == 0 { // salvage: which store is not known yet
+		return fmt.Errorf("block 0 is no label: %w", ErrForeign)
+	}
 	return fmt.Errorf("block 0 is not the label of store %s: %w", r.sb.FSID.Short(), ErrForeign)
 }
 

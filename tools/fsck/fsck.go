@@ -59,7 +59,7 @@ If something is lost, the last line says how many objects are gone, and the exit
 			j := &job{}
 			fs.StringVar(&j.level, "level", "full", "`quick|full|deep`: how thoroughly")
 			fs.BoolVarP(&j.readOnly, "no-change", "n", false, "change nothing, which is the default")
-			fs.BoolVarP(&j.force, "force", "f", false, "check although the store was closed cleanly, which is the default; with -p: write the label over something else; with --apply-undo: destroy what was written since the repair")
+			fs.BoolVarP(&j.force, "force", "f", false, "check although the store was closed cleanly, which is the default; with -p: write the label over something else; with -y and no superblock: salvage the store, destroying what is at the start now; with --apply-undo: destroy what was written since the repair")
 			fs.BoolVarP(&j.safe, "preen", "p", false, "repair what is safe without asking")
 			fs.BoolVarP(&j.safe, "auto", "a", false, "the same as -p")
 			fs.BoolVarP(&j.all, "yes", "y", false, "do all repairs; wants --undo or --no-undo")
@@ -241,13 +241,21 @@ func (j *job) lines() (io.Writer, error) {
 
 // explain gives a check that could not be made its code.
 func explain(c *verb.Call, path string, err error) error {
+	salvage := "\nIf there was one, this searches the whole device for what it wrote: " + c.Command("fsck", "-y", "--undo", "FILE", path)
 	if errors.Is(err, check.ErrNoStore) || errors.Is(err, repair.ErrNothing) {
-		return &verb.Failure{Code: store.CodeNoStore, Message: path + ": no store here", Hint: "What it holds instead: " + c.Command("device", "probe", path), Err: err}
+		f := &verb.Failure{Code: store.CodeNoStore, Message: path + ": no store here", Hint: "What it holds instead: " + c.Command("device", "probe", path), Err: err}
+		if !errors.Is(err, repair.ErrNothing) {
+			f.Hint += salvage
+		}
+		return f
 	}
 	e := store.Explain(c, path, err)
 	var f *verb.Failure
 	if errors.As(e, &f) && f.Code == store.CodeCorrupt {
 		f.Hint = "Nothing was written. What is left of it: " + c.Command("device", "probe", path)
+		if errors.Is(err, layout.ErrNoSuperblock) {
+			f.Hint += salvage
+		}
 	}
 	return e
 }

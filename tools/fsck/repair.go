@@ -111,6 +111,9 @@ func (j *job) repair(ctx context.Context, c *verb.Call, path string, dev *device
 		if rep.OK() && rep.Complete && rep.Clean && !ro.ClearEnds {
 			c.Set(result{path, rep, did})
 			j.print(c, path, rep)
+			if j.undo != "" {
+				c.Printf("%s: nothing to repair, no undo file written\n", path)
+			}
 			return nil
 		}
 		j.print(c, path, rep)
@@ -173,7 +176,7 @@ func (j *job) repair(ctx context.Context, c *verb.Call, path string, dev *device
 	}
 	c.Set(result{path, rep, did})
 	if errors.Is(err, repair.ErrForeign) {
-		return j.foreign(c, path, err)
+		return j.foreign(c, path, err, cause != nil)
 	}
 	if errors.Is(err, repair.ErrEpochs) {
 		return &verb.Failure{Code: CodeEpochs, Message: fmt.Sprintf("%s: %v, and it drops them", path, err), Exit: exitLeft, Err: err,
@@ -191,6 +194,12 @@ func (j *job) repair(ctx context.Context, c *verb.Call, path string, dev *device
 	after.Mode = "after the repair"
 	c.Set(result{path, after, did})
 	j.print(c, path, after)
+	if undo != nil && did.UndoBlocks == 0 {
+		c.Printf("%s: nothing was overwritten, no undo file written\n", path)
+	}
+	if o.Level != check.Deep && len(res.Actions) > 0 {
+		c.Printf("%s: the data of objects was not verified; to do that: %s\n", path, c.Command("fsck", "--level", "deep", path))
+	}
 	code := 0
 	if len(res.Actions) > 0 {
 		code += exitDone
@@ -238,14 +247,20 @@ func lostText(r *repair.Result) string {
 	return "NOT all is repaired, something is lost for good here: " + strings.Join(parts, "; ") + ". Restore it from another copy"
 }
 
-// foreign says what stands where the label should be.
-func (j *job) foreign(c *verb.Call, path string, err error) error {
+// foreign says what stands where the label should be, of a store that is known or
+// one that is to be salvaged.
+func (j *job) foreign(c *verb.Call, path string, err error, salvage bool) error {
 	what := ""
 	if d, err := probe.Look(path); err == nil && d.Findings != nil {
 		what = ": " + probe.Join(d.Findings)
 	}
-	return &verb.Failure{Code: probe.CodeSignature, Message: fmt.Sprintf("%s: %v%s", path, err, what), Err: err,
+	f := &verb.Failure{Code: probe.CodeSignature, Message: fmt.Sprintf("%s: %v%s", path, err, what), Err: err,
 		Hint: "Nothing was written there. If the store is to stay and that is to go: " + c.Command("fsck", "-y", "--undo", "FILE", path)}
+	if salvage {
+		f.Hint = "Nothing was written. To destroy that and salvage the store that was here: " + c.Command("fsck", "-y", "--force", "--undo", "FILE", path) +
+			"\nIf its id is known, --fsid UUID instead of --force salvages that one and no other."
+	}
+	return f
 }
 
 // takeBack writes an undo file back.

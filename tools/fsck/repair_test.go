@@ -224,6 +224,31 @@ func TestPreen(t *testing.T) {
 	}
 }
 
+// TestSalvageAdvice: where a salvage is refused because of what is at the start, the
+// way to have it is not the command just run; and a check says that there is one.
+func TestSalvageAdvice(t *testing.T) {
+	img := image(t)
+	undo := filepath.Join(t.TempDir(), "undo")
+	blank := func(p []byte) { clear(p[:8<<20]); clear(p[len(p)-8<<20:]) }
+	ruin(t, img, blank)
+	for _, args := range [][]string{{img}, {"-p", img}} {
+		if _, errs, code := run(bg, args...); code != 8 || !strings.Contains(errs, "searches the whole device for what it wrote: fsck.ebofs -y --undo FILE ") {
+			t.Errorf("%v: exit %d: %s", args, code, errs)
+		}
+	}
+	before := ruin(t, img, func(p []byte) { copy(p, "LUKS\xba\xbe\x00\x02") })
+	out, errs, code := run(bg, "-y", "--undo", undo, img)
+	if p, _ := os.ReadFile(img); code != 8 || !bytes.Equal(p, before) || !strings.Contains(errs, "-y --force --undo FILE") || !strings.Contains(errs, "--fsid UUID") || strings.Contains(out+errs, "00000000") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	if out, errs, code = run(bg, "-y", "--force", "--undo", undo, img); code != 1 || !strings.HasSuffix(out, "the data of objects was not verified; to do that: fsck.ebofs --level deep "+img+"\n") {
+		t.Errorf("--force: exit %d: %s%s", code, out, errs)
+	}
+	if out, errs, code := run(bg, "-y", "--undo", undo+"2", img); code != 0 || !strings.HasSuffix(out, "nothing to repair, no undo file written\n") {
+		t.Errorf("nothing to do: exit %d: %s%s", code, out, errs)
+	}
+}
+
 // TestWrongUndo: an undo file of another device or a torn one is refused.
 func TestWrongUndo(t *testing.T) {
 	a, b := image(t), image(t)
