@@ -87,7 +87,7 @@ type EntityName struct {
 func ParseEntityName(s string) (EntityName, error) {
 	kind, id, ok := strings.Cut(s, ".")
 	t, known := ParseEntityType(kind)
-	if !ok || !known || id == "" {
+	if !ok || !known || id == "" && t != TypeMon { // "mon." is all monitors
 		return EntityName{}, fmt.Errorf("entity name %q: want TYPE.ID, where TYPE is mon, osd, mds, mgr or client", s)
 	}
 	return EntityName{t, id}, nil
