@@ -1,8 +1,7 @@
 // Package quorum is the memory the monitors share: keys with values, the same on
-// every member, changed by one transaction at a time, kept by a majority. The
-// consensus engine is etcd, embedded in the monitor's process or a cluster of its
-// own; this is the only package that knows it. Memory is its deterministic twin
-// in RAM.
+// every member, changed by one transaction at a time, kept by a majority. Package
+// etcd below it has the consensus engine, embedded in the monitor's process or a
+// cluster of its own; Memory is its deterministic twin in RAM.
 //
 // Nouns. A Store is one member's, or one client's, view. A revision numbers the
 // states of the whole store; a key has the revision of its last change. A

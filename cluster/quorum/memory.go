@@ -103,7 +103,7 @@ func (v *view) List(ctx context.Context, prefix string) ([]KV, int64, error) {
 }
 
 func (v *view) Commit(ctx context.Context, t Txn) (int64, error) {
-	if err := t.check(); err != nil {
+	if err := t.Check(); err != nil {
 		return 0, err
 	}
 	if err := v.enter(ctx); err != nil {

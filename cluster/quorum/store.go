@@ -112,8 +112,8 @@ type Member struct {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// seal puts the checksum, over key and value, in front of a value.
-func seal(key string, value []byte) []byte {
+// Seal puts the checksum, over key and value, in front of a value.
+func Seal(key string, value []byte) []byte {
 	out := make([]byte, 4, 4+len(value))
 	binary.LittleEndian.PutUint32(out, sum(key, value))
 	return append(out, value...)
@@ -123,8 +123,8 @@ func sum(key string, value []byte) uint32 {
 	return crc32.Update(crc32.Checksum([]byte(key), castagnoli), castagnoli, value)
 }
 
-// open verifies and takes off the checksum.
-func open(key string, sealed []byte) ([]byte, error) {
+// Unseal verifies and takes off the checksum that Seal put there.
+func Unseal(key string, sealed []byte) ([]byte, error) {
 	if len(sealed) < 4 {
 		return nil, fmt.Errorf("key %q: %d bytes: %w", key, len(sealed), ErrCorrupt)
 	}
@@ -135,8 +135,8 @@ func open(key string, sealed []byte) ([]byte, error) {
 	return value, nil
 }
 
-// check refuses what no engine takes.
-func (t *Txn) check() error {
+// Check refuses what no engine takes: every Commit begins with it.
+func (t *Txn) Check() error {
 	size := 0
 	seen := map[string]bool{}
 	for _, kv := range t.Put {

@@ -44,6 +44,7 @@ var rules = []rule{
 	{packages: "osd/cls/clstest", module: []string{"osd", "osd/cls", "osd/memstore", "osd/ops", "cluster/ceph", "cluster/denc", "cluster/msg"}},
 	{packages: "osd/cls/...", module: []string{"osd/cls", "cluster/ceph", "cluster/denc"}},
 	{packages: "osd/ops", module: []string{"osd", "osd/cls", "cluster/ceph", "cluster/denc", "cluster/msg"}, others: []string{"github.com/OneOfOne/xxhash"}},
+	{packages: "osd/daemon", module: []string{"osd", "osd/cls", "osd/cls/all", "osd/ops", "osd/pg", "cluster/ceph", "cluster/cephx", "cluster/denc", "cluster/monc", "cluster/msg", "cluster/msgr", "cluster/osdmap"}},
 	{packages: "osd/pg", module: []string{"osd", "osd/ops", "cluster/ceph", "cluster/denc", "cluster/msg"}},
 	{packages: "osd/captured", module: []string{"osd/cls/lock", "cluster/ceph", "cluster/denc", "cluster/golden", "cluster/msg"}}, // for tests
 	{packages: "osd", module: nil},
@@ -64,9 +65,12 @@ var rules = []rule{
 	{packages: "cluster/msgr/frame", module: []string{"cluster/ceph", "cluster/denc"}},
 	{packages: "cluster/msgr/memnet", module: nil},
 	{packages: "cluster/msgr", module: []string{"cluster/ceph", "cluster/denc", "cluster/cephx", "cluster/msg", "cluster/msgr/frame"}},
+	{packages: "cluster/monc", module: []string{"cluster/ceph", "cluster/cephx", "cluster/denc", "cluster/monmap", "cluster/msg", "cluster/msgr"}},
+	{packages: "cluster/mon", module: []string{"cluster/ceph", "cluster/cephx", "cluster/crush", "cluster/denc", "cluster/monmap", "cluster/msg", "cluster/msgr", "cluster/osdmap", "cluster/quorum"}},
 	// The only package that knows the consensus engine.
 	{packages: "cluster/quorum/quorumtest", module: []string{"cluster/quorum"}},
-	{packages: "cluster/quorum", others: []string{"go.etcd.io/etcd/", "go.uber.org/zap"}},
+	{packages: "cluster/quorum/etcd", module: []string{"cluster/quorum"}, others: []string{"go.etcd.io/etcd/", "go.uber.org/zap"}},
+	{packages: "cluster/quorum"},
 	{packages: "cluster/golden"}, // reads cluster/testdata for tests
 
 	{packages: "tools/ebofs", module: []string{"tools/..."}, program: true},
@@ -97,15 +101,18 @@ var testOnly = struct{ module, others []string }{
 // testExtra is what the tests of single packages import besides: each a
 // sentence about why the picture is better with it.
 var testExtra = map[string][]string{
-	"osd":            {"osd/memstore", "osd/storetest"},
-	"osd/memstore":   {"osd/storetest"},
-	"osd/ebofsstore": {"osd/storetest", "osd/memstore", "ebofs/check"},
-	"osd/storetest":  {"osd/memstore"},
-	"ebofs":          {"ebofs/check"},
-	"cluster/msg":    {"cluster/monmap"},
-	"cluster/quorum": {"cluster/quorum/quorumtest"},
-	"osd/ops":        {"osd/memstore", "osd/captured", "osd/cls/all", "osd/cls/lock"},
-	"osd/pg":         {"osd/memstore", "osd/captured", "osd/cls/all"},
+	"osd":                 {"osd/memstore", "osd/storetest"},
+	"osd/memstore":        {"osd/storetest"},
+	"osd/ebofsstore":      {"osd/storetest", "osd/memstore", "ebofs/check"},
+	"osd/storetest":       {"osd/memstore"},
+	"ebofs":               {"ebofs/check"},
+	"cluster/msg":         {"cluster/monmap"},
+	"cluster/mon":         {"cluster/monc"},
+	"osd/daemon":          {"cluster/mon", "cluster/monmap", "cluster/quorum", "osd/ebofsstore", "osd/memstore", "ebofs", "devices"},
+	"cluster/quorum":      {"cluster/quorum/quorumtest"},
+	"cluster/quorum/etcd": {"cluster/quorum/quorumtest"},
+	"osd/ops":             {"osd/memstore", "osd/captured", "osd/cls/all", "osd/cls/lock"},
+	"osd/pg":              {"osd/memstore", "osd/captured", "osd/cls/all"},
 	// Classes are tested where they run: in requests that osd/ops carries out.
 	"osd/cls/all":      {"osd/cls/clstest", "osd/captured", "cluster/ceph"},
 	"osd/cls/lock":     {"osd/cls/clstest"},

@@ -1,4 +1,4 @@
-package quorum_test
+package etcd_test
 
 import (
 	"context"
@@ -12,17 +12,9 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"ebofs/cluster/quorum"
+	"ebofs/cluster/quorum/etcd"
 	"ebofs/cluster/quorum/quorumtest"
 )
-
-func TestMemory(t *testing.T) {
-	m := quorum.NewMemory()
-	quorumtest.Run(t, func(t *testing.T) quorum.Store {
-		s := m.View("a")
-		t.Cleanup(func() { _ = s.Close() })
-		return s
-	})
-}
 
 // dir is a directory whose path is short enough for a socket.
 func dir(t *testing.T) string {
@@ -34,10 +26,10 @@ func dir(t *testing.T) string {
 	return d
 }
 
-func embed(t *testing.T, o quorum.EmbedOptions) quorum.Store {
+func embed(t *testing.T, o etcd.EmbedOptions) quorum.Store {
 	t.Helper()
 	o.Fast, o.Unsafe = true, true
-	s, err := quorum.Embed(context.Background(), o)
+	s, err := etcd.Embed(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +40,7 @@ func embed(t *testing.T, o quorum.EmbedOptions) quorum.Store {
 // dial returns another view of the engine in d.
 func dial(t *testing.T, d string) quorum.Store {
 	t.Helper()
-	s, err := quorum.Dial(context.Background(), []string{"unix://" + filepath.Join(d, "etcd.sock")})
+	s, err := etcd.Dial(context.Background(), []string{"unix://" + filepath.Join(d, "etcd.sock")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +51,7 @@ func dial(t *testing.T, d string) quorum.Store {
 // TestEmbedded runs the suite on one member, and starts it again on its state.
 func TestEmbedded(t *testing.T) {
 	d := dir(t)
-	s := embed(t, quorum.EmbedOptions{Name: "a", Dir: d})
+	s := embed(t, etcd.EmbedOptions{Name: "a", Dir: d})
 	quorumtest.Run(t, func(t *testing.T) quorum.Store { return dial(t, d) })
 	ctx := context.Background()
 	rev, err := s.Commit(ctx, quorum.Txn{Put: []quorum.KV{{Key: "kept", Value: []byte("x")}}})
@@ -69,7 +61,7 @@ func TestEmbedded(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = embed(t, quorum.EmbedOptions{Name: "a", Dir: d})
+	s = embed(t, etcd.EmbedOptions{Name: "a", Dir: d})
 	if kv, err := s.Get(ctx, "kept"); err != nil || string(kv.Value) != "x" || kv.Rev != rev {
 		t.Errorf("after a restart %+v, %v", kv, err)
 	}
@@ -113,7 +105,7 @@ func TestThree(t *testing.T) {
 	for name, peer := range members {
 		dirs[name] = dir(t)
 		go func() {
-			s, err := quorum.Embed(context.Background(), quorum.EmbedOptions{Name: name, Dir: dirs[name], Peer: peer, Members: members, Fast: true, Unsafe: true})
+			s, err := etcd.Embed(context.Background(), etcd.EmbedOptions{Name: name, Dir: dirs[name], Peer: peer, Members: members, Fast: true, Unsafe: true})
 			up <- started{name, s, err}
 		}()
 	}
@@ -164,11 +156,11 @@ func TestThree(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if _, err := quorum.Dial(ctx, []string{"127.0.0.1:1"}); err == nil {
+	if _, err := etcd.Dial(ctx, []string{"127.0.0.1:1"}); err == nil {
 		t.Error("an engine nobody runs")
 	}
 	long := filepath.Join(dir(t), "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789")
-	if _, err := quorum.Embed(context.Background(), quorum.EmbedOptions{Name: "a", Dir: long}); err == nil {
+	if _, err := etcd.Embed(context.Background(), etcd.EmbedOptions{Name: "a", Dir: long}); err == nil {
 		t.Error("a path too long for a socket was taken")
 	}
 }

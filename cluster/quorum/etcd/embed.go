@@ -1,4 +1,4 @@
-package quorum
+package etcd
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+
+	"ebofs/cluster/quorum"
 )
 
 // EmbedOptions say how a member of the engine is run inside this process.
@@ -39,7 +41,7 @@ const (
 
 // Embed starts a member of the engine and returns its Store. The client side
 // listens on a socket in Dir only.
-func Embed(ctx context.Context, o EmbedOptions) (Store, error) {
+func Embed(ctx context.Context, o EmbedOptions) (quorum.Store, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("quorum: %w", err)
 	}
@@ -51,8 +53,8 @@ func Embed(ctx context.Context, o EmbedOptions) (Store, error) {
 		c.TickMs, c.ElectionMs = 10, 100
 	}
 	c.QuotaBackendBytes = quotaBytes
-	c.MaxRequestBytes = MaxTxnBytes + 1<<20
-	c.MaxTxnOps = 2*MaxTxnOps + 1
+	c.MaxRequestBytes = quorum.MaxTxnBytes + 1<<20
+	c.MaxTxnOps = 2*quorum.MaxTxnOps + 1
 	c.AutoCompactionMode, c.AutoCompactionRetention = "revision", "10000"
 	c.UnsafeNoFsync = o.Unsafe
 	c.ListenMetricsUrls = nil

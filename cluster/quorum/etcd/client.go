@@ -1,4 +1,4 @@
-package quorum
+package etcd
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
 	"go.uber.org/zap"
+
+	"ebofs/cluster/quorum"
 )
 
 const (
@@ -33,10 +35,10 @@ type client struct {
 }
 
 // Dial returns a Store on an etcd cluster of its own.
-func Dial(ctx context.Context, endpoints []string) (Store, error) {
+func Dial(ctx context.Context, endpoints []string) (quorum.Store, error) {
 	c, err := clientv3.New(clientv3.Config{
 		Endpoints: endpoints, DialTimeout: callTimeout, Logger: zap.NewNop(),
-		MaxCallSendMsgSize: MaxTxnBytes + 1<<20, MaxCallRecvMsgSize: 1 << 30,
+		MaxCallSendMsgSize: quorum.MaxTxnBytes + 1<<20, MaxCallRecvMsgSize: 1 << 30,
 		DialKeepAliveTime: 2 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
 	})
 	if err != nil {
@@ -57,41 +59,41 @@ func limit(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, callTimeout)
 }
 
-func (s *client) Get(ctx context.Context, key string) (KV, error) {
+func (s *client) Get(ctx context.Context, key string) (quorum.KV, error) {
 	ctx, cancel := limit(ctx)
 	defer cancel()
 	r, err := s.c.Get(ctx, prefix+key)
 	if err != nil {
-		return KV{}, wrap(err)
+		return quorum.KV{}, wrap(err)
 	}
 	if len(r.Kvs) == 0 {
-		return KV{Key: key}, nil
+		return quorum.KV{Key: key}, nil
 	}
-	v, err := open(key, r.Kvs[0].Value)
-	return KV{key, v, r.Kvs[0].ModRevision}, err
+	v, err := quorum.Unseal(key, r.Kvs[0].Value)
+	return quorum.KV{Key: key, Value: v, Rev: r.Kvs[0].ModRevision}, err
 }
 
-func (s *client) List(ctx context.Context, under string) ([]KV, int64, error) {
+func (s *client) List(ctx context.Context, under string) ([]quorum.KV, int64, error) {
 	ctx, cancel := limit(ctx)
 	defer cancel()
 	r, err := s.c.Get(ctx, prefix+under, clientv3.WithPrefix())
 	if err != nil {
 		return nil, 0, wrap(err)
 	}
-	out := make([]KV, len(r.Kvs))
+	out := make([]quorum.KV, len(r.Kvs))
 	for i, kv := range r.Kvs {
 		key := string(kv.Key[len(prefix):])
-		v, err := open(key, kv.Value)
+		v, err := quorum.Unseal(key, kv.Value)
 		if err != nil {
 			return nil, 0, err
 		}
-		out[i] = KV{key, v, kv.ModRevision}
+		out[i] = quorum.KV{Key: key, Value: v, Rev: kv.ModRevision}
 	}
 	return out, r.Header.Revision, nil
 }
 
-func (s *client) Commit(ctx context.Context, t Txn) (int64, error) {
-	if err := t.check(); err != nil {
+func (s *client) Commit(ctx context.Context, t quorum.Txn) (int64, error) {
+	if err := t.Check(); err != nil {
 		return 0, err
 	}
 	ctx, cancel := limit(ctx)
@@ -102,7 +104,7 @@ func (s *client) Commit(ctx context.Context, t Txn) (int64, error) {
 	}
 	var ops []clientv3.Op
 	for _, kv := range t.Put {
-		ops = append(ops, clientv3.OpPut(prefix+kv.Key, string(seal(kv.Key, kv.Value))))
+		ops = append(ops, clientv3.OpPut(prefix+kv.Key, string(quorum.Seal(kv.Key, kv.Value))))
 	}
 	for _, k := range t.Delete {
 		ops = append(ops, clientv3.OpDelete(prefix+k))
@@ -112,13 +114,13 @@ func (s *client) Commit(ctx context.Context, t Txn) (int64, error) {
 	case err != nil:
 		return 0, wrap(err)
 	case !r.Succeeded:
-		return 0, ErrConflict
+		return 0, quorum.ErrConflict
 	}
 	return r.Header.Revision, nil
 }
 
-func (s *client) Watch(ctx context.Context, under string, from int64) <-chan Changes {
-	out := make(chan Changes)
+func (s *client) Watch(ctx context.Context, under string, from int64) <-chan quorum.Changes {
+	out := make(chan quorum.Changes)
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	in := s.c.Watch(ctx, prefix+under, clientv3.WithPrefix(), clientv3.WithRev(from+1))
 	go func() {
@@ -141,14 +143,14 @@ func (s *client) Watch(ctx context.Context, under string, from int64) <-chan Cha
 }
 
 // changes cuts what the engine sends at once into revisions.
-func changes(r *clientv3.WatchResponse) (list []Changes) {
+func changes(r *clientv3.WatchResponse) (list []quorum.Changes) {
 	for _, e := range r.Events {
 		key := string(e.Kv.Key[len(prefix):])
-		ev := Event{KV{Key: key, Rev: e.Kv.ModRevision}}
+		ev := quorum.Event{KV: quorum.KV{Key: key, Rev: e.Kv.ModRevision}}
 		if e.Type == clientv3.EventTypePut {
-			v, err := open(key, e.Kv.Value)
+			v, err := quorum.Unseal(key, e.Kv.Value)
 			if err != nil {
-				return append(list, Changes{Err: err})
+				return append(list, quorum.Changes{Err: err})
 			}
 			ev.Value = v
 			if v == nil {
@@ -156,18 +158,18 @@ func changes(r *clientv3.WatchResponse) (list []Changes) {
 			}
 		}
 		if n := len(list); n == 0 || list[n-1].Rev != ev.Rev {
-			list = append(list, Changes{Rev: ev.Rev})
+			list = append(list, quorum.Changes{Rev: ev.Rev})
 		}
 		last := &list[len(list)-1]
 		last.Events = append(last.Events, ev)
 	}
 	if err := r.Err(); err != nil {
-		list = append(list, Changes{Err: wrap(err)})
+		list = append(list, quorum.Changes{Err: wrap(err)})
 	}
 	return list
 }
 
-func (s *client) Lead(ctx context.Context, name, who string) (*Term, error) {
+func (s *client) Lead(ctx context.Context, name, who string) (*quorum.Term, error) {
 	life, end := context.WithCancel(context.Background())
 	session, err := concurrency.NewSession(s.c, concurrency.WithTTL(leaseSeconds), concurrency.WithContext(life))
 	if err != nil {
@@ -179,7 +181,7 @@ func (s *client) Lead(ctx context.Context, name, who string) (*Term, error) {
 		end()
 		return nil, wrap(err)
 	}
-	return &Term{
+	return &quorum.Term{
 		Key: e.Key()[len(prefix):], Rev: e.Rev(), Done: session.Done(),
 		Resign: func() {
 			c, cancel := context.WithTimeout(context.Background(), leaseSeconds*time.Second)
@@ -203,14 +205,14 @@ func (s *client) Leader(ctx context.Context, name string) (string, error) {
 	return string(r.Kvs[0].Value), nil
 }
 
-func (s *client) Members(ctx context.Context) ([]Member, error) {
+func (s *client) Members(ctx context.Context) ([]quorum.Member, error) {
 	ctx, cancel := limit(ctx)
 	defer cancel()
 	r, err := s.c.MemberList(ctx)
 	if err != nil {
 		return nil, wrap(err)
 	}
-	out := make([]Member, len(r.Members))
+	out := make([]quorum.Member, len(r.Members))
 	var wg sync.WaitGroup
 	for i, m := range r.Members {
 		out[i].Name = m.Name
@@ -249,9 +251,9 @@ func wrap(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, rpctypes.ErrCompacted):
-		return ErrCompacted
+		return quorum.ErrCompacted
 	case errors.Is(err, rpctypes.ErrRequestTooLarge):
-		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+		return fmt.Errorf("%w: %w", quorum.ErrTooLarge, err)
 	}
 	return fmt.Errorf("quorum: %w", err)
 }
