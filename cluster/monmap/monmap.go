@@ -134,3 +134,10 @@ func Decode(d *denc.Decoder) *Map {
 	}
 	return m
 }
+
+// Parse reads a map that is all of p.
+func Parse(p []byte) (*Map, error) {
+	d := denc.NewDecoder(p)
+	m := Decode(d)
+	return m, d.Finish()
+}
