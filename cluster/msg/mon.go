@@ -56,7 +56,7 @@ func init() {
 	register(TypePoolOp, 4, decodePoolOp)
 	register(TypePoolOpReply, 1, decodePoolOpReply)
 	register(TypeLog, 1, func(d *denc.Decoder, _ uint16, _ []byte) Payload {
-		return &Log{paxos(d), ceph.DecodeUUID(d), denc.Slice(d, 40, decodeLogEntry)}
+		return &Log{paxos(d), ceph.DecodeUUID(d), denc.Slice(d, 40, DecodeLogEntry)}
 	})
 	register(TypeLogAck, 1, func(d *denc.Decoder, _ uint16, _ []byte) Payload {
 		return &LogAck{ceph.DecodeUUID(d), d.U64(), d.Str()}
@@ -419,7 +419,8 @@ func (l LogEntry) Encode(e *denc.Encoder) {
 	e.End(m)
 }
 
-func decodeLogEntry(d *denc.Decoder) (l LogEntry) {
+// DecodeLogEntry reads a line.
+func DecodeLogEntry(d *denc.Decoder) (l LogEntry) {
 	s := d.Begin(5)
 	if s.Version < 5 && d.Err() == nil {
 		d.Failf("log entry of version %d, want 5", s.Version)

@@ -1,0 +1,172 @@
+package mon
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ebofs/cluster/ceph"
+	"ebofs/cluster/msg"
+	"ebofs/cluster/osdmap"
+)
+
+// check is a health check that does not pass. Code is Ceph's where it has one.
+type check struct {
+	Code     string
+	Severity string // HEALTH_WARN or HEALTH_ERR
+	Summary  string
+	Count    int
+	Detail   []string
+}
+
+const (
+	healthOK   = "HEALTH_OK"
+	healthWarn = "HEALTH_WARN"
+	healthErr  = "HEALTH_ERR"
+)
+
+// health returns the checks that do not pass, by code, and the worst severity.
+func (m *Monitor) health(st *State, sum *summary) (string, []check) {
+	var list []check
+	list = append(list, osdChecks(st.OSD)...)
+	list = append(list, pgChecks(st.OSD, sum)...)
+	list = append(list, poolChecks(st.OSD)...)
+	slices.SortFunc(list, func(a, b check) int { return strings.Compare(a.Code, b.Code) })
+	worst := healthOK
+	for _, c := range list {
+		if c.Severity == healthErr || worst == healthOK {
+			worst = c.Severity
+		}
+	}
+	return worst, list
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func osdChecks(m *osdmap.Map) (list []check) {
+	total := 0
+	var down, full, near []string
+	for osd := range m.MaxOSD {
+		if !m.Exists(osd) {
+			continue
+		}
+		total++
+		name := fmt.Sprintf("osd.%d", osd)
+		if !m.IsUp(osd) && m.Weights[osd] > 0 {
+			down = append(down, name+" is down")
+		}
+		switch s := m.States[osd]; {
+		case s&osdmap.Full != 0:
+			full = append(full, name+" is full")
+		case s&(osdmap.NearFull|osdmap.BackfillFull) != 0:
+			near = append(near, name+" is near full")
+		}
+	}
+	if total == 0 {
+		return nil
+	}
+	if len(down) > 0 {
+		list = append(list, check{"OSD_DOWN", healthWarn, plural(len(down), "osd") + " down", len(down), down})
+	}
+	if len(full) > 0 {
+		list = append(list, check{"OSD_FULL", healthErr, plural(len(full), "full osd") + "", len(full), full})
+	}
+	if len(near) > 0 {
+		list = append(list, check{"OSD_NEARFULL", healthWarn, plural(len(near), "nearfull osd"), len(near), near})
+	}
+	var set []string
+	for _, f := range flagNames {
+		if f.bit&^(osdmap.FlagSortBitwise|osdmap.FlagRecoveryDeletes|osdmap.FlagPurgedSnapdirs|osdmap.FlagPGLogHardLimit) != 0 && m.Flags&f.bit == f.bit {
+			set = append(set, f.name)
+		}
+	}
+	if len(set) > 0 {
+		list = append(list, check{"OSDMAP_FLAGS", healthWarn, strings.Join(set, ",") + " flag(s) set", len(set), nil})
+	}
+	return list
+}
+
+func pgChecks(m *osdmap.Map, sum *summary) (list []check) {
+	var inactive, degraded, damaged []string
+	for _, pg := range slices.SortedFunc(maps.Keys(sum.PGs), ceph.PG.Compare) {
+		st := sum.PGs[pg]
+		switch {
+		case st.State&msg.PGActive == 0 || st.State&msg.PGStale != 0:
+			inactive = append(inactive, fmt.Sprintf("pg %v is %s, acting %v", pg, stateName(st.State), st.Acting))
+		case st.State&(msg.PGDegraded|msg.PGUndersized) != 0:
+			degraded = append(degraded, fmt.Sprintf("pg %v is %s, acting %v", pg, stateName(st.State), st.Acting))
+		}
+		if st.State&msg.PGInconsistent != 0 {
+			damaged = append(damaged, fmt.Sprintf("pg %v is %s, acting %v", pg, stateName(st.State), st.Acting))
+		}
+	}
+	if n := len(inactive) + sum.Unknown; n > 0 {
+		if sum.Unknown > 0 {
+			inactive = append(inactive, plural(sum.Unknown, "pg")+" nobody has reported")
+		}
+		list = append(list, check{"PG_AVAILABILITY", healthWarn, "Reduced data availability: " + plural(n, "pg") + " inactive", n, inactive})
+	}
+	if len(degraded) > 0 {
+		list = append(list, check{"PG_DEGRADED", healthWarn, "Degraded data redundancy: " + plural(len(degraded), "pg") + " undersized", len(degraded), degraded})
+	}
+	if len(damaged) > 0 {
+		list = append(list, check{"PG_DAMAGED", healthErr, "Possible data damage: " + plural(len(damaged), "pg") + " inconsistent", len(damaged), damaged})
+	}
+	return list
+}
+
+func poolChecks(m *osdmap.Map) (list []check) {
+	var noApp, single []string
+	for _, id := range slices.Sorted(maps.Keys(m.Pools)) {
+		p, name := m.Pools[id], m.PoolNames[id]
+		if len(p.Applications) == 0 {
+			noApp = append(noApp, fmt.Sprintf("application not enabled on pool '%s'", name))
+		}
+		if p.Size == 1 {
+			single = append(single, fmt.Sprintf("pool '%s' has no replicas configured", name))
+		}
+	}
+	if len(noApp) > 0 {
+		noApp = append(noApp, "use 'ceph osd pool application enable <pool-name> <app-name>', where <app-name> is 'rbd', 'rgw', 'cephfs' or what your application is called")
+		list = append(list, check{"POOL_APP_NOT_ENABLED", healthWarn, fmt.Sprintf("%d pool(s) do not have an application enabled", len(noApp)-1), len(noApp) - 1, noApp})
+	}
+	if len(single) > 0 {
+		list = append(list, check{"POOL_NO_REDUNDANCY", healthWarn, fmt.Sprintf("%d pool(s) have no replicas configured", len(single)), len(single), single})
+	}
+	return list
+}
+
+// stateBits are the states of PGs in the order in which they are written.
+var stateBits = []struct {
+	bit  msg.PGState
+	name string
+}{
+	{msg.PGStale, "stale"}, {msg.PGCreating, "creating"}, {msg.PGActive, "active"}, {msg.PGActivating, "activating"}, {msg.PGClean, "clean"},
+	{msg.PGRecoveryWait, "recovery_wait"}, {msg.PGRecoveryTooFull, "recovery_toofull"}, {msg.PGRecovering, "recovering"},
+	{msg.PGForcedRecovery, "forced_recovery"}, {msg.PGDown, "down"}, {msg.PGRecoveryUnfound, "recovery_unfound"}, {msg.PGBackfillUnfound, "backfill_unfound"},
+	{msg.PGUndersized, "undersized"}, {msg.PGDegraded, "degraded"}, {msg.PGRemapped, "remapped"}, {msg.PGPremerge, "premerge"},
+	{msg.PGScrubbing, "scrubbing"}, {msg.PGDeepScrub, "deep"}, {msg.PGInconsistent, "inconsistent"}, {msg.PGPeering, "peering"},
+	{msg.PGRepair, "repair"}, {msg.PGBackfilling, "backfilling"}, {msg.PGForcedBackfill, "forced_backfill"}, {msg.PGBackfillWait, "backfill_wait"},
+	{msg.PGBackfillTooFull, "backfill_toofull"}, {msg.PGIncomplete, "incomplete"}, {msg.PGPeered, "peered"}, {msg.PGSnaptrim, "snaptrim"},
+	{msg.PGSnaptrimWait, "snaptrim_wait"}, {msg.PGSnaptrimError, "snaptrim_error"}, {msg.PGFailedRepair, "failed_repair"}, {msg.PGLaggy, "laggy"}, {msg.PGWait, "wait"},
+}
+
+// stateName writes a state as Ceph does: active+clean.
+func stateName(s msg.PGState) string {
+	var out []string
+	for _, b := range stateBits {
+		if s&b.bit != 0 {
+			out = append(out, b.name)
+		}
+	}
+	if len(out) == 0 {
+		return "unknown"
+	}
+	return strings.Join(out, "+")
+}

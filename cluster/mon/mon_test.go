@@ -1,0 +1,412 @@
+package mon_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"ebofs/cluster/ceph"
+	"ebofs/cluster/cephx"
+	"ebofs/cluster/golden"
+	"ebofs/cluster/mon"
+	"ebofs/cluster/monc"
+	"ebofs/cluster/monmap"
+	"ebofs/cluster/msg"
+	"ebofs/cluster/msgr"
+	"ebofs/cluster/osdmap"
+	"ebofs/cluster/quorum"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// cluster is a monitor on a quorum in RAM.
+type cluster struct {
+	t    *testing.T
+	q    *quorum.Memory
+	m    *mon.Monitor
+	made mon.Made
+}
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	c := &cluster{t: t, q: quorum.NewMemory()}
+	ctx := context.Background()
+	var err error
+	c.made, err = mon.Make(ctx, c.q.View("a"), mon.NewCluster{Monitors: []monmap.Monitor{{Name: "a", Addrs: ceph.AddrVec{ceph.MsgrAddr(freePort(t), 0)}}}, Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.start()
+	t.Cleanup(func() { c.m.Close() })
+	return c
+}
+
+// freePort is where a monitor listens: its map has to say so before it does.
+func freePort(t *testing.T) netip.AddrPort {
+	m, err := msgr.New(msgr.Options{Type: ceph.TypeMon, Dispatcher: msgr.NopDispatcher{}, ServerAuth: func() msgr.ServerAuth { return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Bind(netip.MustParseAddrPort("127.0.0.1:0")); err != nil {
+		t.Fatal(err)
+	}
+	defer m.Shutdown()
+	return m.Addrs().Msgr2().IP
+}
+
+func (c *cluster) start() {
+	c.t.Helper()
+	q := c.q.View("a")
+	ctx := context.Background()
+	kv, err := q.Get(ctx, "monmap")
+	if err != nil || kv.Rev == 0 {
+		c.t.Fatal("no map", err)
+	}
+	at := c.addrs().Msgr2().IP
+	if c.m, err = mon.New(ctx, mon.Config{Name: "a", Addr: at, Quorum: q}); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.m.Start(ctx); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *cluster) addrs() ceph.AddrVec {
+	kv, err := c.q.View("x").Get(context.Background(), "monmap")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return decodeMonMap(c.t, kv.Value).At(0).Addrs
+}
+
+// client is somebody who is logged in.
+type client struct {
+	msgr.NopDispatcher
+	t    *testing.T
+	m    *msgr.Messenger
+	c    *monc.Client
+	maps chan *msg.OSDMap
+}
+
+func (c *cluster) client(name string, key cephx.Key) *client {
+	c.t.Helper()
+	n, err := ceph.ParseEntityName(name)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	auth, err := cephx.NewClient(cephx.ClientOptions{
+		Name: n, Key: key, Methods: []cephx.Method{cephx.MethodCephX}, MonModes: []cephx.Mode{cephx.ModeSecure}, Modes: []cephx.Mode{cephx.ModeSecure},
+		Services: uint32(ceph.TypeMon | ceph.TypeOSD), Now: time.Now, Rand: rand.Reader,
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	x := &client{t: c.t, maps: make(chan *msg.OSDMap, 100)}
+	x.m, err = msgr.New(msgr.Options{Type: ceph.TypeClient, GID: -1, Dispatcher: x, ClientAuth: func(to ceph.EntityType) (msgr.ClientAuth, error) { return auth.Handshake(to) }})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := x.m.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	x.c = monc.New(monc.Options{Monitors: []ceph.AddrVec{c.addrs()}, Messenger: x.m, Auth: auth})
+	x.c.Start()
+	c.t.Cleanup(func() { x.c.Close(); x.m.Shutdown() })
+	return x
+}
+
+func (x *client) HandleMessage(_ *msgr.Conn, in *msg.Message) {
+	p, err := msg.Unpack(in)
+	if err != nil {
+		x.t.Error(err)
+		return
+	}
+	switch p := p.(type) {
+	case *msg.MonCommandAck:
+		p.Output = slices.Clone(p.Output)
+		x.c.Answer(in.TID, p)
+	case *msg.OSDMap:
+		in.Hold()
+		x.maps <- p
+	default:
+		x.c.Handle(p)
+	}
+}
+
+func (x *client) HandleReset(c *msgr.Conn) { x.c.Reset(c) }
+
+// run runs a command: prefix, then names and values.
+func (x *client) run(prefix string, args ...any) (*msg.MonCommandAck, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	m := map[string]any{"prefix": prefix, "format": "json"}
+	for i := 0; i < len(args); i += 2 {
+		m[args[i].(string)] = args[i+1]
+	}
+	return x.c.Command(ctx, m)
+}
+
+// ok runs a command that has to succeed and reads its answer into v.
+func (x *client) ok(v any, prefix string, args ...any) string {
+	x.t.Helper()
+	a, err := x.run(prefix, args...)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	if a.Result != 0 {
+		x.t.Fatalf("%s %v: %d %s", prefix, args, a.Result, a.Text)
+	}
+	if v != nil {
+		if err := json.Unmarshal(a.Output, v); err != nil {
+			x.t.Fatalf("%s: %v: %s", prefix, err, a.Output)
+		}
+	}
+	return a.Text
+}
+
+// fails runs a command that has to fail.
+func (x *client) fails(want ceph.Errno, prefix string, args ...any) {
+	x.t.Helper()
+	a, err := x.run(prefix, args...)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	if ceph.Errno(a.Result) != want || a.Text == "" {
+		x.t.Errorf("%s %v: %d %q, want %d and a text", prefix, args, a.Result, a.Text, want)
+	}
+}
+
+func decodeMonMap(t *testing.T, p []byte) *monmap.Map {
+	m, err := monmap.Parse(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// TestCommands walks a cluster's first hour.
+func TestCommands(t *testing.T) {
+	c := newCluster(t)
+	x := c.client("client.admin", c.made.Admin)
+	var status struct {
+		FSID   string
+		Health struct{ Status string }
+		OSDMap struct {
+			Num int `json:"num_osds"`
+		}
+	}
+	x.ok(&status, "status")
+	if status.FSID != c.made.FSID.String() || status.Health.Status != "HEALTH_OK" {
+		t.Errorf("%+v", status)
+	}
+	const uuid = "3f0c9a1e-4c0e-4b6e-9d5f-0f4f8e2a9b11"
+	var made struct{ OSDID int32 }
+	for range 2 { // asked twice it is the same
+		x.ok(&made, "osd new", "uuid", uuid)
+		if made.OSDID != 0 {
+			t.Errorf("osd.%d", made.OSDID)
+		}
+	}
+	x.fails(ceph.EEXIST, "osd new", "uuid", uuid, "id", "4")
+	x.fails(ceph.EINVAL, "osd new", "uuid", "nonsense")
+	x.ok(nil, "osd crush create-or-move", "id", 0, "weight", 0.5, "args", []string{"host=h", "root=default"})
+	x.fails(ceph.ENOENT, "osd crush create-or-move", "id", 7, "weight", 0.5, "args", []string{"host=h", "root=default"})
+	x.ok(nil, "osd crush set-device-class", "class", "ssd", "ids", []string{"0"})
+	x.fails(ceph.EBUSY, "osd crush set-device-class", "class", "hdd", "ids", []string{"0"})
+	var tree struct {
+		Nodes []struct{ Name, Type, Status string }
+	}
+	x.ok(&tree, "osd tree")
+	if len(tree.Nodes) != 3 || tree.Nodes[2].Name != "osd.0" || tree.Nodes[2].Status != "down" {
+		t.Errorf("%+v", tree)
+	}
+	if text := x.ok(nil, "osd pool create", "pool", "p", "pg_num", 8); text != "pool 'p' created" {
+		t.Error(text)
+	}
+	if text := x.ok(nil, "osd pool create", "pool", "p"); text != "pool 'p' already exists" {
+		t.Error(text)
+	}
+	x.fails(ceph.EOPNOTSUPP, "osd pool create", "pool", "e", "pool_type", "erasure")
+	x.fails(ceph.EPERM, "osd pool set", "pool", "p", "var", "size", "val", "1")
+	x.ok(nil, "osd pool set", "pool", "p", "var", "size", "val", "1", "yes_i_really_mean_it", true)
+	var size struct{ Size int }
+	x.ok(&size, "osd pool get", "pool", "p", "var", "size")
+	if size.Size != 1 {
+		t.Errorf("%+v", size)
+	}
+	x.ok(nil, "osd pool application enable", "pool", "p", "app", "rbd")
+	x.ok(nil, "osd pool rename", "srcpool", "p", "destpool", "q")
+	x.ok(nil, "osd pool mksnap", "pool", "q", "snap", "s")
+	x.fails(ceph.ENOENT, "osd pool mksnap", "pool", "p", "snap", "s")
+	x.fails(ceph.EPERM, "osd pool rm", "pool", "q")
+	x.ok(nil, "osd pool rm", "pool", "q", "pool2", "q", "yes_i_really_really_mean_it", true)
+	var pools []string
+	x.ok(&pools, "osd pool ls")
+	if len(pools) != 0 {
+		t.Error(pools)
+	}
+	x.fails(ceph.EINVAL, "no such command")
+	x.fails(ceph.EINVAL, "osd pool create") // no pool
+	x.fails(ceph.EINVAL, "osd set", "key", "nonsense")
+	x.ok(nil, "osd set", "key", "noout")
+	var health struct {
+		Status string
+		Checks map[string]struct{ Severity string }
+	}
+	x.ok(&health, "health", "detail", "detail")
+	if health.Status != "HEALTH_WARN" || health.Checks["OSDMAP_FLAGS"].Severity != "HEALTH_WARN" {
+		t.Errorf("%+v", health)
+	}
+	x.ok(nil, "osd unset", "key", "noout")
+	x.ok(nil, "config set", "who", "osd", "name", "debug osd", "value", "5")
+	var dump []struct{ Section, Name, Value string }
+	x.ok(&dump, "config dump")
+	if len(dump) != 1 || dump[0].Name != "debug_osd" || dump[0].Value != "5" {
+		t.Errorf("%+v", dump)
+	}
+}
+
+// TestRestart: a monitor that starts anew has what the last one was told, and
+// clients go on by themselves.
+func TestRestart(t *testing.T) {
+	c := newCluster(t)
+	x := c.client("client.admin", c.made.Admin)
+	x.ok(nil, "osd pool create", "pool", "p", "pg_num", 4)
+	x.ok(nil, "config-key set", "key", "k", "val", "v")
+	epoch := c.m.State().OSD.Epoch
+	c.m.Close()
+	c.start()
+	var pools []string
+	x.ok(&pools, "osd pool ls")
+	if !slices.Equal(pools, []string{"p"}) || c.m.State().OSD.Epoch != epoch {
+		t.Errorf("%v, epoch %d, was %d", pools, c.m.State().OSD.Epoch, epoch)
+	}
+	if _, err := mon.Make(context.Background(), c.q.View("b"), mon.NewCluster{Monitors: []monmap.Monitor{{Name: "a"}}, Now: time.Now()}); !errors.Is(err, quorum.ErrConflict) {
+		t.Errorf("a second cluster in one quorum: %v", err)
+	}
+}
+
+// TestCaps: what caps do not grant is refused, and logins without a key fail.
+func TestCaps(t *testing.T) {
+	c := newCluster(t)
+	admin := c.client("client.admin", c.made.Admin)
+	var keys []struct{ Key string }
+	admin.ok(&keys, "auth get-or-create", "entity", "client.r", "caps", []string{"mon", "allow r", "osd", "allow rw pool=p"})
+	key, err := cephx.ParseKey(keys[0].Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.client("client.r", key)
+	r.ok(nil, "osd dump")
+	r.fails(ceph.EACCES, "osd pool create", "pool", "p")
+	r.fails(ceph.EACCES, "auth get-key", "entity", "client.admin")
+	r.fails(ceph.EACCES, "config-key set", "key", "k", "val", "v")
+	admin.fails(ceph.EINVAL, "auth add", "entity", "client.r", "caps", []string{"mon", "allow *"})
+	admin.ok(nil, "auth rm", "entity", "client.r")
+
+	other, err := cephx.NewKey(rand.Reader, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"client.admin", "client.nobody"} {
+		x := c.client(name, other)
+		ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+		if _, err := x.c.FSID(ctx); err == nil {
+			t.Errorf("%s with a wrong key is let in", name)
+		}
+		cancel()
+	}
+}
+
+// TestSubscribe: maps come once or for ever, whole or as increments, and those
+// make the whole one.
+func TestSubscribe(t *testing.T) {
+	c := newCluster(t)
+	x := c.client("client.admin", c.made.Admin)
+	x.c.Subscribe("osdmap", msg.Subscription{})
+	first := <-x.maps
+	if len(first.Full) != 1 {
+		t.Fatalf("%d full maps", len(first.Full))
+	}
+	m, err := osdmap.Decode(first.Full[first.Newest])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		x.ok(nil, "osd pool create", "pool", string(rune('a'+i)), "pg_num", 1)
+		p := <-x.maps
+		inc, err := osdmap.DecodeIncremental(p.Incrementals[m.Epoch+1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err = m.Next(inc); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m.Epoch != c.m.State().OSD.Epoch || len(m.Pools) != 3 {
+		t.Errorf("epoch %d with %d pools", m.Epoch, len(m.Pools))
+	}
+}
+
+// TestRace: changes from many sides at once all happen.
+func TestRace(t *testing.T) {
+	c := newCluster(t)
+	x := c.client("client.admin", c.made.Admin)
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			if a, err := x.run("osd pool create", "pool", strings.Repeat("p", i+1), "pg_num", 1); err != nil || a.Result != 0 {
+				t.Error(a, err)
+			}
+		})
+	}
+	wg.Wait()
+	var pools []string
+	x.ok(&pools, "osd pool ls")
+	if len(pools) != 20 {
+		t.Errorf("%d pools", len(pools))
+	}
+}
+
+// TestSignatures holds our commands against those of a real monitor: the same
+// words, and of its arguments those we know, of the same name and type.
+func TestSignatures(t *testing.T) {
+	type arg struct{ Name, Type, Req, N string }
+	real := map[string][]arg{}
+	for line := range golden.Lines(t, golden.Files(t, "wire/command-signatures.jsonl")[0]) {
+		var s struct {
+			Prefix string
+			Args   []arg
+		}
+		if err := json.Unmarshal(line, &s); err != nil {
+			t.Fatal(err)
+		}
+		real[s.Prefix] = s.Args
+	}
+	ours := mon.Signatures()
+	if len(ours) < 80 {
+		t.Errorf("only %d commands", len(ours))
+	}
+	for prefix, args := range ours {
+		want, ok := real[prefix]
+		if !ok {
+			t.Errorf("%q is no command of a real monitor", prefix)
+			continue
+		}
+		for _, a := range args {
+			i := slices.IndexFunc(want, func(w arg) bool { return w.Name == a.Name })
+			if i < 0 || want[i].Type != a.Type || want[i].N != a.N || a.Req == "" && want[i].Req == "false" {
+				t.Errorf("%q: argument %+v, real ones %+v", prefix, a, want)
+			}
+		}
+	}
+}

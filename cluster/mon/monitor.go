@@ -1,0 +1,311 @@
+package mon
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"ebofs/cluster/ceph"
+	"ebofs/cluster/cephx"
+	"ebofs/cluster/msgr"
+	"ebofs/cluster/quorum"
+)
+
+// Config says what a monitor is. Fields without a default named must be given.
+type Config struct {
+	Name   string // as in the map of the monitors
+	Addr   netip.AddrPort
+	Quorum quorum.Store
+
+	// Methods of authentication that clients may use; default: cephx alone.
+	Methods []cephx.Method
+	// Modes of connections; default: secure and crc.
+	Modes []cephx.Mode
+
+	// DownAfter is how long an OSD may be silent before it is marked down. Default
+	// 900 s, as Ceph: other OSDs report a dead one much sooner.
+	DownAfter time.Duration
+
+	Transport msgr.Transport // default: TCP
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// commandsAtOnce bounds the commands that run.
+const commandsAtOnce = 64
+
+// Monitor is one monitor.
+type Monitor struct {
+	cfg   Config
+	msgr  *msgr.Messenger
+	keys  *cephx.KeyServer
+	log   *slog.Logger
+	ctx   context.Context
+	stop  context.CancelFunc
+	wg    sync.WaitGroup
+	slots chan struct{} // of commands
+	stats *stats
+	gids  globalIDs
+	start time.Time
+
+	mu struct {
+		sync.Mutex
+		state    *State
+		changed  chan struct{} // closed when state is replaced
+		failed   error         // why the quorum is not followed any more
+		sessions map[*session]struct{}
+	}
+}
+
+// New returns a monitor of the cluster that the quorum holds; ErrNoCluster if it
+// holds none.
+func New(ctx context.Context, cfg Config) (*Monitor, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Methods == nil {
+		cfg.Methods = []cephx.Method{cephx.MethodCephX}
+	}
+	if cfg.Modes == nil {
+		cfg.Modes = []cephx.Mode{cephx.ModeSecure, cephx.ModeCRC}
+	}
+	if cfg.DownAfter == 0 {
+		cfg.DownAfter = 900 * time.Second
+	}
+	st, err := load(ctx, cfg.Quorum)
+	if err != nil {
+		return nil, fmt.Errorf("monitor %s: %w", cfg.Name, err)
+	}
+	if st.MonMap.Rank(cfg.Name) < 0 {
+		return nil, fmt.Errorf("monitor %s is not in the map of the monitors: %v", cfg.Name, st.MonMap.Ranks)
+	}
+	m := &Monitor{cfg: cfg, log: cfg.Log, slots: make(chan struct{}, commandsAtOnce), stats: newStats(), start: cfg.Now()}
+	m.mu.state, m.mu.changed, m.mu.sessions = st, make(chan struct{}), map[*session]struct{}{}
+	m.ctx, m.stop = context.WithCancel(context.Background())
+	m.keys = cephx.NewKeyServer(cfg.Now, rand.Reader)
+	if err := m.listen(); err != nil {
+		m.stop()
+		return nil, err
+	}
+	return m, nil
+}
+
+// listen makes the messenger.
+func (m *Monitor) listen() error {
+	server := &cephx.Server{
+		Service: ceph.TypeMon, Methods: m.cfg.Methods, Modes: m.cfg.Modes, Keys: m.keys, Now: m.cfg.Now, Rand: rand.Reader,
+		Login: &cephx.Login{Entities: entities{m}, Servers: m.keys, NewGlobalID: m.newGlobalID},
+	}
+	o := msgr.Options{
+		Type: ceph.TypeMon, GID: int64(m.State().MonMap.Rank(m.cfg.Name)), Dispatcher: (*dispatcher)(m), Transport: m.cfg.Transport, Log: m.log,
+		ServerAuth: func() msgr.ServerAuth { return server.Handshake() },
+	}
+	var err error
+	if m.msgr, err = msgr.New(o); err != nil {
+		return err
+	}
+	if err := m.msgr.Bind(m.cfg.Addr); err != nil {
+		return fmt.Errorf("monitor %s: %w", m.cfg.Name, err)
+	}
+	return nil
+}
+
+// entities is the table of entities as it is now.
+type entities struct{ m *Monitor }
+
+func (e entities) Entity(n ceph.EntityName) (cephx.Entity, bool) { return e.m.State().Entity(n) }
+
+// Addrs returns where the monitor listens.
+func (m *Monitor) Addrs() ceph.AddrVec { return m.msgr.Addrs() }
+
+// State returns what the quorum holds, as far as is known here.
+func (m *Monitor) State() *State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.state
+}
+
+// Start begins to serve.
+func (m *Monitor) Start(ctx context.Context) error {
+	st := m.State()
+	m.wg.Go(func() { m.follow(st.Rev) })
+	if err := m.rotate(ctx); err != nil {
+		return err
+	}
+	if err := m.gids.fill(ctx, m); err != nil {
+		return err
+	}
+	m.wg.Go(m.keepTime)
+	return m.msgr.Start()
+}
+
+// Close ends all sessions and waits for what runs. The quorum stays open.
+func (m *Monitor) Close() {
+	m.msgr.Shutdown()
+	m.stop()
+	m.wg.Wait()
+}
+
+// follow keeps the State as the quorum's store is.
+func (m *Monitor) follow(from int64) {
+	for {
+		var last error
+		for c := range m.cfg.Quorum.Watch(m.ctx, "", from) {
+			if last = c.Err; last != nil {
+				break
+			}
+			st, err := m.State().with(c)
+			if err != nil {
+				m.fail(err)
+				return
+			}
+			from = c.Rev
+			m.setState(st)
+		}
+		if m.ctx.Err() != nil {
+			return
+		}
+		if last != nil && !errors.Is(last, quorum.ErrCompacted) {
+			m.log.Warn("quorum is not followed", "err", last)
+		}
+		select {
+		case <-time.After(200 * time.Millisecond): // no majority: nothing changes meanwhile
+		case <-m.ctx.Done():
+			return
+		}
+		st, err := load(m.ctx, m.cfg.Quorum)
+		if err != nil {
+			m.log.Warn("quorum does not answer", "err", err)
+			continue
+		}
+		from = st.Rev
+		m.setState(st)
+	}
+}
+
+// fail says that the State cannot follow: what the quorum holds makes no sense.
+func (m *Monitor) fail(err error) {
+	m.log.Error("state of the cluster cannot be read", "err", err)
+	m.mu.Lock()
+	m.mu.failed = err
+	close(m.mu.changed)
+	m.mu.changed = make(chan struct{})
+	m.mu.Unlock()
+}
+
+// setState shows a State and sends subscribers what is new.
+func (m *Monitor) setState(st *State) {
+	m.mu.Lock()
+	old := m.mu.state
+	m.mu.state = st
+	close(m.mu.changed)
+	m.mu.changed = make(chan struct{})
+	list := make([]*session, 0, len(m.mu.sessions))
+	for s := range m.mu.sessions {
+		list = append(list, s)
+	}
+	m.mu.Unlock()
+	if string(old.Rotating) != string(st.Rotating) {
+		if err := m.keys.Import(st.Rotating); err != nil {
+			m.log.Error("rotating keys cannot be read", "err", err)
+		}
+	}
+	if old.OSD.Epoch != st.OSD.Epoch {
+		m.stats.forget(st.OSD)
+	}
+	for _, s := range list {
+		m.publish(s, st)
+	}
+}
+
+// rotate makes the secrets of services that are due.
+func (m *Monitor) rotate(ctx context.Context) error {
+	if r := m.State().Rotating; r != nil {
+		if err := m.keys.Import(r); err != nil {
+			return fmt.Errorf("rotating keys: %w", err)
+		}
+	}
+	changed, err := m.keys.Rotate()
+	if err != nil || !changed {
+		return err
+	}
+	_, err = m.change(ctx, func(c *Change) error {
+		c.Put(keyRotating, m.keys.Export())
+		return nil
+	})
+	return err
+}
+
+// keepTime does what time asks for.
+func (m *Monitor) keepTime() {
+	t := time.NewTicker(5 * time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-t.C:
+		}
+		if err := m.rotate(m.ctx); err != nil && m.ctx.Err() == nil {
+			m.log.Warn("keys are not rotated", "err", err)
+		}
+		if err := m.markSilent(m.ctx); err != nil && m.ctx.Err() == nil {
+			m.log.Warn("silent OSDs are not marked down", "err", err)
+		}
+	}
+}
+
+// globalIDs are the numbers this monitor may give to sessions.
+type globalIDs struct {
+	mu         sync.Mutex
+	next, last uint64
+}
+
+// fill takes another range from the quorum.
+func (g *globalIDs) fill(ctx context.Context, m *Monitor) error {
+	var from uint64
+	_, err := m.change(ctx, func(c *Change) error {
+		from = firstGlobalID
+		kv, err := m.cfg.Quorum.Get(ctx, keyGlobalID)
+		if err != nil {
+			return err
+		}
+		if kv.Rev != 0 {
+			if from, err = parseNumber(kv.Value); err != nil {
+				return err
+			}
+		}
+		c.Put(keyGlobalID, number(from+globalIDRange))
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("global ids: %w", err)
+	}
+	g.mu.Lock()
+	g.next, g.last = from, from+globalIDRange
+	g.mu.Unlock()
+	return nil
+}
+
+// newGlobalID numbers a session. It is called while a peer authenticates.
+func (m *Monitor) newGlobalID() (uint64, error) {
+	m.gids.mu.Lock()
+	id, ok := m.gids.next, m.gids.next < m.gids.last
+	m.gids.next++
+	m.gids.mu.Unlock()
+	if ok {
+		return id, nil
+	}
+	if err := m.gids.fill(m.ctx, m); err != nil {
+		return 0, err
+	}
+	return m.newGlobalID()
+}

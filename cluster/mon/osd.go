@@ -1,0 +1,284 @@
+package mon
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"ebofs/cluster/ceph"
+	"ebofs/cluster/crush"
+	"ebofs/cluster/msg"
+	"ebofs/cluster/osdmap"
+)
+
+// full is the weight of an OSD that is in.
+const fullWeight crush.Weight = 0x10000
+
+// handleOSD does the messages of OSDs. Ceph's monitors answer most mistakes by
+// silence; the reason is in the log.
+func (m *Monitor) handleOSD(s *session, in *msg.Message, p msg.Payload) {
+	peer := s.conn.Peer()
+	if peer.ID.Type != ceph.TypeOSD || !m.allowed(s, "osd", "x") {
+		m.log.Debug("message is not for this peer", "from", peer.ID, "type", in.Type)
+		return
+	}
+	osd := int32(peer.ID.Num)
+	switch p := p.(type) {
+	case *msg.OSDBoot:
+		in.Hold()
+		m.background(in, func() { m.boot(s, osd, p) })
+	case *msg.OSDAlive:
+		in.Hold()
+		m.background(in, func() { m.alive(s, osd, p) })
+	case *msg.OSDMarkMeDown:
+		in.Hold()
+		m.background(in, func() { m.markMeDown(s, in, osd, p) })
+	case *msg.OSDFailure:
+		in.Hold()
+		m.background(in, func() { m.failure(s, osd, p) })
+	case *msg.OSDBeacon:
+		m.stats.beacon(osd, m.cfg.Now())
+	case *msg.OSDPGCreated:
+	case *msg.PGStats:
+		if m.ours(p.FSID) {
+			m.stats.report(osd, p, m.cfg.Now())
+		}
+	}
+}
+
+// sendMap sends a session what changed since epoch, or all.
+func (m *Monitor) sendMap(s *session, since ceph.Epoch) {
+	m.publishMap(s, m.State(), &sub{next: uint64(since) + 1, once: true})
+}
+
+// boot marks an OSD up.
+func (m *Monitor) boot(s *session, osd int32, p *msg.OSDBoot) {
+	public := s.conn.Peer().Addrs
+	why := ""
+	st, err := m.change(m.ctx, func(c *Change) error {
+		why = ""
+		now := c.State.OSD
+		switch {
+		case p.Super.Cluster != c.State.MonMap.FSID:
+			why = "it is of another cluster"
+		case public.Msgr2().IsBlank():
+			why = "it has no address"
+		case osd < 0 || osd >= now.MaxOSD || !now.Exists(osd):
+			why = "there is no OSD of that id"
+		case !now.UUIDs[osd].IsZero() && now.UUIDs[osd] != p.Super.OSDID:
+			why = "its id belongs to an OSD of another uuid"
+		case now.Flags&osdmap.FlagNoUp != 0 || now.States[osd]&osdmap.NoUp != 0:
+			why = "noup is set"
+		}
+		if why != "" {
+			return nil
+		}
+		if now.IsUp(osd) {
+			if now.Client[osd].Equal(public) && now.Cluster[osd].Equal(p.Cluster) {
+				return nil
+			}
+			if now.Client[osd].Equal(public) && p.Version < uint64(now.Infos[osd].UpFrom) {
+				why = "it was up later than that"
+				return nil
+			}
+		}
+		return m.bootChange(c, osd, public, p)
+	})
+	if why == "" && err == nil {
+		m.stats.beacon(osd, m.cfg.Now())
+		m.sendMap(s, min(ceph.Epoch(p.Version), st.OSD.Epoch-1))
+		return
+	}
+	m.log.Warn("boot is ignored", "osd", osd, "addr", public, "why", why, "err", err)
+}
+
+func (m *Monitor) bootChange(c *Change, osd int32, public ceph.AddrVec, p *msg.OSDBoot) error {
+	now, inc := c.State.OSD, c.Inc()
+	if now.IsUp(osd) { // another life of it: first down, in an epoch of its own
+		inc.States = map[int32]osdmap.State{osd: osdmap.Up}
+		c.Log(m.line(c.Now, "cluster", msg.LogInfo, "osd.%d marked down: it boots anew", osd))
+		return m.after(c, func() { m.bootAgain(osd, public, p) })
+	}
+	inc.UpClient = map[int32]ceph.AddrVec{osd: public}
+	inc.UpCluster = map[int32]ceph.AddrVec{osd: p.Cluster}
+	inc.UpHeartbeatBack = map[int32]ceph.AddrVec{osd: p.HBBack}
+	inc.UpHeartbeatFront = map[int32]ceph.AddrVec{osd: p.HBFront}
+	inc.LastUp = c.Now
+	if now.UUIDs[osd].IsZero() && !p.Super.OSDID.IsZero() {
+		inc.UUIDs = map[int32]ceph.UUID{osd: p.Super.OSDID}
+	}
+	if st := now.States[osd]; st&(osdmap.New|osdmap.AutoOut) != 0 {
+		inc.States = map[int32]osdmap.State{osd: st & (osdmap.New | osdmap.AutoOut)}
+		if now.Weights[osd] == 0 && now.Flags&osdmap.FlagNoIn == 0 {
+			inc.Weights = map[int32]crush.Weight{osd: fullWeight}
+			inc.LastIn = c.Now
+		}
+	}
+	if x := now.XInfos[osd]; x.Features != p.Features {
+		x.Features = p.Features
+		inc.XInfos = map[int32]osdmap.XInfo{osd: x}
+	}
+	if p.Super.Mounted > now.Infos[osd].CleanBegin {
+		inc.CleanIntervals = map[int32]osdmap.CleanInterval{osd: {Begin: p.Super.Mounted, End: p.Super.CleanThru}}
+	}
+	meta := maps.Clone(p.Metadata)
+	c.Put(osdKey(osd), encodeMeta(meta))
+	c.Log(m.line(c.Now, "cluster", msg.LogInfo, "osd.%d %v boot", osd, public))
+	return nil
+}
+
+// alive raises up_thru.
+func (m *Monitor) alive(s *session, osd int32, p *msg.OSDAlive) {
+	st, err := m.change(m.ctx, func(c *Change) error {
+		now := c.State.OSD
+		if !now.IsUp(osd) || !now.Client[osd].Equal(s.conn.Peer().Addrs) || now.Infos[osd].UpThru >= ceph.Epoch(p.Version) {
+			return nil
+		}
+		c.Inc().UpThru = map[int32]ceph.Epoch{osd: ceph.Epoch(p.Version)}
+		return nil
+	})
+	if err == nil {
+		m.sendMap(s, min(ceph.Epoch(p.Version), st.OSD.Epoch-1))
+	}
+}
+
+// markMeDown marks an OSD down that stops.
+func (m *Monitor) markMeDown(s *session, in *msg.Message, osd int32, p *msg.OSDMarkMeDown) {
+	if !m.ours(p.FSID) || p.Target != osd {
+		return
+	}
+	st, err := m.change(m.ctx, func(c *Change) error {
+		if now := c.State.OSD; now.IsUp(osd) && now.Client[osd].Equal(p.Addrs) {
+			m.down(c, osd, "it stops")
+		}
+		return nil
+	})
+	if err == nil && p.RequestAck {
+		ack := *p
+		ack.Paxos, ack.RequestAck, ack.Epoch = msg.NewPaxos(uint64(st.OSD.Epoch)), false, st.OSD.Epoch
+		s.reply(in, &ack)
+	}
+}
+
+// down marks an OSD down, unless that is forbidden.
+func (m *Monitor) down(c *Change, osd int32, why string) {
+	if now := c.State.OSD; now.Flags&osdmap.FlagNoDown != 0 || now.States[osd]&osdmap.NoDown != 0 {
+		return
+	}
+	inc := c.Inc()
+	if inc.States == nil {
+		inc.States = map[int32]osdmap.State{}
+	}
+	inc.States[osd] |= osdmap.Up
+	c.Log(m.line(c.Now, "cluster", msg.LogInfo, "osd.%d marked down: %s", osd, why))
+}
+
+// failure counts reports of an OSD that does not answer others.
+func (m *Monitor) failure(s *session, by int32, p *msg.OSDFailure) {
+	st := m.State()
+	now := st.OSD
+	if !m.ours(p.FSID) || p.Target < 0 || p.Target >= now.MaxOSD || !now.IsUp(p.Target) || !now.IsUp(by) || !now.Client[p.Target].Equal(p.Addrs) {
+		m.sendMap(s, min(p.Epoch, now.Epoch-1))
+		return
+	}
+	if !m.stats.failed(p.Target, m.host(st, by), p, m.cfg.Now()) {
+		return
+	}
+	_, err := m.change(m.ctx, func(c *Change) error {
+		if c.State.OSD.IsUp(p.Target) && c.State.OSD.Client[p.Target].Equal(p.Addrs) {
+			m.down(c, p.Target, "others report it as failed")
+		}
+		return nil
+	})
+	if err != nil {
+		m.log.Warn("failed OSD is not marked down", "osd", p.Target, "err", err)
+	}
+}
+
+// host returns where an OSD said it runs: reports of one host count once.
+func (m *Monitor) host(st *State, osd int32) string { return st.Meta[osd]["hostname"] }
+
+// markSilent marks OSDs down that have not been heard of.
+func (m *Monitor) markSilent(ctx context.Context) error {
+	now := m.cfg.Now()
+	var silent []int32
+	st := m.State()
+	for osd := range st.OSD.MaxOSD {
+		if st.OSD.IsUp(osd) && m.stats.silent(osd, now) > m.cfg.DownAfter {
+			silent = append(silent, osd)
+		}
+	}
+	if len(silent) == 0 {
+		return nil
+	}
+	_, err := m.change(ctx, func(c *Change) error {
+		for _, osd := range silent {
+			if c.State.OSD.IsUp(osd) {
+				m.down(c, osd, "it has not been heard of for "+m.cfg.DownAfter.Round(time.Second).String())
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// after runs f when the change is in.
+func (m *Monitor) after(c *Change, f func()) error {
+	rev := c.State.Rev
+	m.wg.Go(func() {
+		if m.waitRev(m.ctx, rev+1) == nil {
+			f()
+		}
+	})
+	return nil
+}
+
+// bootAgain is the second half of the boot of an OSD that was up.
+func (m *Monitor) bootAgain(osd int32, public ceph.AddrVec, p *msg.OSDBoot) {
+	_, err := m.change(m.ctx, func(c *Change) error {
+		if c.State.OSD.IsUp(osd) {
+			return nil
+		}
+		return m.bootChange(c, osd, public, p)
+	})
+	if err != nil {
+		m.log.Warn("boot failed", "osd", osd, "err", err)
+	}
+}
+
+// publishCreates tells an OSD of PGs it is primary of and that nobody has yet
+// reported.
+func (m *Monitor) publishCreates(s *session, st *State, w *sub) bool {
+	peer := s.conn.Peer()
+	if peer.ID.Type != ceph.TypeOSD || uint64(st.OSD.Epoch) < w.next {
+		return false
+	}
+	out := &msg.OSDPGCreate2{Epoch: st.OSD.Epoch, PGs: map[ceph.ShardPG]msg.PGCreate{}}
+	pl, err := osdmap.NewPlacer(st.OSD)
+	if err != nil {
+		m.log.Error("placement", "err", err)
+		return false
+	}
+	var work osdmap.Work
+	for _, id := range slices.Sorted(maps.Keys(st.OSD.Pools)) {
+		pool := st.OSD.Pools[id]
+		for seed := range pool.PGNum {
+			pg := ceph.PG{Pool: id, Seed: seed}
+			if m.stats.known(pg) {
+				continue
+			}
+			at, err := pl.Place(&work, pg)
+			if err != nil || at.ActingPrimary != int32(peer.ID.Num) {
+				continue
+			}
+			out.PGs[ceph.ShardPG{PG: pg, Shard: ceph.NoShard}] = msg.PGCreate{Created: pool.LastChange, Stamp: pool.Created}
+		}
+	}
+	w.next = uint64(st.OSD.Epoch) + 1
+	if len(out.PGs) == 0 {
+		return false
+	}
+	s.send(out)
+	return true
+}

@@ -1,0 +1,259 @@
+package mon
+
+import (
+	"errors"
+	"strings"
+	"sync"
+
+	"ebofs/cluster/ceph"
+	"ebofs/cluster/denc"
+	"ebofs/cluster/msg"
+	"ebofs/cluster/msgr"
+)
+
+// session is a peer with what it has subscribed to.
+type session struct {
+	conn *msgr.Conn
+	mu   sync.Mutex
+	subs map[string]*sub
+}
+
+// sub is a subscription: the next version to send.
+type sub struct {
+	next uint64
+	once bool
+	sent bool // something was, at all
+}
+
+// incsAtOnce is how many increments one message carries.
+const incsAtOnce = 40
+
+// dispatcher is the Monitor as its messenger sees it.
+type dispatcher Monitor
+
+func (d *dispatcher) mon() *Monitor { return (*Monitor)(d) }
+
+// HandleAccept begins a session.
+func (d *dispatcher) HandleAccept(c *msgr.Conn) error {
+	m := d.mon()
+	s := &session{conn: c, subs: map[string]*sub{}}
+	c.Attach(s)
+	m.mu.Lock()
+	m.mu.sessions[s] = struct{}{}
+	m.mu.Unlock()
+	return nil
+}
+
+// HandleReset ends it.
+func (d *dispatcher) HandleReset(c *msgr.Conn) {
+	m := d.mon()
+	if s, ok := c.Attached().(*session); ok {
+		m.mu.Lock()
+		delete(m.mu.sessions, s)
+		m.mu.Unlock()
+	}
+}
+
+func (d *dispatcher) HandleConnect(*msgr.Conn)        {}
+func (d *dispatcher) HandleRemoteReset(*msgr.Conn)    {}
+func (d *dispatcher) HandleRefused(*msgr.Conn, error) {}
+
+// HandleMessage answers what can be answered at once, and starts the rest.
+func (d *dispatcher) HandleMessage(c *msgr.Conn, in *msg.Message) {
+	m := d.mon()
+	s, ok := c.Attached().(*session)
+	if !ok {
+		return
+	}
+	p, err := msg.Unpack(in)
+	if err != nil {
+		if errors.Is(err, denc.ErrIncompatible) {
+			m.log.Debug("message is not known", "from", c.Peer().ID, "err", err)
+			return
+		}
+		m.log.Warn("message is malformed", "from", c.Peer().ID, "err", err)
+		c.MarkDown()
+		return
+	}
+	m.handle(s, in, p)
+}
+
+// reply sends the answer to a request.
+func (s *session) reply(in *msg.Message, p msg.Payload) {
+	out := msg.Pack(p)
+	out.TID, out.Priority = in.TID, msg.PriorityHigh
+	_ = s.conn.Send(out) // a session that is gone asks again
+}
+
+func (s *session) send(p msg.Payload) {
+	out := msg.Pack(p)
+	out.Priority = msg.PriorityHigh
+	_ = s.conn.Send(out)
+}
+
+// handle does one message.
+func (m *Monitor) handle(s *session, in *msg.Message, p msg.Payload) {
+	st := m.State()
+	switch p := p.(type) {
+	case *msg.MonGetMap:
+		s.send(&msg.MonMap{Map: st.MonMapRaw})
+	case *msg.MonSubscribe:
+		m.subscribe(s, st, p)
+	case *msg.MonGetVersion:
+		m.version(s, st, p)
+	case *msg.MonCommand:
+		if !m.ours(p.FSID) {
+			s.reply(in, &msg.MonCommandAck{Paxos: p.Paxos, Result: int32(ceph.EPERM), Text: "wrong fsid", Words: p.Words})
+			return
+		}
+		in.Hold()
+		m.command(s, in, p.Request, func(a msg.Answer, version uint64) {
+			s.reply(in, &msg.MonCommandAck{Paxos: msg.NewPaxos(version), Result: a.Result, Text: a.Text, Words: p.Words, Output: a.Output})
+		})
+	case *msg.Command:
+		in.Hold()
+		m.command(s, in, p.Request, func(a msg.Answer, _ uint64) { s.reply(in, &msg.CommandReply{Answer: a}) })
+	case *msg.PoolOp:
+		in.Hold()
+		m.background(in, func() { m.poolOp(s, in, p) })
+	case *msg.StatFS:
+		s.reply(in, m.statfs(st, p))
+	case *msg.GetPoolStats:
+		s.reply(in, m.poolStats(st, p))
+	case *msg.Auth:
+		m.auth(s, in, p)
+	case *msg.Ping:
+		s.reply(in, &msg.Ping{Status: m.pingStatus(st)})
+	case *msg.Log:
+		in.Hold()
+		m.background(in, func() { m.takeLog(s, in, p) })
+	default:
+		m.handleOSD(s, in, p)
+	}
+}
+
+func (m *Monitor) ours(fsid ceph.UUID) bool { return fsid == m.State().MonMap.FSID }
+
+// background runs f on a goroutine of its own, as soon as fewer than
+// commandsAtOnce run.
+func (m *Monitor) background(in *msg.Message, f func()) {
+	m.wg.Go(func() {
+		defer in.Release()
+		select {
+		case m.slots <- struct{}{}:
+			defer func() { <-m.slots }()
+			f()
+		case <-m.ctx.Done():
+		}
+	})
+}
+
+// subscribe takes subscriptions and sends what is due.
+func (m *Monitor) subscribe(s *session, st *State, p *msg.MonSubscribe) {
+	s.mu.Lock()
+	for what, w := range p.What {
+		s.subs[what] = &sub{next: w.Start, once: w.Flags&msg.SubscribeOnce != 0}
+	}
+	s.mu.Unlock()
+	m.publish(s, st)
+}
+
+// publish sends a session what its subscriptions ask for and it has not got.
+func (m *Monitor) publish(s *session, st *State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for what, w := range s.subs {
+		if m.publishOne(s, st, what, w) && w.once {
+			delete(s.subs, what)
+		}
+	}
+}
+
+func (m *Monitor) publishOne(s *session, st *State, what string, w *sub) (sent bool) {
+	switch what {
+	case "monmap":
+		if e := uint64(st.MonMap.Epoch); e >= w.next {
+			s.send(&msg.MonMap{Map: st.MonMapRaw})
+			w.next, sent = e+1, true
+		}
+	case "config":
+		v := st.configFor(s.conn.Peer())
+		if key := configKey(v); !w.sent || key != w.next {
+			s.send(&msg.Config{Values: v})
+			w.next, sent = key, true
+		}
+	case "osdmap":
+		sent = m.publishMap(s, st, w)
+	case "mgrmap":
+		if w.next <= 1 {
+			s.send(&msg.MgrMap{Epoch: 1})
+			w.next, sent = 2, true
+		}
+	case "osd_pg_creates":
+		sent = m.publishCreates(s, st, w)
+	default:
+		if level, ok := strings.CutPrefix(what, "log-"); ok {
+			sent = m.publishLog(s, st, level, w)
+		}
+	}
+	w.sent = w.sent || sent
+	return sent
+}
+
+// publishMap sends OSD maps: the newest, or what changed since.
+func (m *Monitor) publishMap(s *session, st *State, w *sub) bool {
+	newest := uint64(st.OSD.Epoch)
+	out := &msg.OSDMap{FSID: st.MonMap.FSID, Oldest: st.Oldest, Newest: st.OSD.Epoch}
+	switch {
+	case w.next > newest:
+		return false
+	case w.next == 0 || w.next < uint64(st.Oldest):
+		out.Full = map[ceph.Epoch][]byte{st.OSD.Epoch: st.Full}
+		w.next = newest + 1
+	default:
+		out.Incrementals = map[ceph.Epoch][]byte{}
+		for n := 0; n < incsAtOnce && w.next <= newest; n++ {
+			out.Incrementals[ceph.Epoch(w.next)] = st.Incs[ceph.Epoch(w.next)]
+			w.next++
+		}
+	}
+	s.send(out)
+	if w.next <= newest && !w.once {
+		return m.publishMap(s, st, w)
+	}
+	return true
+}
+
+// version answers which versions of a map there are.
+func (m *Monitor) version(s *session, st *State, p *msg.MonGetVersion) {
+	r := &msg.MonGetVersionReply{Handle: p.Handle}
+	switch p.What {
+	case "osdmap":
+		r.Newest, r.Oldest = uint64(st.OSD.Epoch), uint64(st.Oldest)
+	case "monmap":
+		r.Newest, r.Oldest = uint64(st.MonMap.Epoch), 1
+	case "mdsmap", "fsmap":
+		r.Newest, r.Oldest = 1, 1
+	case "mgrmap":
+		r.Newest, r.Oldest = 1, 1
+	default:
+		return // as Ceph
+	}
+	s.send(r)
+}
+
+// auth answers an entity that wants more tickets or keys.
+func (m *Monitor) auth(s *session, in *msg.Message, p *msg.Auth) {
+	login := cephxLogin(m)
+	out, err := login.Request(s.conn.Peer().Auth, m.cfg.Now(), p.Payload)
+	r := &msg.AuthReply{Protocol: p.Protocol, GlobalID: s.conn.Peer().Auth.GlobalID, Payload: out}
+	if err != nil {
+		r.Result = int32(ceph.EINVAL)
+		var e ceph.Errno
+		if errors.As(err, &e) {
+			r.Result = int32(e)
+		}
+		r.Text = err.Error()
+	}
+	s.reply(in, r)
+}

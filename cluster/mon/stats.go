@@ -1,0 +1,207 @@
+package mon
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"ebofs/cluster/ceph"
+	"ebofs/cluster/msg"
+	"ebofs/cluster/osdmap"
+)
+
+const (
+	// minReporters is from how many hosts an OSD has to be reported, grace for how
+	// long, before it is marked down.
+	minReporters = 2
+	failureGrace = 20 * time.Second
+)
+
+// stats is what OSDs report, in RAM: whoever starts anew is told again.
+type stats struct {
+	mu struct {
+		sync.Mutex
+		osds    map[int32]msg.OSDStat
+		pgs     map[ceph.PG]msg.PGStat
+		seen    map[int32]time.Time
+		reports map[int32]map[string]time.Time // failures: target, host of the reporter, since when
+		version uint64
+	}
+}
+
+func newStats() *stats {
+	s := &stats{}
+	s.mu.osds, s.mu.pgs = map[int32]msg.OSDStat{}, map[ceph.PG]msg.PGStat{}
+	s.mu.seen, s.mu.reports = map[int32]time.Time{}, map[int32]map[string]time.Time{}
+	return s
+}
+
+// report takes what an OSD says of itself and its PGs.
+func (s *stats) report(osd int32, p *msg.PGStats, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.osds[osd] = p.OSD
+	s.mu.seen[osd] = now
+	for id, st := range p.PGs {
+		if old, ok := s.mu.pgs[id]; ok && old.ReportedEpoch > st.ReportedEpoch {
+			continue
+		}
+		st.LocationCounts = slices.Clone(st.LocationCounts)
+		s.mu.pgs[id] = st
+	}
+	s.mu.version++
+}
+
+func (s *stats) beacon(osd int32, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.seen[osd] = now
+	delete(s.mu.reports, osd)
+}
+
+// silent returns for how long an OSD has not been heard of. The time of one that
+// nobody here has heard begins now.
+func (s *stats) silent(osd int32, now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.mu.seen[osd]
+	if !ok {
+		s.mu.seen[osd] = now
+		return 0
+	}
+	return now.Sub(t)
+}
+
+// known reports whether somebody has reported a PG.
+func (s *stats) known(pg ceph.PG) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.mu.pgs[pg]
+	return ok
+}
+
+// failed counts a report, and says whether it is enough.
+func (s *stats) failed(target int32, host string, p *msg.OSDFailure, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.Flags&msg.FailureFailed == 0 { // taken back
+		delete(s.mu.reports[target], host)
+		return false
+	}
+	if p.Flags&msg.FailureImmediate != 0 {
+		delete(s.mu.reports, target)
+		return true
+	}
+	if s.mu.reports[target] == nil {
+		s.mu.reports[target] = map[string]time.Time{}
+	}
+	since := now.Add(-time.Duration(p.FailedFor) * time.Second)
+	if t, ok := s.mu.reports[target][host]; !ok || since.Before(t) {
+		s.mu.reports[target][host] = since
+	}
+	n := 0
+	for _, t := range s.mu.reports[target] {
+		if now.Sub(t) >= failureGrace {
+			n++
+		}
+	}
+	if n < minReporters {
+		return false
+	}
+	delete(s.mu.reports, target)
+	return true
+}
+
+// summary is the sum of all that is reported for a map.
+type summary struct {
+	Version uint64
+	PGs     map[ceph.PG]msg.PGStat // of pools that exist; those nobody reported are unknown
+	Unknown int
+	States  map[msg.PGState]int
+	Pools   map[ceph.PoolID]msg.ObjectSum
+	OSDs    map[int32]msg.OSDStat // of OSDs that exist
+	Sum     msg.ObjectSum
+	Store   msg.StoreStatfs
+}
+
+// stale is how long after its primary went away a PG's report counts.
+func (s *stats) summary(m *osdmap.Map) *summary {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := &summary{
+		Version: s.mu.version, PGs: map[ceph.PG]msg.PGStat{}, States: map[msg.PGState]int{},
+		Pools: map[ceph.PoolID]msg.ObjectSum{}, OSDs: map[int32]msg.OSDStat{},
+	}
+	for id, pool := range m.Pools {
+		sum := out.Pools[id]
+		for seed := range pool.PGNum {
+			pg := ceph.PG{Pool: id, Seed: seed}
+			st, ok := s.mu.pgs[pg]
+			if !ok {
+				out.Unknown++
+				continue
+			}
+			if !m.IsUp(st.ActingPrimary) {
+				st.State |= msg.PGStale
+			}
+			out.PGs[pg] = st
+			out.States[st.State]++
+			sum.Add(&st.Sum)
+		}
+		out.Pools[id] = sum
+		out.Sum.Add(&sum)
+	}
+	for osd := range m.MaxOSD {
+		if st, ok := s.mu.osds[osd]; ok && m.Exists(osd) {
+			out.OSDs[osd] = st
+			if m.Weights[osd] > 0 {
+				out.Store.Total += st.KB * 1024
+				out.Store.Available += st.KBAvail * 1024
+				out.Store.Allocated += st.KBUsed * 1024
+			}
+		}
+	}
+	return out
+}
+
+// forget drops what is gone from the map.
+func (s *stats) forget(m *osdmap.Map) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.mu.pgs, func(pg ceph.PG, _ msg.PGStat) bool { p := m.Pools[pg.Pool]; return p == nil || pg.Seed >= p.PGNum })
+	maps.DeleteFunc(s.mu.osds, func(osd int32, _ msg.OSDStat) bool { return !m.Exists(osd) })
+}
+
+// statfs answers how full the cluster is.
+func (m *Monitor) statfs(st *State, p *msg.StatFS) msg.Payload {
+	sum := m.stats.summary(st.OSD)
+	r := &msg.StatFSReply{FSID: st.MonMap.FSID, Version: sum.Version, KB: uint64(sum.Store.Total) / 1024, KBUsed: uint64(sum.Store.Allocated) / 1024, KBAvail: uint64(sum.Store.Available) / 1024}
+	r.Objects = uint64(sum.Sum.Objects)
+	if p.Pool != nil {
+		o := sum.Pools[*p.Pool]
+		r.Objects, r.KBUsed = uint64(o.Objects), uint64(o.Bytes)/1024
+	}
+	return r
+}
+
+// poolStats answers what pools hold.
+func (m *Monitor) poolStats(st *State, p *msg.GetPoolStats) msg.Payload {
+	sum := m.stats.summary(st.OSD)
+	r := &msg.GetPoolStatsReply{Paxos: msg.NewPaxos(sum.Version), FSID: st.MonMap.FSID, Pools: map[string]msg.PoolStat{}, PerPool: true}
+	for _, name := range p.Pools {
+		if id, ok := poolByName(st.OSD, name); ok {
+			r.Pools[name] = msg.PoolStat{Sum: sum.Pools[id]}
+		}
+	}
+	return r
+}
+
+func poolByName(m *osdmap.Map, name string) (ceph.PoolID, bool) {
+	for id, n := range m.PoolNames {
+		if n == name {
+			return id, true
+		}
+	}
+	return 0, false
+}
