@@ -19,6 +19,21 @@ func callArgs(in *msg.Op) (class, method string, input []byte, err error) {
 	return string(in.Data[:a]), string(in.Data[a:b]), in.Data[b : b+int(c.InputLength)], nil
 }
 
+// ClassMethod names a method of an object class.
+type ClassMethod struct{ Class, Method string }
+
+// Calls returns the class methods a request calls.
+func (r *Request) Calls() (list []ClassMethod) {
+	for i := range r.Ops {
+		if r.Ops[i].Code == msg.OpCall {
+			if class, method, _, err := callArgs(&r.Ops[i]); err == nil {
+				list = append(list, ClassMethod{class, method})
+			}
+		}
+	}
+	return list
+}
+
 func opCall(r *run, in, out *msg.Op) (ceph.Errno, error) {
 	class, method, input, err := callArgs(in)
 	if err != nil {

@@ -1,0 +1,281 @@
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"ebofs/cluster/ceph"
+	"ebofs/cluster/cephx"
+	"ebofs/cluster/monc"
+	"ebofs/cluster/msg"
+	"ebofs/cluster/msgr"
+	"ebofs/cluster/osdmap"
+	"ebofs/osd"
+	"ebofs/osd/pg"
+)
+
+// Config is what an OSD is made of.
+type Config struct {
+	ID       int32
+	Store    osd.ObjectStore
+	Addr     netip.AddrPort // port 0: any
+	Monitors []ceph.AddrVec
+	Key      cephx.Key      // of osd.ID
+	Methods  []cephx.Method // default: cephx
+	Modes    []cephx.Mode   // default: secure and crc
+	// Host and Root are where it is in the CRUSH map; default: this host, "default".
+	Host, Root string
+	Class      string // device class; default: none is set
+	Transport  msgr.Transport
+	Log        *slog.Logger
+	Now        func() time.Time
+	// Report is how often statistics are sent. Default 2 s.
+	Report time.Duration
+}
+
+// OSD is one object storage daemon.
+type OSD struct {
+	cfg   Config
+	id    identity
+	msgr  *msgr.Messenger
+	auth  *cephx.Client
+	keys  *cephx.ServiceKeys
+	mon   *monc.Client
+	log   *slog.Logger
+	ctx   context.Context
+	stop  context.CancelFunc
+	wg    sync.WaitGroup
+	newer chan struct{} // a map has come
+
+	mu struct {
+		sync.Mutex
+		m        *osdmap.Map
+		placer   *osdmap.Placer
+		queue    []*msg.OSDMap // not yet applied
+		pgs      map[ceph.PG]*pg.PG
+		waiting  []func() // for a newer map
+		up       bool
+		asked    ceph.Epoch // boot was sent with this map
+		sessions map[*session]struct{}
+		reported uint64
+		failed   error
+		changed  chan struct{}
+	}
+}
+
+// New opens the store of an OSD. Start makes it one.
+func New(ctx context.Context, cfg Config) (*OSD, error) {
+	if cfg.Methods == nil {
+		cfg.Methods = []cephx.Method{cephx.MethodCephX}
+	}
+	if cfg.Modes == nil {
+		cfg.Modes = []cephx.Mode{cephx.ModeSecure, cephx.ModeCRC}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Report == 0 {
+		cfg.Report = 2 * time.Second
+	}
+	if cfg.Root == "" {
+		cfg.Root = "default"
+	}
+	if cfg.Host == "" {
+		cfg.Host, _ = os.Hostname()
+	}
+	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1)}
+	o.mu.pgs, o.mu.sessions, o.mu.changed = map[ceph.PG]*pg.PG{}, map[*session]struct{}{}, make(chan struct{})
+	var err error
+	if o.id, err = loadIdentity(ctx, cfg.Store, cfg.ID); err != nil {
+		return nil, err
+	}
+	name := ceph.EntityName{Type: ceph.TypeOSD, ID: fmt.Sprint(cfg.ID)}
+	o.auth, err = cephx.NewClient(cephx.ClientOptions{
+		Name: name, Key: cfg.Key, Methods: cfg.Methods, MonModes: cfg.Modes, Modes: cfg.Modes,
+		Services: uint32(ceph.TypeMon | ceph.TypeOSD | ceph.TypeMgr | ceph.TypeAuth), Now: cfg.Now, Rand: rand.Reader,
+	})
+	if err != nil {
+		return nil, err
+	}
+	o.keys = &cephx.ServiceKeys{Service: ceph.TypeOSD}
+	server := &cephx.Server{Service: ceph.TypeOSD, Methods: cfg.Methods, Modes: cfg.Modes, Keys: o.keys, Now: cfg.Now, Rand: rand.Reader}
+	var nonce [4]byte
+	if _, err := rand.Read(nonce[:]); err != nil {
+		return nil, err
+	}
+	o.msgr, err = msgr.New(msgr.Options{
+		Type: ceph.TypeOSD, GID: int64(cfg.ID), Nonce: uint32(nonce[0]) | uint32(nonce[1])<<8 | uint32(nonce[2])<<16 | 1,
+		Dispatcher: (*dispatcher)(o), Transport: cfg.Transport, Log: cfg.Log,
+		ClientAuth: func(to ceph.EntityType) (msgr.ClientAuth, error) { return o.auth.Handshake(to) },
+		ServerAuth: func() msgr.ServerAuth { return server.Handshake() },
+		Accept: func(from ceph.EntityType) msgr.Policy {
+			if from == ceph.TypeOSD {
+				return msgr.StatelessServer
+			}
+			return msgr.StatelessRegisteredServer
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := o.msgr.Bind(cfg.Addr); err != nil {
+		return nil, fmt.Errorf("osd.%d: %w", cfg.ID, err)
+	}
+	o.mon = monc.New(monc.Options{Monitors: cfg.Monitors, Messenger: o.msgr, Auth: o.auth, Keys: o.keys, Log: cfg.Log, Now: cfg.Now})
+	o.ctx, o.stop = context.WithCancel(context.Background())
+	return o, nil
+}
+
+// Start logs in and boots. It returns when the OSD is up, or ctx ends.
+func (o *OSD) Start(ctx context.Context) error {
+	if err := o.msgr.Start(); err != nil {
+		return err
+	}
+	o.mon.Start()
+	o.wg.Go(o.follow)
+	fsid, err := o.mon.FSID(ctx)
+	if err != nil {
+		return err
+	}
+	if err := o.id.claim(ctx, o.cfg.Store, fsid); err != nil {
+		return err
+	}
+	if err := o.introduce(ctx); err != nil {
+		return err
+	}
+	o.mon.Subscribe("osdmap", msg.Subscription{})
+	o.wg.Go(o.keepTime)
+	return o.waitUp(ctx)
+}
+
+// introduce tells the monitors of an OSD that is new, and where it is.
+func (o *OSD) introduce(ctx context.Context) error {
+	st, err := o.cfg.Store.Statfs(ctx)
+	if err != nil {
+		return err
+	}
+	weight := float64(st.TotalBytes) / (1 << 40)
+	if weight < 0.0001 {
+		weight = 0.0001
+	}
+	steps := []map[string]any{
+		{"prefix": "osd new", "uuid": o.id.uuid.String(), "id": fmt.Sprint(o.cfg.ID)},
+		{"prefix": "osd crush create-or-move", "id": o.cfg.ID, "weight": weight, "args": []string{"host=" + o.cfg.Host, "root=" + o.cfg.Root}},
+	}
+	if o.cfg.Class != "" {
+		steps = append(steps, map[string]any{"prefix": "osd crush set-device-class", "class": o.cfg.Class, "ids": []string{fmt.Sprint(o.cfg.ID)}})
+	}
+	for _, s := range steps {
+		a, err := o.mon.Command(ctx, s)
+		if err != nil {
+			return err
+		}
+		if a.Result < 0 && ceph.Errno(a.Result) != ceph.EBUSY {
+			return fmt.Errorf("osd.%d: monitor refuses %q: %s: %w", o.cfg.ID, s["prefix"], a.Text, ceph.Errno(a.Result))
+		}
+	}
+	return nil
+}
+
+// waitUp waits until the map says that this OSD is up.
+func (o *OSD) waitUp(ctx context.Context) error {
+	for {
+		o.mu.Lock()
+		up, failed, changed := o.mu.up, o.mu.failed, o.mu.changed
+		o.mu.Unlock()
+		switch {
+		case failed != nil:
+			return failed
+		case up:
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("osd.%d: not marked up: %w", o.cfg.ID, ctx.Err())
+		}
+	}
+}
+
+// fail stops the OSD: its store takes no more.
+func (o *OSD) fail(err error) {
+	o.mu.Lock()
+	first := o.mu.failed == nil
+	if first {
+		o.mu.failed = err
+		o.signalLocked()
+	}
+	o.mu.Unlock()
+	if first {
+		o.log.Error("store has failed", "osd", o.cfg.ID, "err", err)
+	}
+}
+
+func (o *OSD) signalLocked() {
+	close(o.mu.changed)
+	o.mu.changed = make(chan struct{})
+}
+
+// Failed returns a channel that is closed when something changes, and why the OSD
+// has failed, if it has.
+func (o *OSD) Failed() (<-chan struct{}, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.mu.changed, o.mu.failed
+}
+
+// Addrs returns where the OSD is reached.
+func (o *OSD) Addrs() ceph.AddrVec { return o.msgr.Addrs() }
+
+// Close says goodbye to the monitors, ends all sessions and closes the PGs. The
+// store stays open.
+func (o *OSD) Close() {
+	o.mu.Lock()
+	m, up := o.mu.m, o.mu.up
+	o.mu.Unlock()
+	if up {
+		_ = o.mon.Send(&msg.OSDMarkMeDown{
+			Paxos: msg.NewPaxos(uint64(m.Epoch)), FSID: m.FSID, Target: o.cfg.ID, Addrs: o.msgr.Addrs(), Epoch: m.Epoch, RequestAck: true, Dead: true,
+		})
+		o.waitDown(2 * time.Second)
+	}
+	o.stop()
+	o.mon.Close()
+	o.msgr.Shutdown()
+	o.wg.Wait()
+	o.mu.Lock()
+	list := o.mu.pgs
+	o.mu.pgs = nil
+	o.mu.Unlock()
+	for _, p := range list {
+		p.Close()
+	}
+}
+
+// waitDown waits until the map says that the OSD is down, but not for ever.
+func (o *OSD) waitDown(most time.Duration) {
+	t := time.NewTimer(most)
+	defer t.Stop()
+	for {
+		o.mu.Lock()
+		up, changed := o.mu.up, o.mu.changed
+		o.mu.Unlock()
+		if !up {
+			return
+		}
+		select {
+		case <-changed:
+		case <-t.C:
+			return
+		}
+	}
+}
