@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"hash/crc32"
@@ -79,6 +80,11 @@ func FuzzUndoFile(f *testing.F) {
 	if err := u.commit(); err != nil {
 		f.Fatal(err)
 	}
+	f.Add(bytes.Clone(file.p), true)
+	u.supers = []uint32{1, 2}
+	if err := u.finish(make([]byte, 8)); err != nil {
+		f.Fatal(err)
+	}
 	f.Add(file.p, true)
 	f.Add(file.p[:undoHeader+100], true)
 	f.Add(file.p[:100], false)
@@ -100,6 +106,9 @@ func FuzzUndoFile(f *testing.F) {
 			again := undoFile{at: &memFile{}, id: u.id, length: undoHeader}
 			if err = u.each(bg, again.append); err == nil && (again.length != u.length || again.entries != u.entries) {
 				t.Fatalf("%d entries in %d bytes become %d in %d", u.entries, u.length, again.entries, again.length)
+			}
+			if err == nil && u.finished {
+				_, err = u.left((u.length - undoHeader - entryHeader*u.entries) / layout.BlockSize)
 			}
 		}
 		if err != nil && !errors.Is(err, ErrUndo) {
