@@ -46,7 +46,8 @@ func Merge(before, after *Report) *Report {
 	n.BytesRead += before.Counts.BytesRead
 	all.Passes += before.Passes
 	all.Seconds += before.Seconds
-	all.Complete = all.Complete && before.Complete
+	whole := before.Complete || before.Stopped // as far as it came
+	all.Complete, all.Stopped = all.Complete && whole, all.Stopped && whole
 	all.Parts = slices.Concat(before.Parts, after.Parts)
 	return &all
 }

@@ -146,13 +146,16 @@ const notChecked = "not checked"
 
 // Report is the result of Run. Its JSON is what fsck puts into its envelope.
 type Report struct {
-	Store    string    `json:"store"`
-	Label    string    `json:"label,omitempty"`
-	Level    string    `json:"level"`
-	Mode     string    `json:"mode"` // "read-only", or "online": of a store in use
-	Epoch    uint64    `json:"epoch"`
-	Clean    bool      `json:"clean"`    // closed after a checkpoint
-	Complete bool      `json:"complete"` // everything the level asks for could be looked at
+	Store    string `json:"store"`
+	Label    string `json:"label,omitempty"`
+	Level    string `json:"level"`
+	Mode     string `json:"mode"` // "read-only", or "online": of a store in use
+	Epoch    uint64 `json:"epoch"`
+	Clean    bool   `json:"clean"`    // closed after a checkpoint
+	Complete bool   `json:"complete"` // everything the level asks for could be looked at
+	// Stopped is set if it is not complete for no other reason than that the check
+	// was stopped: one that goes on where it was can complete it.
+	Stopped  bool      `json:"stopped,omitempty"`
 	Problems []Problem `json:"problems"`
 	Omitted  uint64    `json:"omitted"` // problems beyond Options.MaxProblems
 	Phases   []Phase   `json:"phases"`

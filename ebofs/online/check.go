@@ -177,6 +177,11 @@ func (j *job) run(ctx context.Context) {
 	}
 	if err != nil {
 		j.s.State, j.s.Reason = Stopped, err.Error()
+		if rep != nil {
+			cut := *rep // others may be reading rep
+			cut.Complete, cut.Stopped = false, rep.Complete
+			j.s.Report = &cut
+		}
 	}
 	log.Info("check of the store in use ends", "state", j.s.State, "reason", j.s.Reason)
 }

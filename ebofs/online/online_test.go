@@ -266,10 +266,11 @@ func TestCancelAndResume(t *testing.T) {
 	if err := w.ask(&s, "store check cancel", nil); err != nil {
 		t.Fatal(err)
 	}
-	if s.State != Stopped || s.Reason != "cancelled" || s.Report == nil || len(s.Position.Data) == 0 || s.Position.All {
+	if s.State != Stopped || s.Reason != "cancelled" || s.Report == nil || s.Report.Complete || len(s.Position.Data) == 0 || s.Position.All {
 		t.Fatalf("%+v", s)
 	}
-	first := s.Report.Counts.DataChecked
+	before := s.Report
+	first := before.Counts.DataChecked
 	position, err := json.Marshal(s.Position)
 	if err != nil {
 		t.Fatal(err)
@@ -281,6 +282,9 @@ func TestCancelAndResume(t *testing.T) {
 	s = w.until(ended)
 	if s.State != Done || !s.Report.OK() || s.Report.Counts.DataChecked == 0 || s.Report.Counts.DataChecked > 600*16-256 {
 		t.Errorf("%+v: %d blocks before, %d after", s, first, s.Report.Counts.DataChecked)
+	}
+	if !check.Merge(before, s.Report).Complete {
+		t.Error("the two together are not complete")
 	}
 	if p := s.Report.Parts; len(p) != 1 || p[0].From == "" || p[0].To != "" {
 		t.Errorf("%+v", p)

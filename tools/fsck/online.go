@@ -163,7 +163,6 @@ func (r *remote) finish(ctx context.Context) error {
 	done := r.s.State == online.Done
 	if rep != nil {
 		rep = check.Merge(r.before, rep)
-		rep.Complete = rep.Complete && done
 		if rep.Store != "" {
 			c.Set(result{r.path, rep, nil})
 			r.j.print(c, r.path, rep)

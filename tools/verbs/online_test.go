@@ -275,6 +275,9 @@ func TestFsckOnlineInterrupted(t *testing.T) {
 	}
 	m.read(20)
 	all := m.report(4, "--level", "deep", "--resume", state)
+	if !all.Complete {
+		t.Error("what went on where it was is not complete")
+	}
 	if len(all.Parts) != 2 || all.Parts[0].To == "" || all.Parts[0].To != all.Parts[1].From || all.Parts[1].Epoch <= all.Parts[0].Epoch {
 		t.Errorf("%+v", all.Parts)
 	}
