@@ -79,7 +79,10 @@ func Main(ctx context.Context, version string, argv []string, s verb.Streams) in
 	}
 	switch word := args[0]; {
 	case word == "-h" || word == "--help" || word == "help":
-		fmt.Fprint(s.Out, manual.Overview(table))
+		if _, err := fmt.Fprint(s.Out, manual.Overview(table)); err != nil {
+			fmt.Fprintf(s.Err, "%s: writing the result: %v\n", base, err)
+			return 1
+		}
 		return 0
 	case word == "--version":
 		return release.Main(ctx, version, args[1:], s)

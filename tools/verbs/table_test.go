@@ -57,6 +57,21 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// TestNowhere: a result that cannot be written is a failure, that of --help too.
+func TestNowhere(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	for _, line := range []string{"--help", "help", "--version", "map --help", "man", "man E-IO --format json"} {
+		var errs strings.Builder
+		if code := Main(t.Context(), "1.0", append([]string{"ebofs"}, strings.Fields(line)...), verb.Streams{Out: full, Err: &errs}); code != 1 || !strings.Contains(errs.String(), "writing the result: ") || strings.Count(errs.String(), "\n") != 1 {
+			t.Errorf("%s: exit %d: %s", line, code, errs.String())
+		}
+	}
+}
+
 // parses checks the command lines of an example, up to what the shell does.
 func parses(known map[string]verb.Verb, line string) error {
 	line, _, _ = strings.Cut(strings.TrimPrefix(line, "source <("), " > ")
