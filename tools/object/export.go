@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ebofs/ebofs"
+	"ebofs/tools/output"
 	"ebofs/tools/progress"
 	"ebofs/tools/sizes"
 	"ebofs/tools/store"
@@ -264,6 +266,13 @@ func (j *exporter) exportOne(ctx context.Context, id ebofs.ObjectID) error {
 	}
 	if err := j.mkdir(path.Dir(name)); err != nil {
 		return err
+	}
+	// A file that may not be read may be replaced all the same; a store may not. To
+	// look at every small file would take as long as to write it.
+	const noStore = 4 << 20 // bytes; any has superblocks as far as that from both ends
+	var refusal *verb.Failure
+	if st, err := j.root.Lstat(name); err == nil && st.Mode().IsRegular() && st.Size() >= noStore && errors.As(output.Check(filepath.Join(j.root.Name(), name), j.s.Path), &refusal) {
+		return refusal
 	}
 	part, err := j.part(ctx, id, path.Dir(name), isFile, &meta)
 	if err != nil {

@@ -535,6 +535,30 @@ func TestJournalForeign(t *testing.T) {
 	}
 }
 
+// TestExportStore: an object of the name of a store in DIR is not written over it.
+func TestExportStore(t *testing.T) {
+	img, other := image(t, 64), image(t, 64)
+	dir := filepath.Dir(img)
+	if err := os.Rename(other, filepath.Join(dir, "other.img")); err != nil {
+		t.Fatal(err)
+	}
+	small := file(t, t.TempDir(), "small", []byte("small"))
+	for _, name := range []string{"disk.img", "other.img", "third"} {
+		must(t, img, "put", name, small)
+	}
+	for range 2 { // also over what the first one left
+		_, errs, code := run(bg, img, "export", dir)
+		if code != 1 || !strings.Contains(errs, "disk.img: not written over: it is what this command works on") || !strings.Contains(errs, "other.img: not written over: it holds store ") {
+			t.Errorf("exit %d: %s", code, errs)
+		}
+		if p, err := os.ReadFile(filepath.Join(dir, "third")); err != nil || string(p) != "small" {
+			t.Error(string(p), err)
+		}
+	}
+	clean(t, img)
+	clean(t, filepath.Join(dir, "other.img"))
+}
+
 // storeID is the id of the store in an image.
 func storeID(t *testing.T, img string) string {
 	t.Helper()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"ebofs/tools/probe"
 	"ebofs/tools/verb"
@@ -57,12 +56,12 @@ func look(path string, sources []string) (fs.FileInfo, error) {
 		return nil, err // what cannot be looked at may be a store
 	}
 	defer f.Close()
-	found := probe.Examine(f, st.Size(), 0, filepath.Base(path))
-	if stores := found.Stores(); stores != nil {
+	stores, err := probe.Stores(f, st.Size())
+	if stores != nil {
 		return nil, refuse("holds %s", stores[0])
 	}
-	if found.Err != nil {
-		return nil, fmt.Errorf("%s: %w", path, found.Err)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return st, nil
 }

@@ -47,6 +47,20 @@ func Examine(r io.ReaderAt, size, sector int64, disk string) Report {
 	return rep
 }
 
+// Stores looks for our stores on a device of size bytes and in its partitions, and
+// for nothing else: it reads far less than Examine.
+func Stores(r io.ReaderAt, size int64) ([]*Store, error) {
+	s := newSource(r, size, 0)
+	rep := Report{Store: ours(s)}
+	for _, table := range tables() {
+		for _, f := range table(s) {
+			fillPartitions(s, "", f.Partitions)
+			rep.Findings = append(rep.Findings, f)
+		}
+	}
+	return rep.Stores(), s.err
+}
+
 // examineContents runs every prober of what is no partition table.
 func examineContents(s *source) (found []Finding) {
 	for _, probe := range contents() {

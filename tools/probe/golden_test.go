@@ -238,6 +238,9 @@ func TestGolden(t *testing.T) {
 			if s := strings.Join(got, ", "); s != c.want || rep.Err != nil {
 				t.Fatalf("\ngot  %s (%v)\nwant %s", s, rep.Err, c.want)
 			}
+			if stores, err := Stores(c.m, c.m.size); err != nil || len(stores) != len(rep.Stores()) {
+				t.Errorf("stores %v, %v, want %v", stores, err, rep.Stores())
+			}
 			// Whatever was recognised, zeroing its marks makes it nobody's.
 			if _, err := Wipe(c.m, c.m.size, 512, "sdb"); err != nil {
 				t.Fatal(err)
