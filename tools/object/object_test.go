@@ -529,7 +529,7 @@ func TestJournalForeign(t *testing.T) {
 		if whole == "" {
 			whole = journalHead + storeID(t, img) + "\n"
 		}
-		if p, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(p), whole) || !strings.HasSuffix(string(p), " 1 a\n") || strings.Contains(string(p), sum[:9]+"\n") {
+		if p, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(p), whole) || !strings.Contains(string(p), " 1 a\n") || strings.Contains(string(p), sum[:9]+"\n") {
 			t.Errorf("%s: %q, %v", name, p, err)
 		}
 	}
