@@ -25,7 +25,7 @@ func Action() verb.Action {
 		Name: "bench", Args: "DEV", Short: "measure the engine beside the raw device; erases DEV", Schema: Schema, Rows: "rows",
 		New: func(fs *pflag.FlagSet) verb.Run {
 			j := new(job)
-			fs.BoolVarP(&j.ask.Force, "force", "f", false, "erase foreign signatures; never overrides \"in use\" or a store")
+			fs.BoolVarP(&j.ask.Force, "force", "f", false, "erase foreign signatures, or a file's data; never overrides \"in use\" or a store")
 			fs.StringSliceVar(&j.ask.Destroy, "destroy", nil, "destroy `STORE`, named by the first 8 characters of its id or more")
 			fs.StringSliceVar(&j.o.Workloads, "workload", nil, "measure only these `NAMES`, separated by commas")
 			fs.IntSliceVar(&j.o.Depths, "depth", nil, "with so many callers: `NUMBERS` separated by commas; default 1,16,64, fewer where more tell nothing")

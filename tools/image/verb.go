@@ -37,7 +37,7 @@ What an image still tells: sizes, counts, times, ids of store and cluster, the o
 			{Name: "restore", Args: "FILE DEV", Short: "make a store without data of such a file", Schema: "ebofs.image.restore/1", New: func(fs *pflag.FlagSet) verb.Run {
 				j := &restoring{}
 				fs.StringVar(&j.logPath, "log", "", "put the log device of the image on `DEV`")
-				fs.BoolVarP(&j.ask.Force, "force", "f", false, "erase foreign signatures; never overrides \"in use\" or a store")
+				fs.BoolVarP(&j.ask.Force, "force", "f", false, "erase foreign signatures, or a file's data; never overrides \"in use\" or a store")
 				fs.StringSliceVar(&j.ask.Destroy, "destroy", nil, "destroy `STORE`, named by the first 8 characters of its id or more")
 				return j.run
 			}},
