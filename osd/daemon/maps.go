@@ -97,7 +97,6 @@ func (o *OSD) setMap(m *osdmap.Map) {
 	}
 	o.mu.Lock()
 	have := maps.Clone(o.mu.pgs)
-	o.mu.m, o.mu.placer = m, placer
 	o.mu.Unlock()
 	here := o.here(m, placer)
 	made := map[ceph.PG]*pg.PG{}
@@ -127,8 +126,9 @@ func (o *OSD) setMap(m *osdmap.Map) {
 			delete(o.mu.pgs, id)
 		}
 	}
+	// Map and PGs in one moment: a request of this epoch finds its PG, or waited.
 	maps.Copy(o.mu.pgs, made)
-	o.mu.up = me
+	o.mu.m, o.mu.placer, o.mu.up = m, placer, me
 	waiting := o.mu.waiting
 	o.mu.waiting = nil
 	o.signalLocked()
