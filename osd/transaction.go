@@ -149,14 +149,14 @@ func (t *Transaction) SetAllocHint(c CollectionID, o ObjectID, objectBytes, writ
 }
 
 // Clone makes to a copy of from, data, attrs and omap, replacing what it was.
-// Onto itself it is ErrInvalid. A store may answer ErrUnsupported.
+// Onto itself it is ErrInvalid.
 func (t *Transaction) Clone(c CollectionID, from, to ObjectID) {
 	t.Add(Op{Kind: OpClone, Coll: c, Obj: from, To: to})
 }
 
 // CloneRange copies [off, off+n) of from, which must lie within its size, to
 // byte toOff of to, extending it as a write would. From and to may be one object
-// if the ranges are disjoint. A store may answer ErrUnsupported.
+// if the ranges are disjoint.
 func (t *Transaction) CloneRange(c CollectionID, from, to ObjectID, off, n, toOff uint64) {
 	t.Add(Op{Kind: OpCloneRange, Coll: c, Obj: from, To: to, Off: off, Len: n, ToOff: toOff})
 }

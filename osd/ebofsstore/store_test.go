@@ -133,7 +133,6 @@ func (o set) device(t testing.TB, size uint64) devices.Device {
 func (o set) factory() storetest.Factory {
 	return storetest.Factory{
 		Serial:   o.open.Inline,
-		Clone:    true,
 		New:      func(t testing.TB) *storetest.Handle { return o.handle(t, largeBytes) },
 		NewSmall: func(t testing.TB) *storetest.Handle { return o.handle(t, smallBytes) },
 	}

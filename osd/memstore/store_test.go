@@ -21,7 +21,6 @@ func factory() storetest.Factory {
 		return h
 	}
 	return storetest.Factory{
-		Clone:    true,
 		New:      func(testing.TB) *storetest.Handle { return make(memstore.Options{}) },
 		NewSmall: func(testing.TB) *storetest.Handle { return make(memstore.Options{CapacityBytes: 24 << 20}) },
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // testClone clones objects and ranges, changes either side, and removes them in
-// either order. A store without clones refuses them and nothing else happens.
+// either order.
 func testClone(t *testing.T, f Factory) {
 	b := open(t, f)
 	o, a, z := object(10), object(11), object(12)
@@ -21,16 +21,6 @@ func testClone(t *testing.T, f Factory) {
 	}))
 	clone := txn(func(x *osd.Transaction) { x.Clone(c1, o, a) })
 	part := txn(func(x *osd.Transaction) { x.CloneRange(c1, o, z, 50, 70000, 1000) })
-	if !f.Clone {
-		b.refused(osd.ErrUnsupported, clone)
-		b.refused(osd.ErrUnsupported, part)
-		b.refused(osd.ErrUnsupported, txn(func(x *osd.Transaction) {
-			x.Touch(c1, z)
-			x.Clone(c1, o, a)
-		}))
-		b.end()
-		return
-	}
 	for round := range 2 {
 		b.do(clone)
 		b.do(part)

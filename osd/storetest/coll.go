@@ -10,7 +10,7 @@ import (
 
 // testCollections makes, removes and renames collections, rightly and wrongly.
 func testCollections(t *testing.T, f Factory) {
-	empty := &bench{pair: newPair(f.New(t), f.Clone), t: t}
+	empty := &bench{pair: newPair(f.New(t)), t: t}
 	empty.ok(empty.compareAll())
 	empty.ok(empty.reopen())
 	empty.end()

@@ -22,8 +22,8 @@ type pair struct {
 	refused int  // times there was none
 }
 
-func newPair(h *Handle, clone bool) *pair {
-	return &pair{ctx: context.Background(), h: h, m: newModel(clone)}
+func newPair(h *Handle) *pair {
+	return &pair{ctx: context.Background(), h: h, m: newModel()}
 }
 
 // queue hands t to both and compares the outcome, not the state.

@@ -30,7 +30,7 @@ func testConcurrent(t *testing.T, f Factory) {
 	}
 	pairs := make([]*pair, workers)
 	for w := range workers {
-		p := newPair(b.h, f.Clone)
+		p := newPair(b.h)
 		p.m.colls = b.m.colls // nobody changes it
 		pairs[w] = p
 		g := newGenerator(uint64(w), p.m)

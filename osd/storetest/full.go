@@ -60,7 +60,7 @@ func testFull(t *testing.T, f Factory) {
 	if f.NewSmall == nil {
 		t.Skip("no small store")
 	}
-	b := start(t, f.NewSmall(t), f.Clone)
+	b := start(t, f.NewSmall(t))
 	// What a store keeps for itself once it has held something is not counted
 	// against it later.
 	b.do(txn(func(x *osd.Transaction) {
@@ -144,7 +144,7 @@ func testFullMetadata(t *testing.T, f Factory) {
 	if f.NewSmall == nil {
 		t.Skip("no small store")
 	}
-	b := start(t, f.NewSmall(t), f.Clone)
+	b := start(t, f.NewSmall(t))
 	b.do(txn(func(x *osd.Transaction) {
 		x.OmapSet(c1, object(0), map[string][]byte{"k": fill(0, 100000)})
 		x.Remove(c1, object(0))

@@ -132,9 +132,6 @@ func (g *generator) op(o int) string {
 	case n < 96:
 		return "hint " + at
 	}
-	if !g.m.clone {
-		return fmt.Sprintf("write %s %d %s", at, g.offset(o), g.value(g.length()))
-	}
 	to := g.objects[g.r.IntN(len(g.objects))]
 	if id := object(to); !g.m.colls[c].Contains(id) || to == o {
 		return "touch " + at

@@ -20,12 +20,12 @@ const c1 = osd.CollectionID("1.0_head")
 // open makes a store with collection c1.
 func open(t *testing.T, f Factory) *bench {
 	t.Helper()
-	return start(t, f.New(t), f.Clone)
+	return start(t, f.New(t))
 }
 
-func start(t *testing.T, h *Handle, clone bool) *bench {
+func start(t *testing.T, h *Handle) *bench {
 	t.Helper()
-	b := &bench{pair: newPair(h, clone), t: t}
+	b := &bench{pair: newPair(h), t: t}
 	b.do(txn(func(x *osd.Transaction) {
 		x.MkColl(c1, osd.CollectionSpec{Shard: -1, Pool: 1})
 	}))

@@ -40,7 +40,7 @@ func newRunner(t testing.TB, f Factory, full bool) *runner {
 	if full {
 		h = f.NewSmall
 	}
-	r := &runner{pair: newPair(h(t), f.Clone), w: newNotices()}
+	r := &runner{pair: newPair(h(t)), w: newNotices()}
 	r.full = full
 	return r
 }
@@ -312,9 +312,6 @@ func RunScripts(t *testing.T, f Factory) {
 		}
 		t.Run(strings.TrimSuffix(strings.TrimPrefix(name, "testdata/"), ".txt"), func(t *testing.T) {
 			lines := scriptLines(string(text))
-			if !f.Clone && strings.Contains(strings.Join(lines, "\n"), "clone") {
-				t.Skip("the store has no clones")
-			}
 			if i, err := replay(t, f, false, lines); err != nil {
 				t.Errorf("step %d of %d: %v", i+1, len(lines), err)
 			}

@@ -13,7 +13,6 @@ import (
 type model struct {
 	colls map[osd.CollectionID]osd.CollectionSpec
 	objs  map[osd.ObjectID]*mobject // of all collections
-	clone bool                      // the store has clones
 }
 
 type mobject struct {
@@ -23,11 +22,10 @@ type mobject struct {
 	header []byte
 }
 
-func newModel(clone bool) *model {
+func newModel() *model {
 	return &model{
 		colls: map[osd.CollectionID]osd.CollectionSpec{},
 		objs:  map[osd.ObjectID]*mobject{},
-		clone: clone,
 	}
 }
 
@@ -162,8 +160,6 @@ func (p *plan) step(op osd.Op) error {
 	case osd.OpClone, osd.OpCloneRange, osd.OpRename:
 		to := p.size(op.To)
 		switch {
-		case !p.m.clone && op.Kind != osd.OpRename:
-			return osd.ErrUnsupported
 		case !s.Contains(op.To):
 			return osd.ErrInvalid
 		case op.Kind == osd.OpRename:

@@ -166,7 +166,7 @@ func TestPlanted(t *testing.T) {
 	}
 	for name, mistake := range mistakes {
 		t.Run(name, func(t *testing.T) {
-			f := storetest.Factory{Clone: true, New: func(testing.TB) *storetest.Handle {
+			f := storetest.Factory{New: func(testing.TB) *storetest.Handle {
 				s := &faulty{Store: memstore.New(memstore.Options{})}
 				mistake(s)
 				return &storetest.Handle{Store: s}

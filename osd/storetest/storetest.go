@@ -16,8 +16,6 @@ type Factory struct {
 	// NewSmall makes one that can be filled in about a second: 16 to 256 MiB. Nil
 	// leaves those tests out.
 	NewSmall func(t testing.TB) *Handle
-	// Clone says that the store has Clone and CloneRange.
-	Clone bool
 	// Serial says that one goroutine at a time may use the store.
 	Serial bool
 }
