@@ -256,10 +256,11 @@ func (u *undumper) args() error {
 			for _, row := range in.WeightSet {
 				weights := []Weight{}
 				for _, f := range row {
-					if !(f >= 0 && f < 0x10000) {
+					w, ok := MakeWeight(f)
+					if !ok {
 						return fmt.Errorf("choose_args %d: bucket %d: weight %v", set.Index, in.Bucket, f)
 					}
-					weights = append(weights, Weight(f*float64(One)))
+					weights = append(weights, w)
 				}
 				a.WeightSet = append(a.WeightSet, weights)
 			}

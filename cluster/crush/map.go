@@ -54,6 +54,15 @@ type Weight = uint32
 // One is the weight 1.
 const One Weight = 0x10000
 
+// MakeWeight converts f, and reports whether it is a weight: a number from 0 to
+// less than 65536.
+func MakeWeight(f float64) (Weight, bool) {
+	if !(f >= 0 && f < 1<<16) { // nor is it NaN
+		return 0, false
+	}
+	return Weight(f * float64(One)), true
+}
+
 // Bucket is an inner node of the tree: a host, a rack, a root.
 type Bucket struct {
 	ID     int32 // < 0

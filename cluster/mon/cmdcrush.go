@@ -165,9 +165,12 @@ func cmdCrushRm(c *call) error {
 
 func cmdCrushReweight(c *call) error {
 	name, _ := c.str("name")
-	w := c.float("weight", 0)
-	c.text = fmt.Sprintf("reweighted item '%s' to %g in crush map", name, w)
-	return c.edit(func(e *crush.Editor) error { return e.Reweight(name, crush.Weight(w*float64(fullWeight))) })
+	w, err := c.weight()
+	if err != nil {
+		return err
+	}
+	c.text = fmt.Sprintf("reweighted item '%s' to %g in crush map", name, c.float("weight", 0))
+	return c.edit(func(e *crush.Editor) error { return e.Reweight(name, w) })
 }
 
 // cmdCreateOrMove is what an OSD says as it starts: where it is and how large.
@@ -184,7 +187,11 @@ func cmdCreateOrMove(c *call) error {
 	if err != nil {
 		return err
 	}
-	name, w := fmt.Sprintf("osd.%d", id), crush.Weight(c.float("weight", 0)*float64(fullWeight))
+	name := fmt.Sprintf("osd.%d", id)
+	w, err := c.weight()
+	if err != nil {
+		return err
+	}
 	c.text = fmt.Sprintf("create-or-move updating item name '%s' weight %g at location %v to crush map", name, c.float("weight", 0), c.strs("args"))
 	dump, err := c.st.crushDump()
 	if err != nil {

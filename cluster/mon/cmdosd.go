@@ -3,6 +3,7 @@ package mon
 import (
 	"crypto/rand"
 	"fmt"
+	"math"
 	"maps"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func init() {
 	add("osd", "rw", "osd create [uuid:CephUUID] [id:CephOsdName]", "create new osd (with optional UUID and ID)", cmdOSDNew)
 	add("osd", "rw", "osd down ids:CephString…", "set osd(s) <id> [<id>...] down", cmdOSDDown)
 	add("osd", "rw", "osd out ids:CephString…", "set osd(s) <id> [<id>...] out", func(c *call) error { return c.weigh(0, "out") })
-	add("osd", "rw", "osd in ids:CephString…", "set osd(s) <id> [<id>...] in", func(c *call) error { return c.weigh(fullWeight, "in") })
+	add("osd", "rw", "osd in ids:CephString…", "set osd(s) <id> [<id>...] in", func(c *call) error { return c.weigh(crush.One, "in") })
 	add("osd", "rw", "osd reweight id:CephOsdName weight:CephFloat=0.0|1.0", "reweight osd to 0.0 < <weight> < 1.0", cmdReweight)
 	add("osd", "rw", "osd rm ids:CephString…", "remove osd(s) <id> [<id>...]", cmdOSDRm)
 	add("osd", "rw", "osd purge id:CephOsdName [force:CephBool] [yes_i_really_mean_it:CephBool]",
@@ -115,7 +116,7 @@ func cmdOSDDump(c *call) error {
 		for osd := range m.MaxOSD {
 			if m.Exists(osd) {
 				fmt.Fprintf(&b, "osd.%d %s %s weight %g up_from %d up_thru %d down_at %d %v %v %v\n", osd, word(m.IsUp(osd), "up", "down"), word(m.Weights[osd] > 0, "in", "out"),
-					float64(m.Weights[osd])/float64(fullWeight), m.Infos[osd].UpFrom, m.Infos[osd].UpThru, m.Infos[osd].DownAt, m.Client[osd], m.Cluster[osd], m.UUIDs[osd])
+					float64(m.Weights[osd])/float64(crush.One), m.Infos[osd].UpFrom, m.Infos[osd].UpThru, m.Infos[osd].DownAt, m.Client[osd], m.Cluster[osd], m.UUIDs[osd])
 			}
 		}
 		return b.String()
@@ -230,7 +231,7 @@ func (c *call) tree(m *osdmap.Map) (nodes, stray []treeNode, err error) {
 		n := treeNode{ID: id, Class: class[id], Name: fmt.Sprintf("osd.%d", id), Type: "osd", Depth: depth, Weight: &weight, Exists: new(int), Status: word(m.IsUp(id), "up", "down"), Reweight: new(float64), Affinity: new(float64)}
 		if m.Exists(id) {
 			*n.Exists = 1
-			*n.Reweight = float64(m.Weights[id]) / float64(fullWeight)
+			*n.Reweight = float64(m.Weights[id]) / float64(crush.One)
 			*n.Affinity = 1
 			if len(m.Affinity) > 0 {
 				*n.Affinity = float64(m.Affinity[id]) / osdmap.DefaultAffinity
@@ -248,14 +249,14 @@ func (c *call) tree(m *osdmap.Map) (nodes, stray []treeNode, err error) {
 		if b == nil {
 			return
 		}
-		w := float64(b.Weight) / float64(fullWeight)
+		w := float64(b.Weight) / float64(crush.One)
 		n := treeNode{ID: id, Name: b.Name, Type: b.TypeName, TypeID: int32(b.TypeID), Depth: depth, Weight: &w}
 		for _, it := range slices.Backward(b.Items) {
 			n.Children = append(n.Children, it.ID)
 		}
 		nodes = append(nodes, n)
 		for _, it := range b.Items {
-			walk(it.ID, float64(it.Weight)/float64(fullWeight), depth+1)
+			walk(it.ID, float64(it.Weight)/float64(crush.One), depth+1)
 		}
 	}
 	for _, id := range slices.Backward(slices.Sorted(maps.Keys(buckets))) {
@@ -333,7 +334,7 @@ func cmdOSDDf(c *call) error {
 	}{Nodes: []node{}, Stray: []node{}}
 	for _, id := range c.ids(c.st.OSD) {
 		s := sum.OSDs[id]
-		n := node{ID: id, Name: fmt.Sprintf("osd.%d", id), Type: "osd", Reweight: float64(c.st.OSD.Weights[id]) / float64(fullWeight), KB: s.KB, KBUsed: s.KBUsed, KBData: s.KBData, KBOmap: s.KBOmap, KBMeta: s.KBMeta, KBAvail: s.KBAvail, PGs: s.PGs, Status: word(c.st.OSD.IsUp(id), "up", "down")}
+		n := node{ID: id, Name: fmt.Sprintf("osd.%d", id), Type: "osd", Reweight: float64(c.st.OSD.Weights[id]) / float64(crush.One), KB: s.KB, KBUsed: s.KBUsed, KBData: s.KBData, KBOmap: s.KBOmap, KBMeta: s.KBMeta, KBAvail: s.KBAvail, PGs: s.PGs, Status: word(c.st.OSD.IsUp(id), "up", "down")}
 		if s.KB > 0 {
 			n.Utilization = 100 * float64(s.KBUsed) / float64(s.KB)
 		}
@@ -563,15 +564,18 @@ func cmdReweight(c *call) error {
 	if err != nil {
 		return err
 	}
-	w := c.float("weight", 1)
+	w, err := c.weight()
+	if err != nil {
+		return err
+	}
 	err = c.change(func(ch *Change) error {
 		if !ch.State.OSD.Exists(id) {
 			return fail(ceph.ENOENT, "osd.%d does not exist", id)
 		}
-		ch.weigh(id, crush.Weight(w*float64(fullWeight)))
+		ch.weigh(id, w)
 		return nil
 	})
-	c.text = fmt.Sprintf("reweighted osd.%d to %g (%x)", id, w, uint32(w*float64(fullWeight)))
+	c.text = fmt.Sprintf("reweighted osd.%d to %g (%x)", id, c.float("weight", 0), w)
 	return err
 }
 
@@ -676,6 +680,11 @@ func cmdBlocklist(c *call) error {
 	if !strings.Contains(text, "v2:") && !strings.Contains(text, "v1:") {
 		addr.Type = ceph.AddrAny
 	}
+	now, expire := c.m.cfg.Now(), c.float("expire", 3600)
+	if expire > math.MaxUint32-float64(now.Unix()) {
+		return fail(ceph.EINVAL, "expire: %g seconds from now is after 2106, the last year a map knows", expire)
+	}
+	until := ceph.MakeTime(now.Add(time.Duration(expire * float64(time.Second))))
 	err = c.change(func(ch *Change) error {
 		inc := ch.Inc()
 		if op == "rm" {
@@ -685,9 +694,8 @@ func cmdBlocklist(c *call) error {
 			inc.OldBlocklist = []ceph.Addr{addr}
 			return nil
 		}
-		until := c.m.cfg.Now().Add(time.Duration(c.float("expire", 3600) * float64(time.Second)))
-		inc.Blocklist = map[ceph.Addr]ceph.Time{addr: ceph.MakeTime(until)}
-		c.text = fmt.Sprintf("blocklisting %s until %v (%g sec)", text, ceph.MakeTime(until), c.float("expire", 3600))
+		inc.Blocklist = map[ceph.Addr]ceph.Time{addr: until}
+		c.text = fmt.Sprintf("blocklisting %s until %v (%g sec)", text, until, expire)
 		return nil
 	})
 	if op == "rm" {

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"ebofs/cluster/ceph"
+	"ebofs/cluster/crush"
 	"ebofs/cluster/msg"
 )
 
@@ -212,8 +214,11 @@ func (c *call) check(a arg) error {
 			}
 		case "CephInt", "CephFloat":
 			n, err := strconv.ParseFloat(v, 64)
-			if err != nil {
+			if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
 				return fail(ceph.EINVAL, "%s: %q is not a number", a.name, v)
+			}
+			if a.kind == "CephInt" && (n != math.Trunc(n) || math.Abs(n) > 1<<53) {
+				return fail(ceph.EINVAL, "%s: %q is not a whole number", a.name, v)
 			}
 			low, high, both := strings.Cut(a.rng, "|")
 			if l, err := strconv.ParseFloat(low, 64); err == nil && n < l {
@@ -281,6 +286,16 @@ func (c *call) float(name string, def float64) float64 {
 		return def
 	}
 	return f
+}
+
+// weight returns the argument of that name.
+func (c *call) weight() (crush.Weight, error) {
+	f := c.float("weight", 0)
+	w, ok := crush.MakeWeight(f)
+	if !ok {
+		return 0, fail(ceph.EINVAL, "weight %g: it is from 0 to less than 65536", f)
+	}
+	return w, nil
 }
 
 // flag reports whether a bool is set.

@@ -255,6 +255,16 @@ func TestCommands(t *testing.T) {
 		t.Error(pools)
 	}
 	x.fails(ceph.EINVAL, "no such command")
+	for _, w := range []any{"nan", "inf", -1, 70000, 1e300} {
+		x.fails(ceph.EINVAL, "osd crush reweight", "name", "osd.0", "weight", w)
+		x.fails(ceph.EINVAL, "osd reweight", "id", 0, "weight", w)
+		x.fails(ceph.EINVAL, "osd crush create-or-move", "id", 0, "weight", w, "args", []string{"host=h", "root=default"})
+	}
+	x.fails(ceph.EINVAL, "osd dump", "epoch", 1.5)
+	for _, s := range []any{"nan", -1, 1e10, 1e300} {
+		x.fails(ceph.EINVAL, "osd blocklist", "blocklistop", "add", "addr", "10.0.0.1:0/7", "expire", s)
+	}
+	x.ok(nil, "osd blocklist", "blocklistop", "add", "addr", "10.0.0.1:0/7", "expire", 1e9)
 	x.fails(ceph.EINVAL, "osd pool create") // no pool
 	x.fails(ceph.EINVAL, "osd set", "key", "nonsense")
 	x.ok(nil, "osd set", "key", "noout")

@@ -12,9 +12,6 @@ import (
 	"ebofs/cluster/osdmap"
 )
 
-// full is the weight of an OSD that is in.
-const fullWeight crush.Weight = 0x10000
-
 // handleOSD does the messages of OSDs. Ceph's monitors answer most mistakes by
 // silence; the reason is in the log.
 func (m *Monitor) handleOSD(s *session, in *msg.Message, p msg.Payload) {
@@ -111,7 +108,7 @@ func (m *Monitor) bootChange(c *Change, osd int32, public ceph.AddrVec, p *msg.O
 	if st := now.States[osd]; st&(osdmap.New|osdmap.AutoOut) != 0 {
 		inc.States = map[int32]osdmap.State{osd: st & (osdmap.New | osdmap.AutoOut)}
 		if now.Weights[osd] == 0 && now.Flags&osdmap.FlagNoIn == 0 {
-			inc.Weights = map[int32]crush.Weight{osd: fullWeight}
+			inc.Weights = map[int32]crush.Weight{osd: crush.One}
 			inc.LastIn = c.Now
 		}
 	}
