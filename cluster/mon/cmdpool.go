@@ -12,7 +12,7 @@ import (
 )
 
 func init() {
-	add("osd", "rw", "osd pool create pool:CephPoolname [pg_num:CephInt=0] [pgp_num:CephInt=0] [pool_type:CephChoices=replicated|erasure] [erasure_code_profile:CephString=[A-Za-z0-9-_.]] [rule:CephString] [size:CephInt=0] [autoscale_mode:CephChoices=on|off|warn]",
+	add("osd", "rw", "osd pool create pool:CephPoolname [pg_num:CephInt=0] [pgp_num:CephInt=0] [pool_type:CephChoices=replicated|erasure] [erasure_code_profile:CephString=[A-Za-z0-9-_.]] [rule:CephString] [size:CephInt=0|10] [autoscale_mode:CephChoices=on|off|warn]",
 		"create pool", cmdPoolCreate)
 	add("osd", "rw", "osd pool rm pool:CephPoolname [pool2:CephPoolname] [yes_i_really_really_mean_it:CephBool] [yes_i_really_really_mean_it_not_faking:CephBool]", "remove pool", cmdPoolRm)
 	add("osd", "rw", "osd pool delete pool:CephPoolname [pool2:CephPoolname] [yes_i_really_really_mean_it:CephBool] [yes_i_really_really_mean_it_not_faking:CephBool]", "delete pool", cmdPoolRm)
@@ -41,7 +41,8 @@ var poolFlags = map[string]osdmap.PoolFlags{
 
 const (
 	defaultPGs = 32
-	maxPGs     = 65536 // of one pool; osd_max_... : what a map stays quick with
+	maxPGs     = 65536 // of one pool: what a map stays quick with
+	maxSize    = 10    // of a pool, as Ceph has it; it stands in the ranges of commands, too
 )
 
 // pool returns the pool that an argument names.
@@ -124,7 +125,7 @@ func (c *call) rule(cm *crush.Map) (int, error) {
 
 // defaultSize is osd_pool_default_size, which pools without a size get.
 func (m *Monitor) defaultSize(st *State) uint8 {
-	if v, err := strconv.ParseUint(st.Config["global"]["osd_pool_default_size"], 10, 8); err == nil && v > 0 {
+	if v, err := strconv.ParseUint(st.Config["global"]["osd_pool_default_size"], 10, 8); err == nil && v > 0 && v <= maxSize {
 		return uint8(v)
 	}
 	return 3
@@ -210,7 +211,6 @@ func cmdPoolRename(c *call) error {
 }
 
 func cmdPoolSet(c *call) error {
-	name, _ := c.str("pool")
 	v, _ := c.str("var")
 	val, _ := c.str("val")
 	var id ceph.PoolID
@@ -254,10 +254,13 @@ func cmdPoolSet(c *call) error {
 		if err != nil {
 			return fail(ceph.EINVAL, "error parsing integer value '%s'", val)
 		}
+		if strings.HasSuffix(v, "size") && p.Flags&osdmap.PoolNoSizeChange != 0 {
+			return fail(ceph.EPERM, "the size of the pool is not to change: unset its nosizechange first")
+		}
 		switch v {
 		case "size":
-			if n < 1 || n > 10 {
-				return fail(ceph.EINVAL, "pool size must be between 1 and 10")
+			if n < 1 || n > maxSize {
+				return fail(ceph.EINVAL, "pool size must be between 1 and %d", maxSize)
 			}
 			if n == 1 && !c.flag("yes_i_really_mean_it") {
 				return fail(ceph.EPERM, "WARNING: setting pool size 1 could lead to data loss without recovery. If you are *ABSOLUTELY CERTAIN* that is what you want, pass the flag --yes-i-really-mean-it.")
@@ -275,7 +278,6 @@ func cmdPoolSet(c *call) error {
 		return nil
 	})
 	c.text = fmt.Sprintf("set pool %d %s to %s", id, v, val)
-	_ = name
 	return err
 }
 

@@ -243,6 +243,11 @@ func TestCommands(t *testing.T) {
 	if size.Size != 1 {
 		t.Errorf("%+v", size)
 	}
+	x.fails(ceph.EINVAL, "osd pool create", "pool", "wide", "size", 257)
+	x.ok(nil, "osd pool set", "pool", "p", "var", "nosizechange", "val", "1")
+	x.fails(ceph.EPERM, "osd pool set", "pool", "p", "var", "size", "val", "2")
+	x.ok(nil, "osd pool set", "pool", "p", "var", "nosizechange", "val", "0")
+	x.ok(nil, "osd pool set", "pool", "p", "var", "size", "val", "2")
 	x.ok(nil, "osd pool application enable", "pool", "p", "app", "rbd")
 	x.ok(nil, "osd pool rename", "srcpool", "p", "destpool", "q")
 	x.ok(nil, "osd pool mksnap", "pool", "q", "snap", "s")
