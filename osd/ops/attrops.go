@@ -140,5 +140,6 @@ func opRmXattr(r *run, in, _ *msg.Op) (ceph.Errno, error) {
 	if err != nil {
 		return 0, err
 	}
-	return 0, r.v.rmAttr(name)
+	r.v.rmAttr(name)
+	return 0, nil
 }

@@ -196,7 +196,7 @@ func (o *object) SetAttr(name string, value []byte) error {
 }
 
 func (o *object) RmAttr(name string) error {
-	return o.changeOld(func(v *view) error { return v.rmAttr(name) })
+	return o.changeOld(func(v *view) error { v.rmAttr(name); return nil })
 }
 
 func (o *object) OmapSet(kv map[string][]byte) error {
@@ -208,7 +208,7 @@ func (o *object) OmapRm(keys ...string) error {
 }
 
 func (o *object) OmapClear() error {
-	return o.changeOld(func(v *view) error { return v.omapClear() })
+	return o.changeOld(func(v *view) error { v.omapClear(); return nil })
 }
 
 func (o *object) SetOmapHeader(p []byte) error {

@@ -60,10 +60,10 @@ func opCopyFrom(r *run, in, _ *msg.Op) (ceph.Errno, error) {
 		return 0, err
 	}
 	for name := range old {
-		_ = v.rmAttr(name)
+		v.rmAttr(name)
 	}
 	if v.state.HasOmap {
-		_ = v.omapClear()
+		v.omapClear()
 	}
 	for name, p := range src.Attrs {
 		if err := v.setAttr(name, p); err != nil {

@@ -66,11 +66,10 @@ func (v *view) setAttr(name string, value []byte) error {
 }
 
 // rmAttr removes an attr of an object that exists.
-func (v *view) rmAttr(name string) error {
+func (v *view) rmAttr(name string) {
 	v.user, v.changed = true, true
 	v.pendAttr(name, nil)
 	v.txn.RmAttr(v.env.Coll, v.key, userPrefix+name)
-	return nil
 }
 
 func (v *view) pendAttr(name string, value []byte) {
@@ -239,10 +238,9 @@ func (v *view) omapRmRange(first, last string) error {
 	return nil
 }
 
-func (v *view) omapClear() error {
+func (v *view) omapClear() {
 	v.user, v.changed, v.state.HasOmap = true, true, false
 	v.omap, v.omapCut, v.omapBelow = nil, nil, false
 	v.header, v.headerSet = nil, true
 	v.txn.OmapClear(v.env.Coll, v.key)
-	return nil
 }

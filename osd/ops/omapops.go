@@ -141,7 +141,8 @@ func opOmapClear(r *run, _, _ *msg.Op) (ceph.Errno, error) {
 	if err := r.v.must(); err != nil {
 		return 0, err
 	}
-	return 0, r.v.omapClear()
+	r.v.omapClear()
+	return 0, nil
 }
 
 func opOmapRmKeys(r *run, in, _ *msg.Op) (ceph.Errno, error) {
