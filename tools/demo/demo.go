@@ -45,11 +45,6 @@ Needs no configuration and touches nothing else. The image stays for you to look
 	}
 }
 
-// Main runs the verb.
-func Main(ctx context.Context, args []string, s verb.Streams) int {
-	return verb.Main(ctx, Verb(), args, s)
-}
-
 type demo struct {
 	dir, tree      string
 	size           sizes.Size

@@ -47,11 +47,6 @@ With --roff the page is printed as man(7) source, for man -l; --write DIR writes
 	}
 }
 
-// Main runs the verb.
-func Main(ctx context.Context, table func() []verb.Verb, version string, args []string, s verb.Streams) int {
-	return verb.Main(ctx, Verb(table, version), args, s)
-}
-
 // Page is one manual page.
 type Page struct {
 	Name    string // "mkfs.ebofs"

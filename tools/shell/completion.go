@@ -30,8 +30,3 @@ func Verb(table func() []verb.Verb) verb.Verb {
 		},
 	}
 }
-
-// Main runs the verb.
-func Main(ctx context.Context, table func() []verb.Verb, args []string, s verb.Streams) int {
-	return verb.Main(ctx, Verb(table), args, s)
-}
