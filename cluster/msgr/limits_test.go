@@ -191,9 +191,7 @@ func TestHalfOpen(t *testing.T) {
 		}
 		open = append(open, nc)
 	}
-	for m.Metrics().Accepted < conns {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, func() bool { return m.Metrics().Accepted >= conns })
 	s := m.Metrics()
 	if s.Handshakes != hosts*100 || s.Limited != conns-hosts*100 {
 		t.Errorf("%+v", s)
@@ -204,13 +202,9 @@ func TestHalfOpen(t *testing.T) {
 		t.Errorf("%d MiB for half-open connections", grown>>20)
 	}
 	dialRaw(t, n, m).auth(name(ceph.TypeClient, "a")).ident(m)
-	for m.Metrics().Handshakes > hosts*100 {
-		time.Sleep(time.Millisecond) // it is through when the server knows, too
-	}
+	until(t, func() bool { return m.Metrics().Handshakes <= hosts*100 }) // it is through when the server knows, too
 	clock.advance(11*time.Second, time.Second)
-	for m.Metrics().Handshakes > 0 {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, func() bool { return m.Metrics().Handshakes == 0 })
 	if s := m.Metrics(); s.HandshakesBad != hosts*100 || s.Connections != 1 {
 		t.Errorf("after the timeout: %+v", s)
 	}
@@ -353,7 +347,7 @@ func TestSlow(t *testing.T) {
 	half.w.Add(frame.Message, h.Append(nil), big(1000))
 	half.w.Flush(&wire)
 	half.nc.Write(wire.Bytes()[:500])
-	stuck(m, func(s *socket) bool { return s.reads.Load()%2 == 1 })
+	stuck(t, m, func(s *socket) bool { return s.reads.Load()%2 == 1 })
 	began := clock.Now()
 	closes(half)
 	if took := clock.Now().Sub(began); took > 60*time.Second {
@@ -364,7 +358,7 @@ func TestSlow(t *testing.T) {
 	deaf.w.Add(frame.Message, h.Append(nil), nil)
 	deaf.flush()
 	d.want(t, "message")
-	stuck(m, func(s *socket) bool { return s.writes.Load()%2 == 1 })
+	stuck(t, m, func(s *socket) bool { return s.writes.Load()%2 == 1 })
 	closes(deaf)
 
 	idle, busy := open(), open()
@@ -388,21 +382,21 @@ func TestSlow(t *testing.T) {
 }
 
 // stuck waits until a connection of m is as said.
-func stuck(m *Messenger, is func(*socket) bool) {
-	for {
+func stuck(t *testing.T, m *Messenger, is func(*socket) bool) {
+	t.Helper()
+	until(t, func() bool {
 		m.mu.Lock()
+		defer m.mu.Unlock()
 		for c := range m.mu.conns {
 			c.mu.Lock()
 			s := c.mu.sock
 			c.mu.Unlock()
 			if s != nil && is(s) {
-				m.mu.Unlock()
-				return
+				return true
 			}
 		}
-		m.mu.Unlock()
-		time.Sleep(time.Millisecond)
-	}
+		return false
+	})
 }
 
 // TestKeepalive echoes, and tells when the peer was alive.
@@ -423,9 +417,7 @@ func TestKeepalive(t *testing.T) {
 		t.Error("alive without a keepalive")
 	}
 	c.Keepalive()
-	for c.LastAlive().IsZero() {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, func() bool { return !c.LastAlive().IsZero() })
 	if !c.LastAlive().Equal(clock.Now()) {
 		t.Errorf("alive at %v, want %v", c.LastAlive(), clock.Now())
 	}
@@ -507,5 +499,15 @@ func TestOptions(t *testing.T) {
 	m.Shutdown()
 	if _, err := m.Connect(m.Addrs(), ceph.TypeOSD, LossyClient); err != ErrClosed {
 		t.Errorf("dialled after the shutdown: %v", err)
+	}
+}
+
+// until waits for other goroutines to bring cond about.
+func until(t *testing.T, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !cond(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it did not come about in a minute")
+		}
 	}
 }

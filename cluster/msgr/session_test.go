@@ -132,9 +132,7 @@ func TestPeerRestarts(t *testing.T) {
 	got.want(t, "message 1 one")
 	told.want(t, "connect")
 	first.Shutdown()
-	for c.Ready() {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, func() bool { return !c.Ready() })
 	second := server(got)
 	t.Cleanup(second.Shutdown)
 	c.Send(text(2, "two")) // of a session the new life does not know

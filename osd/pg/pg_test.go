@@ -397,9 +397,7 @@ func TestWatch(t *testing.T) {
 	if done.Op != msg.NotifyComplete || done.Cookie != 5 || answered[1] != "here" || !slices.Equal(late, []int64{2}) && len(late) != 0 {
 		t.Fatalf("%+v: %v %v", done, answered, late)
 	}
-	for b.Status().Watches != 0 { // removed by requests of their own
-		time.Sleep(time.Millisecond)
-	}
+	until(t, func() bool { return b.Status().Watches == 0 }) // removed by requests of their own
 	if r := b.do(w1, "o", watchOp(11, msg.WatchPing)); r.Result != int32(ceph.ENOTCONN) {
 		t.Errorf("ping of a watch that is gone: %d", r.Result)
 	}
@@ -444,7 +442,15 @@ func TestReset(t *testing.T) {
 	if n := b.timers.fire(10 * time.Second); n != 1 {
 		t.Errorf("%d timers", n)
 	}
-	for b.Status().Watches != 0 {
-		time.Sleep(time.Millisecond)
+	until(t, func() bool { return b.Status().Watches == 0 })
+}
+
+// until waits for other goroutines to bring cond about.
+func until(t *testing.T, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !cond(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it did not come about in a minute")
+		}
 	}
 }
