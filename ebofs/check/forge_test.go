@@ -324,7 +324,7 @@ func (f *forge) writeSupers() {
 	if f.editSuper != nil {
 		f.editSuper(&f.sb)
 	}
-	for _, gen := range []uint64{1, 2} {
+	for _, gen := range []uint64{f.sb.Generation - 1, f.sb.Generation} {
 		head, tail := f.place.SlotsOf(gen)
 		for _, b := range []uint64{head, tail} {
 			sb := f.sb

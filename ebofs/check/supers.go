@@ -105,11 +105,13 @@ func (c *checker) checkSupers(ctx context.Context, ph *Phase) error {
 		c.out.add(Problem{Code: DeviceShort, Where: "device", Expected: fmt.Sprintf("%d blocks", c.sb.Blocks), Found: fmt.Sprintf("%d blocks", c.main.blocks)})
 	}
 	c.checkLabels(&f, f.sb, 0)
-	c.checkSlots(&f, f.sb, 0)
+	cut := c.checkSlots(&f, f.sb, 0)
 	switch spare := (c.main.blocks - min(c.main.blocks, f.sb.Blocks)) * layout.BlockSize; {
 	case ph.Note != "":
 	case f.sb.GrowingFrom != 0:
 		ph.Note = "a grow is not finished, the next mount for writing ends it"
+	case cut:
+		ph.Note = "the last close was cut off between two copies, the next mount writes both"
 	case spare >= noteSpare:
 		ph.Note = fmt.Sprintf("the device has %s more than the store", size(spare))
 	}
@@ -173,12 +175,14 @@ func (c *checker) checkLabels(f *found, sb *layout.Superblock, dev uint8) {
 	}
 }
 
-// checkSlots reports slots that do not hold what they must. Of a closed store that is
-// the newest generation in the slots of its parity and the one before in the others:
-// a mount and a close write one each. Of an open one, repeated crashes may have torn
-// or skipped any slot but one, so only what no crash explains is a problem: a slot
-// that cannot be read, or that holds a sound block of another place or kind.
-func (c *checker) checkSlots(f *found, sb *layout.Superblock, dev uint8) {
+// checkSlots reports slots that do not hold what they must, and whether a close was
+// cut off. Of a closed store that is the newest generation in the slots of its parity
+// and the one before in the others: a mount and a close write one each. If the close
+// was cut off between its two writes, one of them holds the generation before that
+// still, or is torn. Of an open store, repeated crashes may have torn or skipped any
+// slot but one, so only what no crash explains is a problem: a slot that cannot be
+// read, or that holds a sound block of another place or kind.
+func (c *checker) checkSlots(f *found, sb *layout.Superblock, dev uint8) (cut bool) {
 	for i := range f.slots {
 		s := &f.slots[i]
 		want := sb.Generation
@@ -190,6 +194,8 @@ func (c *checker) checkSlots(f *found, sb *layout.Superblock, dev uint8) {
 		case s.Err == nil && s.Super.Generation == want:
 		case s.Err == nil && (dev != 0 || !sb.Clean()): // a log device's are written once, to all slots
 		case torn && (want == 0 || !sb.Clean()): // never written, or torn
+		case want == sb.Generation && (errors.Is(s.Err, layout.ErrTorn) || s.Err == nil && s.Super.Generation+2 == want):
+			cut = true
 		default:
 			p := Problem{Code: SuperBad, Where: slotNames[i], Device: dev, Address: s.Addr.Block(), Blocks: 1, Expected: fmt.Sprintf("generation %d", want)}
 			if p.Found = fmt.Sprintf("generation %d", s.Super.Generation); s.Err != nil {
@@ -198,6 +204,7 @@ func (c *checker) checkSlots(f *found, sb *layout.Superblock, dev uint8) {
 			c.out.add(p)
 		}
 	}
+	return cut
 }
 
 // findLog decides which device holds the ring.
