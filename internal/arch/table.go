@@ -59,6 +59,7 @@ var rules = []rule{
 	{packages: "cluster/crush", module: []string{"cluster/denc"}, pure: true},
 	{packages: "cluster/osdmap", module: []string{"cluster/ceph", "cluster/crush", "cluster/denc"}, pure: true},
 	{packages: "cluster/cephx", module: []string{"cluster/ceph", "cluster/denc"}},
+	{packages: "cluster/conf", module: []string{"cluster/ceph"}},
 	{packages: "cluster/msg", module: []string{"cluster/ceph", "cluster/denc"}, pure: true},
 	// The messenger stands on its byte level; the network in memory is a transport
 	// like another and knows nothing of it.
