@@ -116,6 +116,11 @@ func New(l Load) (c *Config, warnings []string, err error) {
 	return c, warnings, c.arguments(l.Args, CommandLine, "")
 }
 
+// Defaults returns the options of an entity, each as its default is.
+func Defaults(name ceph.EntityName) *Config {
+	return &Config{Name: name, Cluster: "ceph", file: &File{}, values: map[string]*[sources]*value{}}
+}
+
 // readFile finds and reads the file.
 func (c *Config) readFile(l Load) error {
 	path, must := l.Path, true

@@ -1,10 +1,12 @@
 package mon
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"ebofs/cluster/ceph"
@@ -21,8 +23,12 @@ type NewCluster struct {
 	FSID     ceph.UUID // zero: a random one
 	Monitors []monmap.Monitor
 	Now      time.Time
-	// Admin is the key of client.admin; zero: a new one.
-	Admin cephx.Key
+	// Entities are known from the start. client.admin and mon. are made where they
+	// are not among them.
+	Entities cephx.Keyring
+	// Domain is what the first rule puts each copy of an object on another of:
+	// "osd" or "host", the default.
+	Domain string
 }
 
 // Made is what the maker of a cluster needs to know.
@@ -36,7 +42,7 @@ type Made struct {
 // keys of client.admin and of the monitors. If there is a cluster it fails, and
 // changes nothing.
 func Make(ctx context.Context, q quorum.Store, o NewCluster) (Made, error) {
-	made := Made{FSID: o.FSID, Admin: o.Admin}
+	made := Made{FSID: o.FSID}
 	if made.FSID.IsZero() {
 		if _, err := rand.Read(made.FSID[:]); err != nil {
 			return made, err
@@ -44,15 +50,11 @@ func Make(ctx context.Context, q quorum.Store, o NewCluster) (Made, error) {
 		made.FSID[6] = made.FSID[6]&0x0f | 0x40
 		made.FSID[8] = made.FSID[8]&0x3f | 0x80
 	}
-	var err error
-	if made.Admin.IsZero() {
-		if made.Admin, err = cephx.NewKey(rand.Reader, o.Now); err != nil {
-			return made, err
-		}
-	}
-	if made.Mon, err = cephx.NewKey(rand.Reader, o.Now); err != nil {
+	ring, err := firstKeys(o)
+	if err != nil {
 		return made, err
 	}
+	made.Admin, made.Mon = ring[adminName].Key, ring[monName].Key
 	now := ceph.MakeTime(o.Now)
 	mm := &monmap.Map{
 		FSID: made.FSID, Epoch: 1, LastChanged: now, Created: now, Persistent: monmap.Features,
@@ -65,7 +67,7 @@ func Make(ctx context.Context, q quorum.Store, o NewCluster) (Made, error) {
 	if len(mm.Ranks) == 0 || len(mm.Ranks) != len(mm.Monitors) {
 		return made, fmt.Errorf("new cluster: %d monitors of %d names", len(mm.Ranks), len(mm.Monitors))
 	}
-	osd, err := firstMap(made.FSID, now)
+	osd, err := firstMap(made.FSID, now, cmp.Or(o.Domain, "host"))
 	if err != nil {
 		return made, err
 	}
@@ -81,14 +83,8 @@ func Make(ctx context.Context, q quorum.Store, o NewCluster) (Made, error) {
 		{Key: epochKey(prefixInc, 1), Value: inc.Encode()},
 		{Key: keyEpoch, Value: number(1)},
 	}}
-	all := func(caps string) map[ceph.EntityType]string {
-		return map[ceph.EntityType]string{ceph.TypeMon: caps, ceph.TypeOSD: caps, ceph.TypeMgr: caps, ceph.TypeMDS: caps}
-	}
-	for name, n := range map[string]cephx.Entity{
-		"client.admin": {Key: made.Admin, Caps: all("allow *")},
-		"mon.":         {Key: made.Mon, Caps: map[ceph.EntityType]string{ceph.TypeMon: "allow *"}},
-	} {
-		txn.Put = append(txn.Put, quorum.KV{Key: prefixAuth + name, Value: encodeEntity(n)})
+	for name, n := range ring {
+		txn.Put = append(txn.Put, quorum.KV{Key: prefixAuth + name.String(), Value: encodeEntity(n)})
 	}
 	for _, kv := range txn.Put {
 		txn.If = append(txn.If, quorum.Cond{Key: kv.Key})
@@ -101,15 +97,45 @@ func Make(ctx context.Context, q quorum.Store, o NewCluster) (Made, error) {
 	return made, nil
 }
 
+var (
+	adminName = ceph.EntityName{Type: ceph.TypeClient, ID: "admin"}
+	monName   = ceph.EntityName{Type: ceph.TypeMon}
+)
+
+// firstKeys are the entities of a new cluster.
+func firstKeys(o NewCluster) (cephx.Keyring, error) {
+	ring := cephx.Keyring{}
+	maps.Copy(ring, o.Entities)
+	all := func(caps string) map[ceph.EntityType]string {
+		return map[ceph.EntityType]string{ceph.TypeMon: caps, ceph.TypeOSD: caps, ceph.TypeMgr: caps, ceph.TypeMDS: caps}
+	}
+	for name, caps := range map[ceph.EntityName]map[ceph.EntityType]string{
+		adminName: all("allow *"), monName: {ceph.TypeMon: "allow *"},
+	} {
+		e := ring[name]
+		if e.Key.IsZero() {
+			var err error
+			if e.Key, err = cephx.NewKey(rand.Reader, o.Now); err != nil {
+				return nil, err
+			}
+		}
+		if e.Caps == nil {
+			e.Caps = caps
+		}
+		ring[name] = e
+	}
+	return ring, nil
+}
+
 // firstMap is the OSD map of epoch 1: no OSDs, a root, a rule for replicated
-// pools, each copy on another host.
-func firstMap(fsid ceph.UUID, now ceph.Time) (*osdmap.Map, error) {
+// pools, each copy in another domain.
+func firstMap(fsid ceph.UUID, now ceph.Time, domain string) (*osdmap.Map, error) {
 	c := crush.New()
 	err := c.Edit(func(e *crush.Editor) error {
 		if _, err := e.AddBucket("default", "root", crush.Straw2); err != nil {
 			return err
 		}
-		_, err := e.AddRule(crush.NewRule{Name: "replicated_rule", Root: "default", Domain: "host", Type: crush.Replicated})
+		_, err := e.AddRule(crush.NewRule{Name: "replicated_rule", Root: "default", Domain: domain, Type: crush.Replicated})
 		return err
 	})
 	if err != nil {

@@ -40,9 +40,8 @@ var poolFlags = map[string]osdmap.PoolFlags{
 }
 
 const (
-	defaultPGs = 32
-	maxPGs     = 65536 // of one pool: what a map stays quick with
-	maxSize    = 10    // of a pool, as Ceph has it; it stands in the ranges of commands, too
+	maxPGs  = 65536 // of one pool: what a map stays quick with
+	maxSize = 10    // of a pool, as Ceph has it; it stands in the ranges of commands, too
 )
 
 // pool returns the pool that an argument names.
@@ -63,7 +62,7 @@ func cmdPoolCreate(c *call) error {
 	}
 	pgs := c.num("pg_num", 0)
 	if pgs == 0 {
-		pgs = defaultPGs
+		pgs = c.m.cfg.Options.Int("osd_pool_default_pg_num")
 	}
 	pgp := c.num("pgp_num", pgs)
 	if name == "" || pgs > maxPGs || pgp > pgs || pgp == 0 {
@@ -87,10 +86,13 @@ func cmdPoolCreate(c *call) error {
 		p := osdmap.NewPool()
 		p.Type, p.CrushRule = crush.Replicated, uint8(rule)
 		p.Size = uint8(c.num("size", 0))
-		if p.Size == 0 {
-			p.Size = c.m.defaultSize(ch.State)
-		}
 		p.MinSize = p.Size - p.Size/2
+		if p.Size == 0 {
+			p.Size, p.MinSize = c.m.defaultSize()
+		}
+		if p.Size == 1 && !c.m.cfg.Options.Bool("mon_allow_pool_size_one") {
+			return errSizeOne
+		}
 		p.PGNum, p.PGPNum, p.PGNumTarget, p.PGPNumTarget, p.PGNumPending = uint32(pgs), uint32(pgp), uint32(pgs), uint32(pgp), uint32(pgs)
 		p.LastChange, p.Created = inc.Epoch, ch.Now
 		if mode, ok := c.str("autoscale_mode"); ok {
@@ -123,13 +125,25 @@ func (c *call) rule(cm *crush.Map) (int, error) {
 	return 0, fail(ceph.ENOENT, "there is no rule for replicated pools")
 }
 
-// defaultSize is osd_pool_default_size, which pools without a size get.
-func (m *Monitor) defaultSize(st *State) uint8 {
-	if v, err := strconv.ParseUint(st.Config["global"]["osd_pool_default_size"], 10, 8); err == nil && v > 0 && v <= maxSize {
-		return uint8(v)
+// defaultSize is how many copies a pool that names none gets, and how many of them
+// must be there.
+func (m *Monitor) defaultSize() (size, least uint8) {
+	n := m.cfg.Options.Int("osd_pool_default_size")
+	if n < 1 || n > maxSize {
+		n = 3
 	}
-	return 3
+	least = uint8(n - n/2)
+	if l := m.cfg.Options.Int("osd_pool_default_min_size"); l > 0 && l <= n {
+		least = uint8(l)
+	}
+	return uint8(n), least
 }
+
+// What the monitor's options forbid.
+var (
+	errSizeOne  = fail(ceph.EPERM, "configuring pool size as 1 is disabled by default.")
+	errNoDelete = fail(ceph.EPERM, "pool deletion is disabled; you must first set the mon_allow_pool_delete config option to true before you can destroy a pool")
+)
 
 func cmdPoolRm(c *call) error {
 	name, _ := c.str("pool")
@@ -142,6 +156,9 @@ func cmdPoolRm(c *call) error {
 		id, ok := poolByName(ch.State.OSD, name)
 		if existed = ok; !ok {
 			return nil
+		}
+		if !c.m.cfg.Options.Bool("mon_allow_pool_delete") {
+			return errNoDelete
 		}
 		if ch.State.OSD.Pools[id].Flags&osdmap.PoolNoDelete != 0 {
 			return fail(ceph.EPERM, "pool deletion is disabled; you must unset nodelete flag for the pool first")
@@ -261,6 +278,9 @@ func cmdPoolSet(c *call) error {
 		case "size":
 			if n < 1 || n > maxSize {
 				return fail(ceph.EINVAL, "pool size must be between 1 and %d", maxSize)
+			}
+			if n == 1 && !c.m.cfg.Options.Bool("mon_allow_pool_size_one") {
+				return errSizeOne
 			}
 			if n == 1 && !c.flag("yes_i_really_mean_it") {
 				return fail(ceph.EPERM, "WARNING: setting pool size 1 could lead to data loss without recovery. If you are *ABSOLUTELY CERTAIN* that is what you want, pass the flag --yes-i-really-mean-it.")

@@ -16,6 +16,7 @@ import (
 
 	"ebofs/cluster/ceph"
 	"ebofs/cluster/cephx"
+	"ebofs/cluster/conf"
 	"ebofs/cluster/golden"
 	"ebofs/cluster/mon"
 	"ebofs/cluster/monc"
@@ -30,10 +31,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // cluster is a monitor on a quorum in RAM.
 type cluster struct {
-	t    *testing.T
-	q    *quorum.Memory
-	m    *mon.Monitor
-	made mon.Made
+	options func(name string) string // of the file; nil: what tests need
+	t       *testing.T
+	q       *quorum.Memory
+	m       *mon.Monitor
+	made    mon.Made
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -72,7 +74,17 @@ func (c *cluster) start() {
 		c.t.Fatal("no map", err)
 	}
 	at := c.addrs().Msgr2().IP
-	if c.m, err = mon.New(ctx, mon.Config{Name: "a", Addr: at, Quorum: q}); err != nil {
+	o := conf.Defaults(ceph.EntityName{Type: ceph.TypeMon, ID: "a"})
+	for _, name := range []string{"mon_allow_pool_delete", "mon_allow_pool_size_one"} {
+		v := "true"
+		if c.options != nil {
+			v = c.options(name)
+		}
+		if err := o.Set(conf.FromFile, name, v); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	if c.m, err = mon.New(ctx, mon.Config{Name: "a", Addr: at, Quorum: q, Options: o}); err != nil {
 		c.t.Fatal(err)
 	}
 	if err := c.m.Start(ctx); err != nil {

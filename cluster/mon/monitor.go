@@ -12,6 +12,7 @@ import (
 
 	"ebofs/cluster/ceph"
 	"ebofs/cluster/cephx"
+	"ebofs/cluster/conf"
 	"ebofs/cluster/msgr"
 	"ebofs/cluster/quorum"
 )
@@ -27,8 +28,12 @@ type Config struct {
 	// Modes of connections; default: secure and crc.
 	Modes []cephx.Mode
 
-	// DownAfter is how long an OSD may be silent before it is marked down. Default
-	// 900 s, as Ceph: other OSDs report a dead one much sooner.
+	// Options are the monitor's; it puts into them what the central database says.
+	// Default: every option's default.
+	Options *conf.Config
+
+	// DownAfter is how long an OSD may be silent before it is marked down. Default:
+	// the option mon_osd_report_timeout.
 	DownAfter time.Duration
 
 	Transport msgr.Transport // default: TCP
@@ -77,8 +82,11 @@ func New(ctx context.Context, cfg Config) (*Monitor, error) {
 	if cfg.Modes == nil {
 		cfg.Modes = []cephx.Mode{cephx.ModeSecure, cephx.ModeCRC}
 	}
+	if cfg.Options == nil {
+		cfg.Options = conf.Defaults(ceph.EntityName{Type: ceph.TypeMon, ID: cfg.Name})
+	}
 	if cfg.DownAfter == 0 {
-		cfg.DownAfter = 900 * time.Second
+		cfg.DownAfter = cfg.Options.Duration("mon_osd_report_timeout")
 	}
 	st, err := load(ctx, cfg.Quorum)
 	if err != nil {
@@ -89,6 +97,7 @@ func New(ctx context.Context, cfg Config) (*Monitor, error) {
 	}
 	m := &Monitor{cfg: cfg, log: cfg.Log, slots: make(chan struct{}, commandsAtOnce), stats: newStats(), start: cfg.Now()}
 	m.mu.state, m.mu.changed, m.mu.sessions = st, make(chan struct{}), map[*session]struct{}{}
+	m.useDatabase(nil, st)
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	m.keys = cephx.NewKeyServer(cfg.Now, rand.Reader)
 	if err := m.listen(); err != nil {
@@ -203,6 +212,7 @@ func (m *Monitor) fail(err error) {
 
 // setState shows a State and sends subscribers what is new.
 func (m *Monitor) setState(st *State) {
+	m.useDatabase(m.State(), st)
 	m.mu.Lock()
 	old := m.mu.state
 	m.mu.state = st

@@ -177,7 +177,7 @@ func (m *Monitor) publishOne(s *session, st *State, what string, w *sub) (sent b
 			w.next, sent = e+1, true
 		}
 	case "config":
-		v := st.configFor(s.conn.Peer())
+		v := st.configFor(s.conn.Peer().Auth.Name)
 		if key := configKey(v); !w.sent || key != w.next {
 			s.send(&msg.Config{Values: v})
 			w.next, sent = key, true

@@ -44,7 +44,7 @@ var rules = []rule{
 	{packages: "osd/cls/clstest", module: []string{"osd", "osd/cls", "osd/memstore", "osd/ops", "cluster/ceph", "cluster/denc", "cluster/msg"}},
 	{packages: "osd/cls/...", module: []string{"osd/cls", "cluster/ceph", "cluster/denc"}},
 	{packages: "osd/ops", module: []string{"osd", "osd/cls", "cluster/ceph", "cluster/denc", "cluster/msg"}, others: []string{"github.com/OneOfOne/xxhash"}},
-	{packages: "osd/daemon", module: []string{"osd", "osd/cls", "osd/cls/all", "osd/ops", "osd/pg", "cluster/ceph", "cluster/cephx", "cluster/denc", "cluster/monc", "cluster/msg", "cluster/msgr", "cluster/osdmap"}},
+	{packages: "osd/daemon", module: []string{"osd", "osd/cls", "osd/cls/all", "osd/ops", "osd/pg", "cluster/ceph", "cluster/cephx", "cluster/conf", "cluster/denc", "cluster/monc", "cluster/msg", "cluster/msgr", "cluster/osdmap"}},
 	{packages: "osd/pg", module: []string{"osd", "osd/ops", "cluster/ceph", "cluster/denc", "cluster/msg"}},
 	{packages: "osd/captured", module: []string{"osd/cls/lock", "cluster/ceph", "cluster/denc", "cluster/golden", "cluster/msg"}}, // for tests
 	{packages: "osd", module: nil},
@@ -67,7 +67,7 @@ var rules = []rule{
 	{packages: "cluster/msgr/memnet", module: nil},
 	{packages: "cluster/msgr", module: []string{"cluster/ceph", "cluster/denc", "cluster/cephx", "cluster/msg", "cluster/msgr/frame"}},
 	{packages: "cluster/monc", module: []string{"cluster/ceph", "cluster/cephx", "cluster/denc", "cluster/monmap", "cluster/msg", "cluster/msgr"}},
-	{packages: "cluster/mon", module: []string{"cluster/ceph", "cluster/cephx", "cluster/crush", "cluster/denc", "cluster/monmap", "cluster/msg", "cluster/msgr", "cluster/osdmap", "cluster/quorum"}},
+	{packages: "cluster/mon", module: []string{"cluster/ceph", "cluster/cephx", "cluster/conf", "cluster/crush", "cluster/denc", "cluster/monmap", "cluster/msg", "cluster/msgr", "cluster/osdmap", "cluster/quorum"}},
 	// The only package that knows the consensus engine.
 	{packages: "cluster/quorum/quorumtest", module: []string{"cluster/quorum"}},
 	{packages: "cluster/quorum/etcd", module: []string{"cluster/quorum"}, others: []string{"go.etcd.io/etcd/", "go.uber.org/zap"}},

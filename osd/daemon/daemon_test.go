@@ -16,6 +16,7 @@ import (
 
 	"ebofs/cluster/ceph"
 	"ebofs/cluster/cephx"
+	"ebofs/cluster/conf"
 	"ebofs/cluster/mon"
 	"ebofs/cluster/monc"
 	"ebofs/cluster/monmap"
@@ -75,7 +76,7 @@ func newCluster(t *testing.T) *cluster {
 	made, err := mon.Make(ctx(t), c.q.View("a"), mon.NewCluster{Monitors: []monmap.Monitor{{Name: "a", Addrs: ceph.AddrVec{ceph.MsgrAddr(at, 0)}}}, Now: time.Now()})
 	must(t, err)
 	c.admin = made.Admin
-	c.mon, err = mon.New(ctx(t), mon.Config{Name: "a", Addr: at, Quorum: c.q.View("a")})
+	c.mon, err = mon.New(ctx(t), mon.Config{Name: "a", Addr: at, Quorum: c.q.View("a"), Options: sizeOne(t)})
 	must(t, err)
 	must(t, c.mon.Start(ctx(t)))
 	t.Cleanup(func() { c.mon.Close() })
@@ -90,6 +91,13 @@ func newCluster(t *testing.T) *cluster {
 	c.start()
 	t.Cleanup(func() { c.stop() })
 	return c
+}
+
+// sizeOne are options that allow pools of one copy.
+func sizeOne(t *testing.T) *conf.Config {
+	o := conf.Defaults(ceph.EntityName{Type: ceph.TypeMon, ID: "a"})
+	must(t, o.Set(conf.FromFile, "mon_allow_pool_size_one", "true"))
+	return o
 }
 
 // start opens store and OSD.
