@@ -63,6 +63,7 @@ type OSD struct {
 		up       bool
 		asked    ceph.Epoch // boot was sent with this map
 		sessions map[*session]struct{}
+		mgr      manager
 		reported uint64
 		failed   error
 		changed  chan struct{}
@@ -153,6 +154,7 @@ func (o *OSD) Start(ctx context.Context) error {
 		return err
 	}
 	o.mon.Subscribe("osdmap", msg.Subscription{})
+	o.mon.Subscribe("mgrmap", msg.Subscription{})
 	o.wg.Go(o.keepTime)
 	return o.waitUp(ctx)
 }
@@ -168,7 +170,7 @@ func (o *OSD) introduce(ctx context.Context) error {
 		weight = 0.0001
 	}
 	steps := []map[string]any{
-		{"prefix": "osd new", "uuid": o.id.uuid.String(), "id": fmt.Sprint(o.cfg.ID)},
+		{"prefix": "osd new", "uuid": o.id.uuid.String(), "id": o.cfg.ID},
 		{"prefix": "osd crush create-or-move", "id": o.cfg.ID, "weight": weight, "args": []string{"host=" + o.cfg.Host, "root=" + o.cfg.Root}},
 	}
 	if o.cfg.Class != "" {

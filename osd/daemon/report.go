@@ -9,7 +9,7 @@ import (
 	"ebofs/osd/pg"
 )
 
-// report tells the monitors how the OSD and its PGs are.
+// report tells how the OSD and its PGs are.
 func (o *OSD) report(m *osdmap.Map) {
 	st, err := o.cfg.Store.Statfs(o.ctx)
 	if err != nil {
@@ -31,7 +31,7 @@ func (o *OSD) report(m *osdmap.Map) {
 	for id, p := range list {
 		out.PGs[id] = o.pgStat(m, id, p.Status(), seq, now)
 	}
-	_ = o.mon.Send(out)
+	o.sendStats(out)
 	_ = o.mon.Send(&msg.OSDBeacon{Paxos: msg.NewPaxos(uint64(m.Epoch)), MinLastEpochClean: m.Epoch, Interval: 300})
 }
 

@@ -65,7 +65,7 @@ func (d *dispatcher) HandleConnect(*msgr.Conn) {}
 // HandleReset ends a session; its watches wait for the client to come back.
 func (d *dispatcher) HandleReset(c *msgr.Conn) {
 	o := d.osd()
-	if o.mon.Reset(c) {
+	if o.mon.Reset(c) || o.managerGone(c) {
 		return
 	}
 	s, ok := c.Attached().(*session)
@@ -119,6 +119,8 @@ func (d *dispatcher) HandleMessage(c *msgr.Conn, in *msg.Message) {
 		// The monitors are asked for maps, not whoever comes by.
 	case *msg.Command:
 		o.tell(s, in, p)
+	case *msg.MgrConfigure:
+		o.configured(c)
 	}
 }
 
@@ -130,6 +132,8 @@ func (o *OSD) fromMonitor(in *msg.Message, p msg.Payload) {
 		o.mon.Answer(in.TID, p)
 	case *msg.OSDMap:
 		o.takeMap(p)
+	case *msg.MgrMap:
+		o.takeMgrMap(p)
 	default:
 		o.mon.Handle(p)
 	}
