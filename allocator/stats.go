@@ -23,12 +23,15 @@ type FreeRuns struct {
 // Histogram counts the free runs of the zones that are known.
 func (a *Allocator) Histogram() FreeRuns {
 	var h FreeRuns
-	h.UnknownZones, h.UnknownBlocks = a.eachRun(func(r Extent) {
-		k := bits.Len64(r.Blocks) - 1
-		h.Runs[k]++
-		h.Blocks[k] += r.Blocks
-	})
+	h.UnknownZones, h.UnknownBlocks = a.eachRun(h.Add)
 	return h
+}
+
+// Add counts a run.
+func (h *FreeRuns) Add(r Extent) {
+	k := bits.Len64(r.Blocks) - 1
+	h.Runs[k]++
+	h.Blocks[k] += r.Blocks
 }
 
 // LargestFree returns the length in blocks of the longest free run known.

@@ -107,6 +107,7 @@ func (s *Store) checkpointLocked(ctx context.Context, clean bool, relay *relayou
 		}
 		s.metrics.Checkpoints.Add(1)
 		s.metrics.CheckpointNanos.Add(int64(time.Since(begin)))
+		since(&s.lat.Checkpoint, begin)
 		s.wakeRoom()
 		relay = nil // done
 	}
@@ -119,7 +120,7 @@ func (ck *checkpoint) run() error {
 	defer ck.ahead.Wait()
 	defer foldFrame.Release()
 	defer metaFrame.Release()
-	ck.fold = folder{ck: ck, out: gatherer{ctx: ck.ctx, dev: s.main, frame: foldFrame, bytes: &s.metrics.FoldBytes}}
+	ck.fold = folder{ck: ck, out: gatherer{ctx: ck.ctx, dev: s.main, frame: foldFrame, bytes: &s.metrics.FoldBytes, wrote: s.countStripes}}
 	ck.meta = gatherer{ctx: ck.ctx, dev: s.main, frame: metaFrame, bytes: &s.metrics.MetaBytes}
 	ck.sink = metaSink{ck: ck}
 

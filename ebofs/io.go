@@ -57,6 +57,7 @@ type gatherer struct {
 	start uint64 // device block of the first byte of frame
 	n     int    // bytes in frame
 	bytes *atomic.Int64
+	wrote func(start, blocks uint64) // counts each write; nil: nobody
 }
 
 // room returns the memory for n bytes at device block b; the caller fills all
@@ -97,6 +98,9 @@ func (g *gatherer) flush() error {
 	}
 	p := g.frame.Bytes()[:g.n]
 	g.bytes.Add(int64(g.n))
+	if g.wrote != nil {
+		g.wrote(g.start, uint64(g.n/blockSize))
+	}
 	g.n = 0
 	if err := g.dev.Write(g.ctx, devices.Block(g.start), devices.Vec{p}); err != nil && !planted.On(planted.WriteSwallowed) {
 		return fmt.Errorf("write %d blocks at %d: %w", len(p)/blockSize, g.start, err)

@@ -2,8 +2,11 @@ package ebofs
 
 import (
 	"sync/atomic"
+	"time"
 
+	"ebofs/allocator"
 	"ebofs/ebofs/wal"
+	"ebofs/internal/perf"
 )
 
 // counters are what the store counts while it runs.
@@ -11,7 +14,7 @@ type counters struct {
 	Transactions, Checkpoints, CheckpointNanos    atomic.Int64
 	DirectBytes, FoldBytes, MetaBytes, SuperBytes atomic.Int64
 	ReadBytes, ReadHits, ReadMisses, RetriedReads atomic.Int64
-	Corruptions, GivenUp                          atomic.Int64
+	Corruptions, GivenUp, PartialStripes          atomic.Int64
 }
 
 // Metrics is a picture of a store's counters. Bytes written by purpose add up
@@ -32,6 +35,7 @@ type Metrics struct {
 	RetriedReads    int64 // reads that were right only when repeated
 	Corruptions     int64 // blocks that stayed wrong
 	GivenUp         int64 // nodes, objects and zones marked damaged
+	PartialStripes  int64 // writes of data that began or ended inside a stripe
 	DirtyOnodes     int
 	DirtyBytes      int64
 	FreeBlocks      uint64
@@ -46,7 +50,7 @@ func (s *Store) Metrics() Metrics {
 		Transactions: c.Transactions.Load(), Checkpoints: c.Checkpoints.Load(), CheckpointNanos: c.CheckpointNanos.Load(),
 		DirectBytes: c.DirectBytes.Load(), FoldBytes: c.FoldBytes.Load(), MetaBytes: c.MetaBytes.Load(), SuperBytes: c.SuperBytes.Load(),
 		ReadBytes: c.ReadBytes.Load(), ReadHits: c.ReadHits.Load(), ReadMisses: c.ReadMisses.Load(),
-		RetriedReads: c.RetriedReads.Load(), Corruptions: c.Corruptions.Load(), GivenUp: c.GivenUp.Load(),
+		RetriedReads: c.RetriedReads.Load(), Corruptions: c.Corruptions.Load(), GivenUp: c.GivenUp.Load(), PartialStripes: c.PartialStripes.Load(),
 	}
 	m.DirtyOnodes, m.DirtyBytes = s.dirty.pressure()
 	n := s.space.counts()
@@ -56,4 +60,60 @@ func (s *Store) Metrics() Metrics {
 		m.LogBytes, m.LogFlushes = int64(m.Log.Bytes), int64(m.Log.Flushes)
 	}
 	return m
+}
+
+// Latencies are how long things took since the store was opened, in nanoseconds.
+type Latencies struct {
+	Commit     perf.Histogram // from the call of Apply or Queue until the transaction is durable
+	QueueWait  perf.Histogram // of it, until its turn came and there was room for it
+	Read       perf.Histogram // calls of Read that found their object
+	LogFlush   perf.Histogram // flushes of the log's device
+	Checkpoint perf.Histogram
+}
+
+// Latencies returns the histograms, which go on counting.
+func (s *Store) Latencies() *Latencies { return &s.lat }
+
+func since(h *perf.Histogram, begin time.Time) { h.Record(uint64(time.Since(begin))) }
+
+// countStripes counts a write of data that costs a parity array a read, if it had
+// one: it does not begin and end where stripes do.
+func (s *Store) countStripes(start, blocks uint64) {
+	begin := start + s.stripe - s.stripeAt
+	if begin%s.stripe != 0 || (begin+blocks)%s.stripe != 0 {
+		s.metrics.PartialStripes.Add(1)
+	}
+}
+
+// FreeSpace is how free space lies.
+type FreeSpace struct {
+	Runs    allocator.FreeRuns
+	Largest uint64  // blocks of the longest run known
+	Score   float64 // 0 is best: all of it in whole stripes
+}
+
+// FreeSpace looks at all zones that are in RAM, one after the other: what is
+// allocated meanwhile may be seen or not.
+func (s *Store) FreeSpace() FreeSpace { return s.space.freeSpace() }
+
+func (s *space) freeSpace() (f FreeSpace) {
+	var runs []allocator.Extent
+	for z := 0; ; z++ {
+		s.mu.Lock()
+		if z == s.a.Zones() {
+			f.Score = s.a.Score()
+			s.mu.Unlock()
+			return f
+		}
+		var err error
+		if runs, err = s.a.RunsOf(z, runs[:0]); err != nil {
+			f.Runs.UnknownZones++
+			f.Runs.UnknownBlocks += uint64(s.a.Summary(z).Free)
+		}
+		s.mu.Unlock()
+		for _, r := range runs {
+			f.Runs.Add(r)
+			f.Largest = max(f.Largest, r.Blocks)
+		}
+	}
 }

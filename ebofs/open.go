@@ -153,6 +153,7 @@ func (s *Store) checkSuper() error {
 	}
 	s.noData = sb.Features.Incompat&layout.FeatMetadataOnly != 0
 	s.unit = blockSize
+	s.stripe, s.stripeAt = uint64(s.place.StripeBlocks), s.place.AlignBlocks
 	if sb.Hard() {
 		s.unit = uint64(sb.StripeBytes)
 	}
@@ -224,7 +225,7 @@ func (s *Store) logConfig(inc uint64) wal.Config {
 	r := &s.super.Rings[0]
 	c := wal.Config{
 		Start: r.Start.Block(), Blocks: r.Blocks, FSID: s.super.FSID, Incarnation: inc,
-		OnCommit: s.committed, Inline: s.opt.Inline,
+		OnCommit: s.committed, Inline: s.opt.Inline, FlushNanos: &s.lat.LogFlush,
 	}
 	if s.logAt != s.main {
 		c.DataFlush = s.main.Flush

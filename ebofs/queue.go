@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"ebofs/allocator"
 	"ebofs/ebofs/wal"
@@ -16,6 +17,7 @@ import (
 type notice struct {
 	txid uint64
 	fn   func(error)
+	from time.Time // when it was asked for
 }
 
 // pass is one transaction on its way: resolved changes and what they hold.
@@ -53,11 +55,15 @@ func (s *Store) Apply(ctx context.Context, t *Txn) error {
 		return err
 	}
 	defer s.leave()
-	lsn, err := s.queue(ctx, t, nil)
+	begin := time.Now()
+	lsn, err := s.queue(ctx, t, begin, nil)
 	if err != nil || lsn == 0 {
 		return err
 	}
-	return s.wal.Wait(ctx, lsn)
+	if err = s.wal.Wait(ctx, lsn); err == nil {
+		since(&s.lat.Commit, begin)
+	}
+	return err
 }
 
 // Queue applies t. It returns once every later read sees it, or an error and
@@ -77,7 +83,7 @@ func (s *Store) Queue(ctx context.Context, t *Txn, onApplied func(), onCommit fu
 		notice = func(err error) { <-done; onCommit(err) }
 		applied = func() { close(done) }
 	}
-	lsn, err := s.queue(ctx, t, notice)
+	lsn, err := s.queue(ctx, t, time.Now(), notice)
 	if err != nil {
 		return err
 	}
@@ -98,7 +104,7 @@ func (s *Store) Queue(ctx context.Context, t *Txn, onApplied func(), onCommit fu
 }
 
 // queue does all of it but waiting for the commit. LSN 0: nothing to commit.
-func (s *Store) queue(ctx context.Context, t *Txn, onCommit func(error)) (wal.LSN, error) {
+func (s *Store) queue(ctx context.Context, t *Txn, begin time.Time, onCommit func(error)) (wal.LSN, error) {
 	if err := s.writable(); err != nil {
 		return 0, err
 	}
@@ -112,7 +118,7 @@ func (s *Store) queue(ctx context.Context, t *Txn, onCommit func(error)) (wal.LS
 		return 0, nil
 	}
 	for slack := uint64(0); ; slack = 2*slack + 16 {
-		lsn, err := s.try(ctx, t, slack, onCommit)
+		lsn, err := s.try(ctx, t, slack, begin, onCommit)
 		if !errors.Is(err, errGrown) {
 			return lsn, err
 		}
@@ -120,7 +126,7 @@ func (s *Store) queue(ctx context.Context, t *Txn, onCommit func(error)) (wal.LS
 }
 
 // try queues t, whose sources of clones may grow by slack meanwhile.
-func (s *Store) try(ctx context.Context, t *Txn, slack uint64, onCommit func(error)) (wal.LSN, error) {
+func (s *Store) try(ctx context.Context, t *Txn, slack uint64, begin time.Time, onCommit func(error)) (wal.LSN, error) {
 	p := passes.Get().(*pass)
 	defer p.done(s)
 	p.slack = slack
@@ -141,12 +147,13 @@ func (s *Store) try(ctx context.Context, t *Txn, slack uint64, onCommit func(err
 		return 0, err
 	}
 	defer s.gate.RUnlock()
-	return s.commit(p, onCommit)
+	since(&s.lat.QueueWait, begin)
+	return s.commit(p, begin, onCommit)
 }
 
 // commit applies the changes and appends their record to the log, within one
 // epoch: the gate is held.
-func (s *Store) commit(p *pass, onCommit func(error)) (wal.LSN, error) {
+func (s *Store) commit(p *pass, begin time.Time, onCommit func(error)) (wal.LSN, error) {
 	// Journaled data is kept in RAM until it is folded; the caller's memory is
 	// the caller's again when we return.
 	dirty := int64(0)
@@ -178,7 +185,7 @@ func (s *Store) commit(p *pass, onCommit func(error)) (wal.LSN, error) {
 	}
 	s.lastLSN = lsn
 	if onCommit != nil {
-		s.notices = append(s.notices, notice{s.txid, onCommit})
+		s.notices = append(s.notices, notice{s.txid, onCommit, begin})
 	}
 	s.metrics.Transactions.Add(1)
 	return lsn, nil
@@ -234,6 +241,9 @@ func (s *Store) committed(_, last uint64, err error) {
 	var fns []func(error)
 	for _, x := range s.notices[:n] {
 		fns = append(fns, x.fn)
+		if err == nil {
+			since(&s.lat.Commit, x.from)
+		}
 	}
 	s.notices = append(s.notices[:0], s.notices[n:]...)
 	s.logMu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
+	"time"
 	"unsafe"
 
 	"ebofs/devices"
@@ -78,6 +79,7 @@ func (s *Store) Read(ctx context.Context, c CollectionID, id ObjectID, off uint6
 	if s.noData {
 		return 0, fmt.Errorf("object %s: %w", objectName(o.key), ErrNoData)
 	}
+	defer since(&s.lat.Read, time.Now())
 	t := s.guard.enter()
 	defer s.guard.leave(t)
 	return s.readOnode(ctx, o, off, p)

@@ -78,6 +78,8 @@ type Store struct {
 	inflight atomic.Int64 // bytes of admitted records not yet in the log
 	noData   bool         // made by image restore; set by Open, as the next three
 	unit     uint64       // bytes: the least written directly
+	stripe   uint64       // blocks of a stripe; which never changes, unlike the rest of place
+	stripeAt uint64       // the first boundary
 	ringSize int64
 	maxDirty int64
 
@@ -88,6 +90,7 @@ type Store struct {
 	holds   holds
 	limbo   limboState
 	metrics counters
+	lat     Latencies
 
 	ckptMu      sync.Mutex
 	super       layout.Superblock // newest durable; guarded by ckptMu

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"time"
 
 	"ebofs/devices"
 	"ebofs/internal/planted"
@@ -216,8 +217,12 @@ func (l *Log) writeGroup(horizon, tailSeq uint64) (w written, err error) {
 	if planted.On(planted.LogNoFlush) {
 		return w, nil
 	}
+	begin := time.Now()
 	if err := l.dev.Flush(l.ctx); err != nil {
 		return w, fmt.Errorf("flush log batch %d: %w", l.flight[len(l.flight)-1].seq, err)
+	}
+	if l.cfg.FlushNanos != nil {
+		l.cfg.FlushNanos.Record(uint64(time.Since(begin)))
 	}
 	return w, nil
 }

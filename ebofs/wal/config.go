@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"ebofs/devices"
+	"ebofs/internal/perf"
 )
 
 const (
@@ -69,6 +70,9 @@ type Config struct {
 	// is the log's sticky error. It must not block and must not call Wait or Close;
 	// Append and Kick are allowed.
 	OnCommit func(first, last uint64, err error)
+
+	// FlushNanos, if set, measures the flushes of the log's device.
+	FlushNanos *perf.Histogram
 
 	// Inline forbids goroutines: whoever calls Wait, Kick or Close does the I/O.
 	Inline bool

@@ -1,0 +1,76 @@
+package ebofs
+
+import (
+	"testing"
+
+	"ebofs/devices"
+)
+
+// TestLatencies: each histogram counts what its comment says, and writes that cut
+// stripes are told from those that do not.
+func TestLatencies(t *testing.T) {
+	dev := newMem(64)
+	s := newStore(t, dev, FormatOptions{StripeBytes: 64 << 10}, quiet())
+	defer closeStore(t, s)
+	l := s.Latencies()
+	counts := func() [5]uint64 {
+		return [5]uint64{l.Commit.Count(), l.QueueWait.Count(), l.Read.Count(), l.LogFlush.Count(), l.Checkpoint.Count()}
+	}
+	before := counts()
+	apply(t, s, func(x *Txn) { x.Write(mainColl, oid("small"), 0, []byte("one")) })
+	done := make(chan error, 1)
+	x := NewTxn()
+	x.Write(mainColl, oid("small"), 3, []byte(" two"))
+	if err := s.Queue(bg, x, nil, func(err error) { done <- err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	p := make([]byte, 7)
+	if n, err := s.Read(bg, mainColl, oid("small"), 0, p); n != 7 || err != nil {
+		t.Fatal(n, err)
+	}
+	mustCheckpoint(t, s)
+	after := counts()
+	for i, want := range [5]uint64{2, 2, 1, 2, 1} {
+		if got := after[i] - before[i]; got != want {
+			t.Errorf("histogram %d counted %d, want %d", i, got, want)
+		}
+	}
+
+	cut := s.Metrics().PartialStripes
+	s.countStripes(s.stripeAt+32, 16)
+	s.countStripes(s.stripeAt, 32)
+	if n := s.Metrics().PartialStripes; n != cut {
+		t.Errorf("whole stripes count as cut: %d", n-cut)
+	}
+	s.countStripes(s.stripeAt+33, 15)
+	s.countStripes(s.stripeAt+32, 15)
+	if n := s.Metrics().PartialStripes; n != cut+2 {
+		t.Errorf("of 2 cut writes %d are counted", n-cut)
+	}
+}
+
+// TestFreeSpace: run by run it is what the allocator counts in one go.
+func TestFreeSpace(t *testing.T) {
+	s := newStore(t, newMem(64), FormatOptions{}, quiet())
+	defer closeStore(t, s)
+	for i := range 40 {
+		apply(t, s, func(x *Txn) { x.Write(mainColl, oid(string(rune('a'+i))), 0, make([]byte, (i+1)<<12)) })
+	}
+	mustCheckpoint(t, s)
+	for i := 0; i < 40; i += 2 {
+		apply(t, s, func(x *Txn) { x.Remove(mainColl, oid(string(rune('a'+i)))) })
+	}
+	mustCheckpoint(t, s)
+	got := s.FreeSpace()
+	s.space.mu.Lock()
+	defer s.space.mu.Unlock()
+	if want := s.space.a.Histogram(); got.Runs != want || got.Largest != s.space.a.LargestFree() || got.Score != s.space.a.Score() {
+		t.Errorf("free space %+v, want %+v", got, want)
+	}
+	if got.Largest*devices.BlockSize == 0 || got.Score < 0 || got.Score > 1 {
+		t.Errorf("largest %d, score %v", got.Largest, got.Score)
+	}
+}
