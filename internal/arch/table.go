@@ -46,6 +46,7 @@ var rules = []rule{
 	{packages: "osd/ops", module: []string{"osd", "osd/cls", "cluster/ceph", "cluster/denc", "cluster/msg"}, others: []string{"github.com/OneOfOne/xxhash"}},
 	{packages: "osd/daemon", module: []string{"osd", "osd/cls", "osd/cls/all", "osd/ops", "osd/pg", "cluster/ceph", "cluster/cephx", "cluster/conf", "cluster/denc", "cluster/monc", "cluster/msg", "cluster/msgr", "cluster/osdmap"}},
 	{packages: "osd/pg", module: []string{"osd", "osd/ops", "cluster/ceph", "cluster/denc", "cluster/msg"}},
+	{packages: "osd/pgfile", module: []string{"osd", "osd/pg", "cluster/ceph", "cluster/denc"}},
 	{packages: "osd/captured", module: []string{"osd/cls/lock", "cluster/ceph", "cluster/denc", "cluster/golden", "cluster/msg"}}, // for tests
 	{packages: "osd", module: nil},
 	{packages: "osd/memstore", module: []string{"osd"}},
@@ -114,6 +115,7 @@ var testExtra = map[string][]string{
 	"cluster/quorum/etcd": {"cluster/quorum/quorumtest"},
 	"osd/ops":             {"osd/memstore", "osd/captured", "osd/cls/all", "osd/cls/lock"},
 	"osd/pg":              {"osd/memstore", "osd/captured", "osd/cls/all"},
+	"osd/pgfile":          {"osd/memstore", "osd/ebofsstore", "ebofs"},
 	// Classes are tested where they run: in requests that osd/ops carries out.
 	"osd/cls/all":      {"osd/cls/clstest", "osd/captured", "cluster/ceph"},
 	"osd/cls/lock":     {"osd/cls/clstest"},

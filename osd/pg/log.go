@@ -88,7 +88,7 @@ func Create(t *osd.Transaction, pg ceph.PG, pgNum uint32, info Info) {
 }
 
 // Collection returns the id of a PG's collection.
-func Collection(pg ceph.PG) osd.CollectionID { return osd.CollectionID(pg.String() + "_head") }
+func Collection(pg ceph.PG) osd.CollectionID { return CollectionIn(pg, Whole) }
 
 func (i Info) encode() []byte {
 	var e denc.Encoder
@@ -106,10 +106,10 @@ func decodeInfo(p []byte) (i Info, err error) {
 	return i, d.Finish()
 }
 
-// load reads a PG's meta object.
-func load(ctx context.Context, s osd.ObjectStore, pg ceph.PG) (Info, log, error) {
+// load reads the meta object of the PG in collection c.
+func load(ctx context.Context, s osd.ObjectStore, c osd.CollectionID, pg ceph.PG) (Info, log, error) {
 	l := log{byID: map[ceph.ReqID]*logged{}}
-	c, meta := Collection(pg), metaObject(pg)
+	meta := metaObject(pg)
 	kv, err := s.OmapGet(ctx, c, meta, []string{infoKey})
 	if err != nil {
 		return Info{}, l, fmt.Errorf("pg %v: %w", pg, err)

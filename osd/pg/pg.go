@@ -85,7 +85,7 @@ func Open(ctx context.Context, cfg Config) (*PG, error) {
 	p := &PG{cfg: cfg}
 	var err error
 	var l log
-	if p.info, l, err = load(ctx, cfg.Store, cfg.PG); err != nil {
+	if p.info, l, err = load(ctx, cfg.Store, Collection(cfg.PG), cfg.PG); err != nil {
 		return nil, err
 	}
 	p.env = ops.Env{
