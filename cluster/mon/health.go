@@ -142,31 +142,5 @@ func poolChecks(m *osdmap.Map) (list []check) {
 	return list
 }
 
-// stateBits are the states of PGs in the order in which they are written.
-var stateBits = []struct {
-	bit  msg.PGState
-	name string
-}{
-	{msg.PGStale, "stale"}, {msg.PGCreating, "creating"}, {msg.PGActive, "active"}, {msg.PGActivating, "activating"}, {msg.PGClean, "clean"},
-	{msg.PGRecoveryWait, "recovery_wait"}, {msg.PGRecoveryTooFull, "recovery_toofull"}, {msg.PGRecovering, "recovering"},
-	{msg.PGForcedRecovery, "forced_recovery"}, {msg.PGDown, "down"}, {msg.PGRecoveryUnfound, "recovery_unfound"}, {msg.PGBackfillUnfound, "backfill_unfound"},
-	{msg.PGUndersized, "undersized"}, {msg.PGDegraded, "degraded"}, {msg.PGRemapped, "remapped"}, {msg.PGPremerge, "premerge"},
-	{msg.PGScrubbing, "scrubbing"}, {msg.PGDeepScrub, "deep"}, {msg.PGInconsistent, "inconsistent"}, {msg.PGPeering, "peering"},
-	{msg.PGRepair, "repair"}, {msg.PGBackfilling, "backfilling"}, {msg.PGForcedBackfill, "forced_backfill"}, {msg.PGBackfillWait, "backfill_wait"},
-	{msg.PGBackfillTooFull, "backfill_toofull"}, {msg.PGIncomplete, "incomplete"}, {msg.PGPeered, "peered"}, {msg.PGSnaptrim, "snaptrim"},
-	{msg.PGSnaptrimWait, "snaptrim_wait"}, {msg.PGSnaptrimError, "snaptrim_error"}, {msg.PGFailedRepair, "failed_repair"}, {msg.PGLaggy, "laggy"}, {msg.PGWait, "wait"},
-}
-
 // stateName writes a state as Ceph does: active+clean.
-func stateName(s msg.PGState) string {
-	var out []string
-	for _, b := range stateBits {
-		if s&b.bit != 0 {
-			out = append(out, b.name)
-		}
-	}
-	if len(out) == 0 {
-		return "unknown"
-	}
-	return strings.Join(out, "+")
-}
+func stateName(s msg.PGState) string { return s.String() }

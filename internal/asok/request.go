@@ -90,6 +90,7 @@ const (
 	Int    Kind = "CephInt" // from 0 on
 	Bool   Kind = "CephBool"
 	Choice Kind = "CephChoices"
+	PGID   Kind = "CephPgid" // a string, to us
 )
 
 // Arg describes an argument of a command.

@@ -49,7 +49,7 @@ type Server struct {
 
 	mu struct {
 		sync.Mutex
-		commands map[string]Command
+		commands Table
 		conns    map[*net.UnixConn]struct{}
 		closed   bool
 	}
@@ -75,7 +75,7 @@ func Listen(o Options, commands ...Command) (*Server, error) {
 	}
 	s := &Server{opt: o, path: Path(o.Dir, o.Name), began: o.Now()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.mu.commands = make(map[string]Command)
+	s.mu.commands = Table{}
 	s.mu.conns = make(map[*net.UnixConn]struct{})
 	s.Register(s.builtin()...)
 	s.Register(commands...)

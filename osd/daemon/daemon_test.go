@@ -137,6 +137,7 @@ type client struct {
 	tid  uint64
 	wait map[uint64]chan *msg.OSDOpReply
 	sent map[uint64]*msg.OSDOp
+	told map[uint64]chan *msg.CommandReply
 	lost int
 }
 
@@ -147,7 +148,7 @@ func (c *cluster) client(name string, key cephx.Key) *client {
 	modes := []cephx.Mode{cephx.ModeSecure}
 	auth, err := cephx.NewClient(cephx.ClientOptions{Name: n, Key: key, Methods: []cephx.Method{cephx.MethodCephX}, MonModes: modes, Modes: modes, Services: uint32(ceph.TypeMon | ceph.TypeOSD), Now: time.Now, Rand: rand.Reader})
 	must(c.t, err)
-	x := &client{t: c.t, wait: map[uint64]chan *msg.OSDOpReply{}, sent: map[uint64]*msg.OSDOp{}}
+	x := &client{t: c.t, wait: map[uint64]chan *msg.OSDOpReply{}, sent: map[uint64]*msg.OSDOp{}, told: map[uint64]chan *msg.CommandReply{}}
 	x.cond = sync.NewCond(&x.mu)
 	x.m, err = msgr.New(msgr.Options{Type: ceph.TypeClient, GID: -1, Dispatcher: x, BackoffMin: 10 * time.Millisecond, ClientAuth: func(to ceph.EntityType) (msgr.ClientAuth, error) { return auth.Handshake(to) }})
 	must(c.t, err)
@@ -187,6 +188,15 @@ func (x *client) HandleMessage(c *msgr.Conn, in *msg.Message) {
 		x.mon.Answer(in.TID, p)
 	case *msg.OSDMap:
 		x.take(p)
+	case *msg.CommandReply:
+		p.Output = slices.Clone(p.Output)
+		x.mu.Lock()
+		ch := x.told[in.TID]
+		delete(x.told, in.TID)
+		x.mu.Unlock()
+		if ch != nil {
+			ch <- p
+		}
 	case *msg.OSDOpReply:
 		for i := range p.Ops {
 			p.Ops[i].Data = slices.Clone(p.Ops[i].Data)

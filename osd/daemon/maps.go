@@ -44,6 +44,7 @@ func (o *OSD) follow() {
 		list, m := o.mu.queue, o.mu.m
 		o.mu.queue = nil
 		o.mu.Unlock()
+		o.count.mapMessages.Add(uint64(len(list)))
 		next := m
 		for _, p := range list {
 			var err error
@@ -90,6 +91,7 @@ func apply(m *osdmap.Map, p *msg.OSDMap) (*osdmap.Map, error) {
 // setMap makes m the map: PGs that are here now are opened, those that are not are
 // closed, requests that waited for it go on.
 func (o *OSD) setMap(m *osdmap.Map) {
+	o.count.mapEpochs.Add(1)
 	placer, err := osdmap.NewPlacer(m)
 	if err != nil {
 		o.log.Error("osd map cannot be used", "epoch", m.Epoch, "err", err)
@@ -216,7 +218,7 @@ func (o *OSD) boot(m *osdmap.Map) {
 		// One port serves all four: nothing is copied between OSDs yet.
 		HBBack: at, Cluster: at, HBFront: at, Features: msgr.Features16,
 		Metadata: map[string]string{
-			"hostname": o.cfg.Host, "ceph_version": "ebofs, speaking Ceph 16.2 (pacific)", "ceph_release": "pacific", "ceph_version_short": "16.2",
+			"hostname": o.cfg.Host, "ceph_version": version, "ceph_release": "pacific", "ceph_version_short": "16.2",
 			"osd_objectstore": "ebofs", "arch": runtime.GOARCH, "os": runtime.GOOS,
 		},
 	})

@@ -16,8 +16,10 @@ import (
 	"ebofs/cluster/msg"
 	"ebofs/cluster/msgr"
 	"ebofs/cluster/osdmap"
+	"ebofs/internal/asok"
 	"ebofs/osd"
 	"ebofs/osd/pg"
+	"ebofs/osd/track"
 )
 
 // Config is what an OSD is made of.
@@ -35,6 +37,10 @@ type Config struct {
 	Transport  msgr.Transport
 	Log        *slog.Logger
 	Now        func() time.Time
+	// Commands are answered to `ceph tell` besides the OSD's own; nil: none.
+	Commands func() []asok.Command
+	// Track says what is kept of requests.
+	Track track.Options
 	// Report is how often statistics are sent. Default 2 s.
 	Report time.Duration
 }
@@ -52,6 +58,9 @@ type OSD struct {
 	stop  context.CancelFunc
 	wg    sync.WaitGroup
 	newer chan struct{} // a map has come
+	tells chan struct{} // slots of commands
+	track *track.Tracker
+	count counters
 
 	mu struct {
 		sync.Mutex
@@ -93,7 +102,10 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 	if cfg.Host == "" {
 		cfg.Host, _ = os.Hostname()
 	}
-	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1)}
+	if cfg.Track.Now == nil {
+		cfg.Track.Now = cfg.Now
+	}
+	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1), tells: make(chan struct{}, tellsAtOnce), track: track.New(cfg.Track)}
 	o.mu.pgs, o.mu.sessions, o.mu.changed = map[ceph.PG]*pg.PG{}, map[*session]struct{}{}, make(chan struct{})
 	var err error
 	if o.id, err = loadIdentity(ctx, cfg.Store, cfg.ID); err != nil {

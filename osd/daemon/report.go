@@ -9,11 +9,12 @@ import (
 	"ebofs/osd/pg"
 )
 
-// report tells how the OSD and its PGs are.
-func (o *OSD) report(m *osdmap.Map) {
+// report tells how the OSD and its PGs are, and returns the number
+// of the report, 0 if there was none.
+func (o *OSD) report(m *osdmap.Map) uint64 {
 	st, err := o.cfg.Store.Statfs(o.ctx)
 	if err != nil {
-		return
+		return 0
 	}
 	o.mu.Lock()
 	list := maps.Clone(o.mu.pgs)
@@ -33,6 +34,7 @@ func (o *OSD) report(m *osdmap.Map) {
 	}
 	o.sendStats(out)
 	_ = o.mon.Send(&msg.OSDBeacon{Paxos: msg.NewPaxos(uint64(m.Epoch)), MinLastEpochClean: m.Epoch, Interval: 300})
+	return out.OSD.Seq
 }
 
 // pgStat is a PG as its primary reports it: it is whole, or has too few copies.

@@ -1,9 +1,7 @@
 package daemon
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 
 	"ebofs/cluster/ceph"
 	"ebofs/cluster/cephx"
@@ -14,6 +12,7 @@ import (
 	_ "ebofs/osd/cls/all" // what clients may call
 	"ebofs/osd/ops"
 	"ebofs/osd/pg"
+	"ebofs/osd/track"
 )
 
 // session is a client's connection.
@@ -139,11 +138,38 @@ func (o *OSD) fromMonitor(in *msg.Message, p msg.Payload) {
 	}
 }
 
-// request hands a client's request to its PG, or lets it wait for a map.
+// request takes a client's request: it is followed from now on.
 func (o *OSD) request(s *session, in *msg.Message, m *msg.OSDOp) {
+	req := &ops.Request{OSDOp: m, Client: s.id, Addr: s.addr, ReqID: m.ReqID}
+	if req.ReqID.Tid == 0 {
+		req.ReqID = ceph.ReqID{Name: s.id, Tid: in.TID, Incarnation: int32(m.Inc)}
+	}
+	w := &arrival{session: s, in: in, req: req}
+	var writes bool
+	if w.reads, writes, _ = req.Mode(); writes {
+		w.writes, w.input = true, own(m) // what is written is the store's for good, the message is not
+	}
+	req.Op = o.track.Start(req.ReqID, s.addr, m)
+	o.place(w)
+}
+
+// arrival is a request with where it came from.
+type arrival struct {
+	*session
+	in            *msg.Message
+	req           *ops.Request
+	reads, writes bool
+	input         int // bytes that it brings
+}
+
+// place hands a request to its PG, or lets it wait for a map.
+func (o *OSD) place(w *arrival) {
+	s, in, req, m := w.session, w.in, w.req, w.req.OSDOp
 	o.mu.Lock()
 	if o.mu.m == nil || m.Epoch > o.mu.m.Epoch {
-		o.mu.waiting = append(o.mu.waiting, func() { o.request(s, in, m) })
+		req.Op.Mark(track.WaitingMap)
+		o.count.delayedForMap.Add(1)
+		o.mu.waiting = append(o.mu.waiting, func() { o.place(w) })
 		o.mu.Unlock()
 		return
 	}
@@ -154,20 +180,18 @@ func (o *OSD) request(s *session, in *msg.Message, m *msg.OSDOp) {
 	now := o.mu.m
 	o.mu.Unlock()
 	if g == nil || pool == nil {
+		req.Op.Drop()
 		in.Release() // not here: the client learns it from the map, and asks who has it
 		return
 	}
-	req := &ops.Request{OSDOp: m, Client: s.id, Addr: s.addr, ReqID: m.ReqID}
-	if req.ReqID.Tid == 0 {
-		req.ReqID = ceph.ReqID{Name: s.id, Tid: in.TID, Incarnation: int32(m.Inc)}
-	}
-	if _, writes, _ := req.Mode(); writes {
-		own(m) // what is written is the store's for good, the message is not
-	}
+	req.Op.Mark(track.Queued)
 	reply := func(r *msg.OSDOpReply) {
 		out := msg.Pack(r)
 		out.TID = in.TID
 		_ = s.conn.Send(out)
+		if t, ok := req.Op.Done(); ok {
+			o.count.finished(w, r, t)
+		}
 		in.Release()
 	}
 	if _, yes := blocked[s.addr]; yes {
@@ -181,8 +205,8 @@ func (o *OSD) request(s *session, in *msg.Message, m *msg.OSDOp) {
 	g.Submit(req, s, reply)
 }
 
-// own gives operations memory of their own for their input.
-func own(m *msg.OSDOp) {
+// own gives operations memory of their own for their input, and returns how much.
+func own(m *msg.OSDOp) int {
 	n := 0
 	for i := range m.Ops {
 		n += len(m.Ops[i].Data)
@@ -195,6 +219,7 @@ func own(m *msg.OSDOp) {
 			m.Ops[i].Data = buf[at:len(buf):len(buf)]
 		}
 	}
+	return n
 }
 
 // allowed evaluates the caps for every operation of a request.
@@ -219,40 +244,4 @@ func refusal(epoch ceph.Epoch, m *msg.OSDOp, e ceph.Errno) *msg.OSDOpReply {
 		r.Ops[i].Data = nil
 	}
 	return r
-}
-
-// tell answers `ceph tell osd.N`.
-func (o *OSD) tell(s *session, in *msg.Message, p *msg.Command) {
-	answer := func(result ceph.Errno, text string, output []byte) {
-		out := msg.Pack(&msg.CommandReply{Answer: msg.Answer{Result: int32(result), Text: text, Output: output}})
-		out.TID = in.TID
-		_ = s.conn.Send(out)
-	}
-	var c struct {
-		Prefix string `json:"prefix"`
-	}
-	if len(p.Words) != 1 || json.Unmarshal([]byte(p.Words[0]), &c) != nil {
-		answer(ceph.EINVAL, "a command is one JSON object", nil)
-		return
-	}
-	switch {
-	case !s.all && !o.allowedTell(s):
-		answer(ceph.EACCES, "access denied", nil)
-	case c.Prefix == "get_command_descriptions":
-		answer(0, "", []byte(`{"cmd000":{"sig":["version"],"help":"report version of this OSD","module":"osd","perm":"r","flags":0},"cmd001":{"sig":["status"],"help":"status of this OSD","module":"osd","perm":"r","flags":0}}`))
-	case c.Prefix == "version":
-		answer(0, "", []byte(`{"version":"ebofs, speaking Ceph 16.2 (pacific)","release":"pacific","release_type":"stable"}`))
-	case c.Prefix == "status":
-		o.mu.Lock()
-		text := fmt.Sprintf(`{"cluster_fsid":"%v","osd_fsid":"%v","whoami":%d,"state":"active","newest_map":%d,"num_pgs":%d}`, o.id.fsid, o.id.uuid, o.cfg.ID, o.mu.m.Epoch, len(o.mu.pgs))
-		o.mu.Unlock()
-		answer(0, "", []byte(text))
-	default:
-		answer(ceph.EINVAL, "command not known", nil)
-	}
-}
-
-// allowedTell: who may do anything here may also ask.
-func (o *OSD) allowedTell(s *session) bool {
-	return s.caps.Allow(cephx.OSDRequest{Read: true, Write: true, From: s.addr.IP.Addr()})
 }

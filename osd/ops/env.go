@@ -8,6 +8,7 @@ import (
 	"ebofs/cluster/ceph"
 	"ebofs/cluster/msg"
 	"ebofs/osd"
+	"ebofs/osd/track"
 )
 
 // Limits of an OSD, as Ceph's default configuration has them.
@@ -64,6 +65,7 @@ type Request struct {
 	Client ceph.EntityID // whose request it is
 	Addr   ceph.Addr     // where from
 	ReqID  ceph.ReqID    // explicit, or derived from client and tid
+	Op     *track.Op     // is told how far the request has come; nil: nobody is
 }
 
 // Key returns the store's name of h.

@@ -7,6 +7,7 @@ import (
 	"ebofs/cluster/msg"
 	"ebofs/osd"
 	"ebofs/osd/ops"
+	"ebofs/osd/track"
 )
 
 // environment is the env as it is now: what a pool's snapshots are may change.
@@ -23,6 +24,8 @@ func (p *PG) read(w *work) {
 	defer p.wg.Done()
 	s := w.slot
 	var out *ops.Outcome
+	w.req.Op.Mark(track.Started)
+	w.req.Op.Mark(track.Device)
 	err := p.load(s)
 	if err == nil {
 		out = ops.Run(p.ctx, p.environment(), w.req, s.state)
@@ -46,6 +49,8 @@ func (p *PG) read(w *work) {
 // list does a request about the PG itself.
 func (p *PG) list(w *work) {
 	defer p.wg.Done()
+	w.req.Op.Mark(track.Started)
+	w.req.Op.Mark(track.Device)
 	out := ops.Run(p.ctx, p.environment(), w.req, nil)
 	r := p.readReply(w.req, out)
 	p.mu.Lock()
@@ -58,9 +63,13 @@ func (p *PG) list(w *work) {
 func (p *PG) write(w *work) {
 	defer p.wg.Done()
 	s := w.slot
+	w.req.Op.Mark(track.Started)
 	if p.repeated(w) {
 		p.release(s)
 		return
+	}
+	if w.waits || !s.loaded {
+		w.req.Op.Mark(track.Device)
 	}
 	if err := p.load(s); err != nil {
 		p.release(s)
@@ -97,6 +106,7 @@ func (p *PG) repeated(w *work) bool {
 	}
 	answer := func() { w.reply(p.writeReply(w.req, &n.Entry)) }
 	if !n.durable {
+		w.req.Op.Mark(track.Committing)
 		n.waiters = append(n.waiters, answer)
 		p.mu.Unlock()
 		return true
@@ -111,6 +121,7 @@ func (p *PG) repeated(w *work) bool {
 func (p *PG) commit(w *work, out *ops.Outcome) {
 	s := w.slot
 	happened := out.Result >= 0
+	w.req.Op.Mark(track.Committing)
 	p.order.Lock()
 	p.mu.Lock()
 	at := ceph.EVersion{Version: p.mu.last.Version + 1, Epoch: p.cfg.Epoch()}
@@ -192,6 +203,7 @@ func (p *PG) committed(w *work, n *logged, out *ops.Outcome, err error) {
 	ready := p.startLocked(s)
 	p.mu.Unlock()
 	p.run(ready)
+	w.req.Op.Mark(track.Committed)
 	w.reply(p.writeReply(w.req, &n.Entry))
 	for _, f := range waiters {
 		f()

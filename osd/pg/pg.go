@@ -114,6 +114,9 @@ func (p *PG) Close() {
 	p.mu.Lock()
 	p.mu.closed = true
 	for _, s := range p.mu.slots {
+		for _, w := range s.queue {
+			w.req.Op.Drop()
+		}
 		s.queue = nil
 	}
 	for _, m := range p.mu.watches {
@@ -133,6 +136,7 @@ func (p *PG) Close() {
 type Status struct {
 	Last, LogStart ceph.EVersion
 	LogEntries     int
+	LastUser       uint64 // newest user version
 	Created        ceph.Epoch
 	Stats          Stats
 	Waiting        int // requests that have not been started
@@ -143,7 +147,7 @@ type Status struct {
 func (p *PG) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Status{Last: p.mu.last, LogEntries: len(p.mu.log.entries), Created: p.info.Created, Stats: p.mu.stats}
+	s := Status{Last: p.mu.last, LastUser: p.mu.lastUser, LogEntries: len(p.mu.log.entries), Created: p.info.Created, Stats: p.mu.stats}
 	if s.LogEntries > 0 {
 		s.LogStart = p.mu.log.entries[0].Version
 	}

@@ -4,6 +4,7 @@ import (
 	"ebofs/cluster/ceph"
 	"ebofs/cluster/msg"
 	"ebofs/osd/ops"
+	"ebofs/osd/track"
 )
 
 // slot is an object in use. Requests start in the order in which they came:
@@ -110,6 +111,9 @@ func (p *PG) Submit(req *ops.Request, from Session, reply func(*msg.OSDOpReply))
 	w.slot = p.slotLocked(req.Head())
 	w.slot.queue = append(w.slot.queue, w)
 	ready := p.startLocked(w.slot)
+	if len(ready) == 0 {
+		req.Op.Mark(track.WaitingObject)
+	}
 	quick := len(ready) == 1 && ready[0].writes && !ready[0].waits && w.slot.loaded
 	p.mu.Unlock()
 	if quick { // nothing of it waits for a device

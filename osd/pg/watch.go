@@ -17,6 +17,31 @@ type watcher struct {
 	stop    func() bool
 }
 
+// Watcher is a watch as it is shown.
+type Watcher struct {
+	Object  ceph.HObject
+	Key     ops.WatchKey
+	Timeout uint32 // seconds
+	Bound   bool   // its client is connected, at Addr
+	Addr    ceph.Addr
+}
+
+// Watchers returns the watches that are known in RAM.
+func (p *PG) Watchers() (list []Watcher) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, m := range p.mu.watches {
+		for k, w := range m {
+			x := Watcher{Object: name, Key: k, Timeout: uint32(w.timeout / time.Second), Bound: w.conn != nil}
+			if x.Bound {
+				x.Addr = w.conn.Addr()
+			}
+			list = append(list, x)
+		}
+	}
+	return list
+}
+
 // notify is a notify that has not been answered by all.
 type notify struct {
 	ops.Notified
