@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"ebofs/cluster/ceph"
+	"ebofs/cluster/msg"
 	"ebofs/internal/asok"
 	"ebofs/osd/pg"
 )
@@ -182,13 +183,17 @@ func (o *OSD) queryPG(text string) (any, error) {
 	}
 	id, _ := ceph.ParsePG(text)
 	o.mu.Lock()
-	m := o.mu.m
+	m, now := o.mu.m, o.cfg.Now()
+	var st msg.PGStat
+	if at := o.mu.places[id]; at != nil {
+		st = at.stat(m, o.cfg.ID, 0, now)
+		st.State = o.stateLocked(m, id, at, now)
+	}
 	o.mu.Unlock()
 	s := p.Status()
-	st := o.pgStat(m, id, s, 0, ceph.MakeTime(o.cfg.Now()))
-	acting := []int32{o.cfg.ID}
+	hold(&st, s)
 	return map[string]any{
-		"snap_trimq": "[]", "snap_trimq_len": st.SnapTrimQueue, "state": st.State.String(), "epoch": m.Epoch, "up": acting, "acting": acting,
+		"snap_trimq": "[]", "snap_trimq_len": st.SnapTrimQueue, "state": st.State.String(), "epoch": m.Epoch, "up": st.Up, "acting": st.Acting,
 		"acting_recovery_backfill": []string{fmt.Sprint(o.cfg.ID)},
 		"info": map[string]any{
 			"pgid": id.String(), "last_update": s.Last.String(), "last_complete": s.Last.String(), "log_tail": s.LogStart.String(), "last_user_version": s.LastUser,
@@ -197,7 +202,7 @@ func (o *OSD) queryPG(text string) (any, error) {
 			"stats": map[string]any{
 				"version": s.Last.String(), "state": st.State.String(), "log_size": s.LogEntries, "ondisk_log_size": s.LogEntries,
 				"stat_sum": map[string]any{"num_bytes": st.Sum.Bytes, "num_objects": st.Sum.Objects, "num_object_clones": st.Sum.Clones, "num_whiteouts": st.Sum.Whiteouts, "num_read": st.Sum.Reads, "num_read_kb": st.Sum.ReadKB, "num_write": st.Sum.Writes, "num_write_kb": st.Sum.WriteKB, "num_scrub_errors": st.Sum.ScrubErrors},
-				"up":       acting, "acting": acting, "up_primary": o.cfg.ID, "acting_primary": o.cfg.ID,
+				"up":       st.Up, "acting": st.Acting, "up_primary": st.UpPrimary, "acting_primary": st.ActingPrimary,
 			},
 		},
 		"peer_info": []any{}, "recovery_state": []any{map[string]any{"name": "Started/Primary/Active"}}, "agent_state": map[string]any{},

@@ -137,6 +137,7 @@ type client struct {
 	tid  uint64
 	wait map[uint64]chan *msg.OSDOpReply
 	sent map[uint64]*msg.OSDOp
+	to   map[uint64]ceph.AddrVec // where that was sent
 	told map[uint64]chan *msg.CommandReply
 	lost int
 }
@@ -148,7 +149,7 @@ func (c *cluster) client(name string, key cephx.Key) *client {
 	modes := []cephx.Mode{cephx.ModeSecure}
 	auth, err := cephx.NewClient(cephx.ClientOptions{Name: n, Key: key, Methods: []cephx.Method{cephx.MethodCephX}, MonModes: modes, Modes: modes, Services: uint32(ceph.TypeMon | ceph.TypeOSD), Now: time.Now, Rand: rand.Reader})
 	must(c.t, err)
-	x := &client{t: c.t, wait: map[uint64]chan *msg.OSDOpReply{}, sent: map[uint64]*msg.OSDOp{}, told: map[uint64]chan *msg.CommandReply{}}
+	x := &client{t: c.t, wait: map[uint64]chan *msg.OSDOpReply{}, sent: map[uint64]*msg.OSDOp{}, to: map[uint64]ceph.AddrVec{}, told: map[uint64]chan *msg.CommandReply{}}
 	x.cond = sync.NewCond(&x.mu)
 	x.m, err = msgr.New(msgr.Options{Type: ceph.TypeClient, GID: -1, Dispatcher: x, BackoffMin: 10 * time.Millisecond, ClientAuth: func(to ceph.EntityType) (msgr.ClientAuth, error) { return auth.Handshake(to) }})
 	must(c.t, err)
@@ -205,6 +206,7 @@ func (x *client) HandleMessage(c *msgr.Conn, in *msg.Message) {
 		ch := x.wait[in.TID]
 		delete(x.wait, in.TID)
 		delete(x.sent, in.TID)
+		delete(x.to, in.TID)
 		x.mu.Unlock()
 		if ch != nil {
 			ch <- p
@@ -253,11 +255,13 @@ func (x *client) HandleReset(c *msgr.Conn) {
 	x.lost++
 	for tid, m := range x.sent {
 		m.Retry++
+		delete(x.to, tid)
 		x.sendLocked(tid, m)
 	}
 }
 
-// sendLocked sends a request to the OSD that the map names, if it is up.
+// sendLocked sends a request to the OSD that the map names, if it is up and has
+// not got it.
 func (x *client) sendLocked(tid uint64, m *msg.OSDOp) {
 	pg, hash, err := x.maps.Object(m.Name, m.Locator)
 	if err != nil {
@@ -274,9 +278,14 @@ func (x *client) sendLocked(tid uint64, m *msg.OSDOp) {
 	if err != nil || at.ActingPrimary < 0 {
 		return
 	}
+	addr := x.maps.Client[at.ActingPrimary]
+	if x.to[tid].Equal(addr) {
+		return
+	}
+	x.to[tid] = addr
 	out := msg.Pack(m)
 	out.TID = tid
-	_ = x.m.Send(x.maps.Client[at.ActingPrimary], ceph.TypeOSD, msgr.LossyClient, out)
+	_ = x.m.Send(addr, ceph.TypeOSD, msgr.LossyClient, out)
 }
 
 // start sends a request; the reply comes out of the channel, over restarts of the

@@ -66,6 +66,7 @@ func (o *OSD) configured(c *msgr.Conn) {
 	defer o.mu.Unlock()
 	if c == o.mu.mgr.conn {
 		o.mu.mgr.open = true
+		kick(o.soon)
 	}
 }
 

@@ -10,9 +10,7 @@ import (
 	"ebofs/cluster/msg"
 	"ebofs/cluster/msgr"
 	"ebofs/cluster/osdmap"
-	"ebofs/osd"
 	"ebofs/osd/ops"
-	"ebofs/osd/pg"
 )
 
 // takeMap queues maps that have come: applying them may make PGs, which waits for
@@ -26,8 +24,13 @@ func (o *OSD) takeMap(p *msg.OSDMap) {
 	o.mu.Lock()
 	o.mu.queue = append(o.mu.queue, p)
 	o.mu.Unlock()
+	kick(o.newer)
+}
+
+// kick wakes who waits on a channel with room for one.
+func kick(c chan struct{}) {
 	select {
-	case o.newer <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -41,34 +44,47 @@ func (o *OSD) follow() {
 		case <-o.newer:
 		}
 		o.mu.Lock()
-		list, m := o.mu.queue, o.mu.m
+		list, m, told := o.mu.queue, o.mu.m, len(o.mu.told) > 0
 		o.mu.queue = nil
 		o.mu.Unlock()
 		o.count.mapMessages.Add(uint64(len(list)))
-		next := m
+		if told && m != nil {
+			o.setMap(m)
+		}
 		for _, p := range list {
-			var err error
-			if next, err = apply(next, p); err != nil {
+			steps, err := apply(m, p)
+			if err != nil {
 				o.log.Warn("osd map is not applied", "osd", o.cfg.ID, "err", err)
-				next = m
 				o.mon.Subscribe("osdmap", msg.Subscription{}) // from the whole again
 			}
+			for _, m = range steps { // each: a PG may have been elsewhere in between
+				o.setMap(m)
+			}
 		}
-		if next != nil && next != m {
-			o.setMap(next)
+		if m != nil && len(list) > 0 {
+			o.mon.Got("osdmap", uint64(m.Epoch))
+			o.alive()
+			if !o.isUp() {
+				o.boot(m)
+			}
 		}
 	}
 }
 
-// apply returns the newest map that maps that came make of m.
-func apply(m *osdmap.Map, p *msg.OSDMap) (*osdmap.Map, error) {
+func (o *OSD) isUp() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.mu.up
+}
+
+// apply returns the maps that follow m by what came, one by one.
+func apply(m *osdmap.Map, p *msg.OSDMap) (steps []*osdmap.Map, err error) {
 	for _, e := range slices.Sorted(maps.Keys(p.Full)) {
 		if m == nil || e > m.Epoch {
-			full, err := osdmap.Decode(p.Full[e])
-			if err != nil {
-				return m, err
+			if m, err = osdmap.Decode(p.Full[e]); err != nil {
+				return steps, err
 			}
-			m = full
+			steps = append(steps, m)
 		}
 	}
 	for _, e := range slices.Sorted(maps.Keys(p.Incrementals)) {
@@ -77,105 +93,14 @@ func apply(m *osdmap.Map, p *msg.OSDMap) (*osdmap.Map, error) {
 		}
 		inc, err := osdmap.DecodeIncremental(p.Incrementals[e])
 		if err != nil {
-			return m, err
+			return steps, err
 		}
-		next, err := m.Next(inc)
-		if err != nil {
-			return m, err
+		if m, err = m.Next(inc); err != nil {
+			return steps, err
 		}
-		m = next
+		steps = append(steps, m)
 	}
-	return m, nil
-}
-
-// setMap makes m the map: PGs that are here now are opened, those that are not are
-// closed, requests that waited for it go on.
-func (o *OSD) setMap(m *osdmap.Map) {
-	o.count.mapEpochs.Add(1)
-	placer, err := osdmap.NewPlacer(m)
-	if err != nil {
-		o.log.Error("osd map cannot be used", "epoch", m.Epoch, "err", err)
-		return
-	}
-	o.mu.Lock()
-	have := maps.Clone(o.mu.pgs)
-	o.mu.Unlock()
-	here := o.here(m, placer)
-	made := map[ceph.PG]*pg.PG{}
-	for id := range here {
-		if have[id] == nil {
-			p, err := o.open(m, id)
-			if err != nil {
-				o.log.Error("pg is not opened", "pg", id, "err", err)
-				continue
-			}
-			made[id] = p
-		}
-	}
-	var gone []*pg.PG
-	me := m.IsUp(o.cfg.ID) && m.Client[o.cfg.ID].Equal(o.msgr.Addrs())
-	o.mu.Lock()
-	if o.mu.pgs == nil { // closed meanwhile
-		o.mu.Unlock()
-		for _, p := range made {
-			p.Close()
-		}
-		return
-	}
-	for id, p := range o.mu.pgs {
-		if !here[id] {
-			gone = append(gone, p)
-			delete(o.mu.pgs, id)
-		}
-	}
-	// Map and PGs in one moment: a request of this epoch finds its PG, or waited.
-	maps.Copy(o.mu.pgs, made)
-	o.mu.m, o.mu.placer, o.mu.up = m, placer, me
-	waiting := o.mu.waiting
-	o.mu.waiting = nil
-	o.signalLocked()
-	o.mu.Unlock()
-	for _, p := range gone {
-		p.Close()
-	}
-	o.mon.Got("osdmap", uint64(m.Epoch))
-	for _, f := range waiting {
-		f()
-	}
-	if !me {
-		o.boot(m)
-	}
-}
-
-// here returns the PGs this OSD is the acting primary of.
-func (o *OSD) here(m *osdmap.Map, placer *osdmap.Placer) map[ceph.PG]bool {
-	out := map[ceph.PG]bool{}
-	var w osdmap.Work
-	for id, pool := range m.Pools {
-		for seed := range pool.PGNum {
-			pg := ceph.PG{Pool: id, Seed: seed}
-			if at, err := placer.Place(&w, pg); err == nil && at.ActingPrimary == o.cfg.ID {
-				out[pg] = true
-			}
-		}
-	}
-	return out
-}
-
-// open opens a PG, and makes it if the store has none.
-func (o *OSD) open(m *osdmap.Map, id ceph.PG) (*pg.PG, error) {
-	pool := m.Pools[id.Pool]
-	if _, err := o.cfg.Store.Collection(o.ctx, pg.Collection(id)); err != nil {
-		var t osd.Transaction
-		pg.Create(&t, id, pool.PGNum, pg.Info{Created: m.Epoch})
-		if err := osd.Apply(o.ctx, o.cfg.Store, &t); err != nil {
-			return nil, err
-		}
-	}
-	return pg.Open(o.ctx, pg.Config{
-		Store: o.cfg.Store, PG: id, PGNum: pool.PGNum, Epoch: o.epoch, Failed: o.fail, Now: o.cfg.Now,
-		PoolSnaps: func() ops.SnapContext { return o.poolSnaps(id.Pool) },
-	})
+	return steps, nil
 }
 
 func (o *OSD) epoch() ceph.Epoch {
@@ -233,6 +158,7 @@ func (o *OSD) keepTime() {
 		case <-o.ctx.Done():
 			return
 		case <-t.C:
+		case <-o.soon:
 		}
 		o.mu.Lock()
 		m, up := o.mu.m, o.mu.up
@@ -245,6 +171,7 @@ func (o *OSD) keepTime() {
 		case !up:
 			o.boot(m)
 		default:
+			o.alive()
 			o.report(m)
 		}
 	}

@@ -57,7 +57,8 @@ type OSD struct {
 	ctx   context.Context
 	stop  context.CancelFunc
 	wg    sync.WaitGroup
-	newer chan struct{} // a map has come
+	newer chan struct{} // a map has come, or orders
+	soon  chan struct{} // there is news to report
 	tells chan struct{} // slots of commands
 	track *track.Tracker
 	count counters
@@ -66,9 +67,13 @@ type OSD struct {
 		sync.Mutex
 		m        *osdmap.Map
 		placer   *osdmap.Placer
-		queue    []*msg.OSDMap // not yet applied
-		pgs      map[ceph.PG]*pg.PG
-		waiting  []func() // for a newer map
+		queue    []*msg.OSDMap      // not yet applied
+		places   map[ceph.PG]*place // that are here
+		pgs      map[ceph.PG]*pg.PG // those of them that are served
+		told     map[ceph.PG]*order // to be made
+		created  map[ceph.PG]struct{}
+		want     ceph.Epoch // up_thru that some PG waits for
+		waiting  []func()   // for a newer map
 		up       bool
 		asked    ceph.Epoch // boot was sent with this map
 		sessions map[*session]struct{}
@@ -105,8 +110,9 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 	if cfg.Track.Now == nil {
 		cfg.Track.Now = cfg.Now
 	}
-	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1), tells: make(chan struct{}, tellsAtOnce), track: track.New(cfg.Track)}
+	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1), soon: make(chan struct{}, 1), tells: make(chan struct{}, tellsAtOnce), track: track.New(cfg.Track)}
 	o.mu.pgs, o.mu.sessions, o.mu.changed = map[ceph.PG]*pg.PG{}, map[*session]struct{}{}, make(chan struct{})
+	o.mu.places, o.mu.told, o.mu.created = map[ceph.PG]*place{}, map[ceph.PG]*order{}, map[ceph.PG]struct{}{}
 	var err error
 	if o.id, err = loadIdentity(ctx, cfg.Store, cfg.ID); err != nil {
 		return nil, err
@@ -167,6 +173,7 @@ func (o *OSD) Start(ctx context.Context) error {
 	}
 	o.mon.Subscribe("osdmap", msg.Subscription{})
 	o.mon.Subscribe("mgrmap", msg.Subscription{})
+	o.mon.Subscribe("osd_pg_creates", msg.Subscription{})
 	o.wg.Go(o.keepTime)
 	return o.waitUp(ctx)
 }
@@ -267,11 +274,13 @@ func (o *OSD) Close() {
 	o.msgr.Shutdown()
 	o.wg.Wait()
 	o.mu.Lock()
-	list := o.mu.pgs
-	o.mu.pgs = nil
+	list := o.mu.places
+	o.mu.places, o.mu.pgs = nil, nil
 	o.mu.Unlock()
 	for _, p := range list {
-		p.Close()
+		if p.pg != nil {
+			p.pg.Close()
+		}
 	}
 }
 

@@ -2,12 +2,18 @@ package daemon
 
 import (
 	"maps"
+	"slices"
+	"time"
 
 	"ebofs/cluster/ceph"
 	"ebofs/cluster/msg"
 	"ebofs/cluster/osdmap"
 	"ebofs/osd/pg"
 )
+
+// absentAfter is for how long a PG that is not in the store is nothing to report:
+// the order to make it may be on its way.
+const absentAfter = 10 * time.Second
 
 // report tells how the OSD and its PGs are, and returns the number
 // of the report, 0 if there was none.
@@ -16,38 +22,94 @@ func (o *OSD) report(m *osdmap.Map) uint64 {
 	if err != nil {
 		return 0
 	}
+	now := o.cfg.Now()
+	out := &msg.PGStats{Paxos: msg.NewPaxos(0), FSID: m.FSID, Epoch: m.Epoch, PGs: map[ceph.PG]msg.PGStat{}}
+	open := map[ceph.PG]*pg.PG{}
 	o.mu.Lock()
-	list := maps.Clone(o.mu.pgs)
 	o.mu.reported++
 	seq := o.mu.reported
+	for id, p := range o.mu.places {
+		state := o.stateLocked(m, id, p, now)
+		if state == 0 {
+			continue
+		}
+		if state != p.state {
+			p.state, p.changed = state, now
+		}
+		out.PGs[id] = p.stat(m, o.cfg.ID, seq, now)
+		if p.pg != nil {
+			open[id] = p.pg
+		}
+	}
+	beacon := &msg.OSDBeacon{Paxos: msg.NewPaxos(uint64(m.Epoch)), MinLastEpochClean: m.Epoch, Interval: 300}
+	beacon.PGs = slices.SortedFunc(maps.Keys(o.mu.pgs), ceph.PG.Compare)
 	o.mu.Unlock()
+	for id, p := range open {
+		r := out.PGs[id]
+		hold(&r, p.Status())
+		out.PGs[id] = r
+	}
 	used := st.TotalBytes - st.FreeBytes
-	now := ceph.MakeTime(o.cfg.Now())
-	out := &msg.PGStats{Paxos: msg.NewPaxos(0), FSID: m.FSID, Epoch: m.Epoch, PGs: map[ceph.PG]msg.PGStat{}}
+	from := m.Infos[o.cfg.ID].UpFrom
 	out.OSD = msg.OSDStat{
 		KB: int64(st.TotalBytes >> 10), KBUsed: int64(used >> 10), KBAvail: int64(st.FreeBytes >> 10), KBData: int64(used >> 10),
-		UpFrom: m.Infos[o.cfg.ID].UpFrom, Seq: uint64(m.Infos[o.cfg.ID].UpFrom)<<32 | seq, PGs: uint32(len(list)), OSDs: 1,
+		UpFrom: from, Seq: uint64(from)<<32 | seq, PGs: uint32(len(open)), OSDs: 1,
 		Store: msg.StoreStatfs{Total: int64(st.TotalBytes), Available: int64(st.FreeBytes), Allocated: int64(used), Stored: int64(used)},
 	}
-	for id, p := range list {
-		out.PGs[id] = o.pgStat(m, id, p.Status(), seq, now)
-	}
 	o.sendStats(out)
-	_ = o.mon.Send(&msg.OSDBeacon{Paxos: msg.NewPaxos(uint64(m.Epoch)), MinLastEpochClean: m.Epoch, Interval: 300})
+	_ = o.mon.Send(beacon)
 	return out.OSD.Seq
 }
 
-// pgStat is a PG as its primary reports it: it is whole, or has too few copies.
-func (o *OSD) pgStat(m *osdmap.Map, id ceph.PG, s pg.Status, seq uint64, now ceph.Time) msg.PGStat {
-	acting := []int32{o.cfg.ID}
-	state := msg.PGActive | msg.PGClean
-	if pool := m.Pools[id.Pool]; pool != nil && pool.Size > 1 {
-		state = msg.PGActive | msg.PGUndersized | msg.PGDegraded
+// stateLocked returns the state of a PG as it is reported, or 0 if there is
+// nothing to say yet.
+func (o *OSD) stateLocked(m *osdmap.Map, id ceph.PG, p *place, now time.Time) msg.PGState {
+	pool := m.Pools[id.Pool]
+	switch {
+	case pool == nil:
+		return 0
+	case !p.alone(): // copies on other OSDs are not kept
+		return msg.PGPeering
+	case p.pg == nil && now.Sub(p.seen) < absentAfter:
+		return 0
+	case p.pg == nil: // what it holds is elsewhere
+		return msg.PGIncomplete
+	case pool.MinSize > 1:
+		return msg.PGPeered | msg.PGUndersized | msg.PGDegraded
+	case o.mu.pgs[id] == nil:
+		return msg.PGPeering
+	case pool.Size > 1:
+		return msg.PGActive | msg.PGUndersized | msg.PGDegraded
+	default:
+		return msg.PGActive | msg.PGClean
 	}
-	return msg.PGStat{
-		Version: s.Last, ReportedSeq: seq, ReportedEpoch: m.Epoch, State: state, LogStart: s.LogStart, OnDiskLogStart: s.LogStart,
-		Created: s.Created, LastEpochClean: m.Epoch, Sum: s.Stats.Sum(), LogSize: int64(s.LogEntries), OnDiskLogSize: int64(s.LogEntries),
-		Up: acting, Acting: acting, UpPrimary: o.cfg.ID, ActingPrimary: o.cfg.ID, MappingEpoch: m.Epoch,
-		LastFresh: now, LastChange: now, LastActive: now, LastClean: now, LastUnstale: now, LastPeered: now, LastUndegraded: now, LastFullsized: now,
+}
+
+// hold adds to a report what a PG holds.
+func hold(r *msg.PGStat, s pg.Status) {
+	r.Version, r.LogStart, r.OnDiskLogStart, r.Created = s.Last, s.LogStart, s.LogStart, s.Created
+	r.Sum, r.LogSize, r.OnDiskLogSize = s.Stats.Sum(), int64(s.LogEntries), int64(s.LogEntries)
+}
+
+// stat is a PG as its primary reports it, but for what it holds.
+func (p *place) stat(m *osdmap.Map, me int32, seq uint64, at time.Time) msg.PGStat {
+	now, changed := ceph.MakeTime(at), ceph.MakeTime(p.changed)
+	s := msg.PGStat{
+		ReportedSeq: seq, ReportedEpoch: m.Epoch, State: p.state, MappingEpoch: p.since,
+		Up: p.up, Acting: p.acting, UpPrimary: p.upPrimary, ActingPrimary: me,
+		LastFresh: now, LastChange: changed, LastUnstale: now,
 	}
+	if p.state&msg.PGActive != 0 {
+		s.LastActive, s.LastPeered, s.LastBecameActive, s.LastBecamePeered = now, now, changed, changed
+	}
+	if p.state&msg.PGUndersized == 0 {
+		s.LastFullsized = now
+	}
+	if p.state&msg.PGDegraded == 0 {
+		s.LastUndegraded = now
+	}
+	if p.state&msg.PGClean != 0 {
+		s.LastClean, s.LastEpochClean = now, m.Epoch
+	}
+	return s
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"slices"
 
 	"ebofs/cluster/ceph"
 	"ebofs/cluster/cephx"
@@ -59,7 +60,12 @@ func (d *dispatcher) HandleAccept(c *msgr.Conn) error {
 	return nil
 }
 
-func (d *dispatcher) HandleConnect(*msgr.Conn) {}
+// HandleConnect is told of a session that was opened.
+func (d *dispatcher) HandleConnect(c *msgr.Conn) {
+	if c.Peer().ID.Type == ceph.TypeMon {
+		d.osd().tellAgain()
+	}
+}
 
 // HandleReset ends a session; its watches wait for the client to come back.
 func (d *dispatcher) HandleReset(c *msgr.Conn) {
@@ -73,6 +79,14 @@ func (d *dispatcher) HandleReset(c *msgr.Conn) {
 	}
 	o.mu.Lock()
 	delete(o.mu.sessions, s)
+	for _, p := range o.mu.places { // the client asks again
+		p.waiting = slices.DeleteFunc(p.waiting, func(w *arrival) bool {
+			if w.session == s {
+				w.drop()
+			}
+			return w.session == s
+		})
+	}
 	var list []*pg.PG
 	for _, p := range o.mu.pgs {
 		list = append(list, p)
@@ -131,6 +145,8 @@ func (o *OSD) fromMonitor(in *msg.Message, p msg.Payload) {
 		o.mon.Answer(in.TID, p)
 	case *msg.OSDMap:
 		o.takeMap(p)
+	case *msg.OSDPGCreate2:
+		o.takeOrders(p)
 	case *msg.MgrMap:
 		o.takeMgrMap(p)
 	default:
@@ -162,7 +178,13 @@ type arrival struct {
 	input         int // bytes that it brings
 }
 
-// place hands a request to its PG, or lets it wait for a map.
+// drop forgets a request: the client makes it again.
+func (w *arrival) drop() {
+	w.req.Op.Drop()
+	w.in.Release()
+}
+
+// place hands a request to its PG, or lets it wait for that or for a map.
 func (o *OSD) place(w *arrival) {
 	s, in, req, m := w.session, w.in, w.req, w.req.OSDOp
 	o.mu.Lock()
@@ -174,14 +196,19 @@ func (o *OSD) place(w *arrival) {
 		return
 	}
 	g := o.mu.pgs[m.PG.PG]
+	if p := o.mu.places[m.PG.PG]; g == nil && p != nil {
+		req.Op.Mark(track.WaitingPG)
+		p.waiting = append(p.waiting, w)
+		o.mu.Unlock()
+		return
+	}
 	pool := o.mu.m.Pools[m.PG.PG.Pool]
 	name := o.mu.m.PoolNames[m.PG.PG.Pool]
 	blocked := o.mu.m.Blocklist
 	now := o.mu.m
 	o.mu.Unlock()
 	if g == nil || pool == nil {
-		req.Op.Drop()
-		in.Release() // not here: the client learns it from the map, and asks who has it
+		w.drop() // not here: the client learns it from the map, and asks who has it
 		return
 	}
 	req.Op.Mark(track.Queued)

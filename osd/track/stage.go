@@ -7,6 +7,7 @@ type Stage uint8
 const (
 	Initiated     Stage = iota // it has come
 	WaitingMap                 // for a newer map of the OSDs
+	WaitingPG                  // for its PG to be served
 	Queued                     // for its PG to look at it
 	WaitingObject              // for requests on the same object that came before
 	Started                    // is carried out
@@ -20,7 +21,7 @@ const (
 
 // names of stages as events; where Ceph has the event it is Ceph's.
 var names = [stages]string{
-	"initiated", "waiting for osdmap", "queued_for_pg", "waiting for rw locks", "started", "waiting for device", "waiting for source osd",
+	"initiated", "waiting for osdmap", "waiting for peered", "queued_for_pg", "waiting for rw locks", "started", "waiting for device", "waiting for source osd",
 	"waiting for commit", "op_commit", "done",
 }
 

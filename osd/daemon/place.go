@@ -1,0 +1,239 @@
+package daemon
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"ebofs/cluster/ceph"
+	"ebofs/cluster/msg"
+	"ebofs/cluster/osdmap"
+	"ebofs/osd"
+	"ebofs/osd/ops"
+	"ebofs/osd/pg"
+)
+
+// place is a PG that the newest map puts here: this OSD is its acting primary. Its
+// fields are guarded by OSD.mu.
+type place struct {
+	mapping
+	since   ceph.Epoch  // this OSD has been its primary from then on
+	seen    time.Time   // since when this OSD knows of it
+	pg      *pg.PG      // nil: not in the store, or copies elsewhere would have to be kept
+	waiting []*arrival  // for the PG to be served
+	state   msg.PGState // as last reported
+	changed time.Time   // when it became that
+}
+
+// mapping is where a map puts a PG.
+type mapping struct {
+	up, acting []int32
+	upPrimary  int32
+}
+
+// alone reports whether no other OSD keeps a copy: nothing is copied between OSDs,
+// and what others take for a copy must not stay behind.
+func (m mapping) alone() bool { return len(m.acting) == 1 }
+
+// setMap makes m the map. PGs that are here now are opened, or made if the
+// monitors have said so; those that are not are closed; requests that waited for it
+// go on.
+//
+// A PG is served once the map says that this OSD was up in the time it has been
+// primary (up_thru): whoever is primary later has to know that there were writes.
+func (o *OSD) setMap(m *osdmap.Map) {
+	o.count.mapEpochs.Add(1)
+	placer, err := osdmap.NewPlacer(m)
+	if err != nil {
+		o.log.Error("osd map cannot be used", "epoch", m.Epoch, "err", err)
+		return
+	}
+	me := m.IsUp(o.cfg.ID) && m.Client[o.cfg.ID].Equal(o.msgr.Addrs())
+	var here map[ceph.PG]mapping
+	if me {
+		here = o.here(m, placer)
+	}
+	o.mu.Lock()
+	was, told := maps.Clone(o.mu.places), maps.Clone(o.mu.told)
+	o.mu.Unlock()
+	opened := map[ceph.PG]*pg.PG{}
+	for id, at := range here {
+		if p := was[id]; !at.alone() || p != nil && p.pg != nil {
+			continue
+		}
+		p, err := o.open(m, id, told[id])
+		if err != nil {
+			o.log.Error("pg is not opened", "pg", id, "err", err)
+		} else if p != nil {
+			opened[id] = p
+		}
+	}
+
+	o.mu.Lock()
+	if o.mu.places == nil { // closed meanwhile
+		o.mu.Unlock()
+		for _, p := range opened {
+			p.Close()
+		}
+		return
+	}
+	var gone []*pg.PG
+	var again []*arrival
+	var created []ceph.PG
+	for id, p := range o.mu.places {
+		at, still := here[id]
+		if p.pg != nil && (!still || !at.alone()) {
+			gone = append(gone, p.pg)
+			p.pg = nil
+			delete(o.mu.pgs, id)
+		}
+		if !still { // clients ask who has it now
+			for _, w := range p.waiting {
+				w.drop()
+			}
+			delete(o.mu.places, id)
+		}
+	}
+	var want ceph.Epoch
+	news := false
+	for id, at := range here {
+		p := o.mu.places[id]
+		if p == nil {
+			p = &place{since: m.Epoch, seen: o.cfg.Now()}
+			o.mu.places[id] = p
+		}
+		p.mapping = at
+		if opened[id] != nil {
+			p.pg = opened[id]
+		}
+		switch {
+		case p.pg == nil:
+		case m.Pools[id.Pool].MinSize > 1: // it wants more copies than there are
+			delete(o.mu.pgs, id)
+		case m.Infos[o.cfg.ID].UpThru < p.since:
+			want = max(want, p.since)
+		default:
+			// Map and PGs in one moment: a request of this epoch finds its PG, or waited.
+			news = news || o.mu.pgs[id] == nil
+			o.mu.pgs[id] = p.pg
+			again = append(again, p.waiting...)
+			p.waiting = nil
+			if o.mu.told[id] != nil {
+				created = append(created, id)
+				delete(o.mu.told, id)
+				o.mu.created[id] = struct{}{}
+			}
+		}
+	}
+	for id, order := range o.mu.told { // the monitors tell who it is now
+		if _, ok := here[id]; !ok && order.epoch <= m.Epoch {
+			delete(o.mu.told, id)
+		}
+	}
+	for id := range o.mu.created {
+		if p := m.Pools[id.Pool]; p == nil || p.Flags&osdmap.PoolCreating == 0 {
+			delete(o.mu.created, id)
+		}
+	}
+	o.mu.m, o.mu.placer, o.mu.up, o.mu.want = m, placer, me, want
+	waiting := o.mu.waiting
+	o.mu.waiting = nil
+	o.signalLocked()
+	o.mu.Unlock()
+
+	for _, p := range gone {
+		p.Close()
+	}
+	if news {
+		kick(o.soon)
+	}
+	for _, id := range created {
+		_ = o.mon.Send(&msg.OSDPGCreated{Paxos: msg.NewPaxos(uint64(m.Epoch)), PG: id})
+	}
+	for _, f := range waiting {
+		f()
+	}
+	for _, w := range again {
+		o.place(w)
+	}
+}
+
+// here returns the PGs this OSD is the acting primary of.
+func (o *OSD) here(m *osdmap.Map, placer *osdmap.Placer) map[ceph.PG]mapping {
+	out := map[ceph.PG]mapping{}
+	var w osdmap.Work
+	for id, pool := range m.Pools {
+		for seed := range pool.PGNum {
+			pg := ceph.PG{Pool: id, Seed: seed}
+			if at, err := placer.Place(&w, pg); err == nil && at.ActingPrimary == o.cfg.ID {
+				out[pg] = mapping{slices.Clone(at.Up), slices.Clone(at.Acting), at.UpPrimary}
+			}
+		}
+	}
+	return out
+}
+
+// order is a PG that the monitors told this OSD to make.
+type order struct {
+	epoch   ceph.Epoch // of the map by which they did
+	created ceph.Epoch
+}
+
+// takeOrders notes which PGs are to be made. A PG that the map puts here and that
+// is neither in the store nor to be made is somewhere else, with what it holds.
+func (o *OSD) takeOrders(p *msg.OSDPGCreate2) {
+	o.mu.Lock()
+	for id, c := range p.PGs {
+		o.mu.told[id.PG] = &order{p.Epoch, c.Created}
+	}
+	o.mu.Unlock()
+	o.mon.Got("osd_pg_creates", uint64(p.Epoch))
+	kick(o.newer)
+}
+
+// open opens a PG. If the store has none it is made, if that was ordered; else
+// there is none.
+func (o *OSD) open(m *osdmap.Map, id ceph.PG, told *order) (*pg.PG, error) {
+	pool := m.Pools[id.Pool]
+	_, err := o.cfg.Store.Collection(o.ctx, pg.Collection(id))
+	switch {
+	case err == nil:
+	case !errors.Is(err, osd.ErrNotFound):
+		return nil, err
+	case told == nil:
+		return nil, nil
+	default:
+		var t osd.Transaction
+		pg.Create(&t, id, pool.PGNum, pg.Info{Created: told.created})
+		if err := osd.Apply(o.ctx, o.cfg.Store, &t); err != nil {
+			return nil, err
+		}
+	}
+	return pg.Open(o.ctx, pg.Config{
+		Store: o.cfg.Store, PG: id, PGNum: pool.PGNum, Epoch: o.epoch, Failed: o.fail, Now: o.cfg.Now,
+		PoolSnaps: func() ops.SnapContext { return o.poolSnaps(id.Pool) },
+	})
+}
+
+// alive asks for the up_thru that PGs wait for, and is repeated: the session with
+// the monitor may have been lost with it.
+func (o *OSD) alive() {
+	o.mu.Lock()
+	m, want := o.mu.m, o.mu.want
+	o.mu.Unlock()
+	if want > 0 {
+		_ = o.mon.Send(&msg.OSDAlive{Paxos: msg.NewPaxos(uint64(m.Epoch)), Want: want})
+	}
+}
+
+// tellAgain tells a monitor what may have been lost with the session before.
+func (o *OSD) tellAgain() {
+	o.alive()
+	o.mu.Lock()
+	m, list := o.mu.m, slices.Collect(maps.Keys(o.mu.created))
+	o.mu.Unlock()
+	for _, id := range list {
+		_ = o.mon.Send(&msg.OSDPGCreated{Paxos: msg.NewPaxos(uint64(m.Epoch)), PG: id})
+	}
+}
