@@ -113,7 +113,7 @@ func (o *OSD) statusJSON() any {
 		Oldest  ceph.Epoch `json:"oldest_map"`
 		Newest  ceph.Epoch `json:"newest_map"`
 		PGs     int        `json:"num_pgs"`
-	}{o.id.fsid.String(), o.id.uuid.String(), o.cfg.ID, "booting", 0, 0, len(o.mu.pgs)}
+	}{o.id.FSID.String(), o.id.UUID.String(), o.cfg.ID, "booting", 0, 0, len(o.mu.pgs)}
 	if o.mu.m != nil {
 		s.Oldest, s.Newest = o.mu.m.Epoch, o.mu.m.Epoch // one map is kept
 	}

@@ -139,7 +139,7 @@ func (o *OSD) boot(m *osdmap.Map) {
 	at := o.msgr.Addrs()
 	_ = o.mon.Send(&msg.OSDBoot{
 		Paxos: msg.NewPaxos(uint64(m.Epoch)),
-		Super: msg.Superblock{Cluster: m.FSID, OSD: o.cfg.ID, Current: m.Epoch, Oldest: 1, Newest: m.Epoch, OSDID: o.id.uuid},
+		Super: msg.Superblock{Cluster: m.FSID, OSD: o.cfg.ID, Current: m.Epoch, Oldest: 1, Newest: m.Epoch, OSDID: o.id.UUID},
 		// One port serves all four: nothing is copied between OSDs yet.
 		HBBack: at, Cluster: at, HBFront: at, Features: msgr.Features16,
 		Metadata: map[string]string{

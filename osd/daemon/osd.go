@@ -48,7 +48,7 @@ type Config struct {
 // OSD is one object storage daemon.
 type OSD struct {
 	cfg   Config
-	id    identity
+	id    Owner
 	msgr  *msgr.Messenger
 	auth  *cephx.Client
 	keys  *cephx.ServiceKeys
@@ -114,7 +114,7 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 	o.mu.pgs, o.mu.sessions, o.mu.changed = map[ceph.PG]*pg.PG{}, map[*session]struct{}{}, make(chan struct{})
 	o.mu.places, o.mu.told, o.mu.created = map[ceph.PG]*place{}, map[ceph.PG]*order{}, map[ceph.PG]struct{}{}
 	var err error
-	if o.id, err = loadIdentity(ctx, cfg.Store, cfg.ID); err != nil {
+	if o.id, err = loadOwner(ctx, cfg.Store, cfg.ID); err != nil {
 		return nil, err
 	}
 	name := ceph.EntityName{Type: ceph.TypeOSD, ID: fmt.Sprint(cfg.ID)}
@@ -189,7 +189,7 @@ func (o *OSD) introduce(ctx context.Context) error {
 		weight = 0.0001
 	}
 	steps := []map[string]any{
-		{"prefix": "osd new", "uuid": o.id.uuid.String(), "id": o.cfg.ID},
+		{"prefix": "osd new", "uuid": o.id.UUID.String(), "id": o.cfg.ID},
 		{"prefix": "osd crush create-or-move", "id": o.cfg.ID, "weight": weight, "args": []string{"host=" + o.cfg.Host, "root=" + o.cfg.Root}},
 	}
 	if o.cfg.Class != "" {

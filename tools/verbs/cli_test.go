@@ -16,6 +16,14 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	"ebofs/cluster/ceph"
+	"ebofs/cluster/denc"
+	"ebofs/devices"
+	"ebofs/ebofs"
+	"ebofs/osd"
+	"ebofs/osd/daemon"
+	"ebofs/osd/ebofsstore"
+	"ebofs/osd/pg"
 	"ebofs/tools/verb"
 )
 
@@ -39,6 +47,8 @@ func TestMain(m *testing.M) {
 //	file NAME=…   makes a file of the input
 //	fill NAME=…   overwrites bytes=N at=N (from the end if negative) with 'Z', or zero,
 //	              or text=…
+//	osd NAME=…    makes the store in the image that of an OSD of CLUSTER=, with two
+//	              placement groups, the second with objects
 //	cut NAME=…    makes the file bytes=N long
 //	hold NAME=…   has a session write to the store in the image from here on, to the
 //	              end of the script or the next release
@@ -92,6 +102,9 @@ func TestGolden(t *testing.T) {
 				release()
 				release = func() {}
 				return ""
+			case "osd":
+				asOSD(t, d)
+				return ""
 			case "cut":
 				var name string
 				var n int64
@@ -127,6 +140,52 @@ func hold(t *testing.T, d *datadriven.TestData) (release func()) {
 		if code := <-ended; code != 0 || errs.Len() > 0 {
 			t.Errorf("%s: exit %d: %s", d.Pos, code, errs.String())
 		}
+	}
+}
+
+// asOSD fills a store as an OSD does.
+func asOSD(t *testing.T, d *datadriven.TestData) {
+	ctx := context.Background()
+	var name, cluster string
+	d.ScanArgs(t, "name", &name)
+	d.ScanArgs(t, "cluster", &cluster)
+	fsid, err := ceph.ParseUUID(cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev, err := devices.OpenFile(name, devices.FileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	s, err := ebofs.Open(ctx, dev, ebofs.Options{MemoryBytes: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := ebofsstore.New(s)
+	var x osd.Transaction
+	daemon.Owner{OSD: 4, UUID: ceph.UUID{0: 0x50, 6: 0x40, 8: 0x80}, FSID: fsid}.Make(&x)
+	for seed := range uint32(2) {
+		pg.Create(&x, ceph.PG{Pool: 1, Seed: seed}, 2, pg.Info{Created: 7})
+	}
+	at := ceph.MakeTime(time.Unix(1700000000, 0))
+	c, log := pg.Collection(ceph.PG{Pool: 1, Seed: 1}), map[string][]byte{}
+	for i, name := range []string{"motd", "two\nlines"} {
+		hash := uint32(i)<<1 | 1
+		h := ceph.HObject{Pool: 1, Hash: hash, Name: name, Snap: ceph.NoSnap}
+		x.Write(c, osd.ObjectID{Shard: ceph.NoShard, Pool: 1, Hash: hash, Name: name, Snap: uint64(ceph.NoSnap), Generation: 1<<64 - 1}, 0, []byte("hello, world\n"))
+		e := pg.Entry{Version: ceph.EVersion{Version: uint64(i + 1), Epoch: 9}, Object: h, ReqID: ceph.ReqID{Name: ceph.EntityID{Type: ceph.TypeClient, Num: 4123}, Tid: uint64(i + 1)},
+			UserVersion: uint64(i + 1), MTime: at, Stats: pg.Stats{Objects: int64(i + 1), Bytes: int64(13 * (i + 1)), Writes: int64(i + 1), WriteKB: int64(i + 1)}}
+		var b denc.Encoder
+		e.Encode(&b)
+		log[fmt.Sprintf("%010d.%020d", 9, i+1)] = b.Bytes()
+	}
+	x.OmapSet(c, osd.ObjectID{Shard: ceph.NoShard, Pool: 1, Hash: 1, Snap: uint64(ceph.NoSnap), Generation: 1<<64 - 1}, log)
+	if err := osd.Apply(ctx, st, &x); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Close(ctx); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"ebofs/tools/manual"
 	"ebofs/tools/mkfs"
 	"ebofs/tools/object"
+	"ebofs/tools/pg"
 	"ebofs/tools/release"
 	"ebofs/tools/shell"
 	"ebofs/tools/verb"
@@ -34,6 +35,7 @@ func Table(version string) []verb.Verb {
 		dump.Verb(),
 		blockmap.Verb(),
 		object.Verb(),
+		pg.Verb(),
 		device.Verb(bench.Action()),
 		image.Verb(),
 		crush.Verb(),
@@ -42,7 +44,6 @@ func Table(version string) []verb.Verb {
 		shell.Verb(table),
 		manual.Verb(table, current),
 		release.Verb(version),
-		later("pg", "one placement group of a stopped store"),
 		later("mon", "run a monitor"),
 		later("mgr", "run a manager"),
 		later("osd", "run an object storage daemon"),
