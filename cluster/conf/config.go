@@ -56,7 +56,7 @@ type Config struct {
 	Name    ceph.EntityName
 	Cluster string
 	Path    string // of the file; "" if there is none
-	file    *File
+	load    Load
 	host    string
 
 	mu     sync.RWMutex
@@ -81,7 +81,7 @@ type Load struct {
 // New reads the options of an entity. What it warns of, unknown options, is said in
 // warnings, a line each; what makes no sense is an error.
 func New(l Load) (c *Config, warnings []string, err error) {
-	c = &Config{Name: l.Name, Cluster: l.Cluster, host: l.Host, values: map[string]*[sources]*value{}}
+	c = &Config{Name: l.Name, Cluster: l.Cluster, load: l, host: l.Host, values: map[string]*[sources]*value{}}
 	if c.Cluster == "" {
 		c.Cluster = "ceph"
 	}
@@ -92,11 +92,8 @@ func New(l Load) (c *Config, warnings []string, err error) {
 		c.host, _ = os.Hostname()
 		c.host, _, _ = strings.Cut(c.host, ".")
 	}
-	if err := c.readFile(l); err != nil {
-		return nil, nil, err
-	}
-	warnings, err = c.useFile()
-	if err != nil {
+	c.load.Getenv = l.Getenv
+	if warnings, err = c.Reload(); err != nil {
 		return nil, nil, err
 	}
 	if a := l.Getenv("CEPH_ARGS"); a != "" {
@@ -118,28 +115,37 @@ func New(l Load) (c *Config, warnings []string, err error) {
 
 // Defaults returns the options of an entity, each as its default is.
 func Defaults(name ceph.EntityName) *Config {
-	return &Config{Name: name, Cluster: "ceph", file: &File{}, values: map[string]*[sources]*value{}}
+	return &Config{Name: name, Cluster: "ceph", values: map[string]*[sources]*value{}}
 }
 
-// readFile finds and reads the file.
-func (c *Config) readFile(l Load) error {
-	path, must := l.Path, true
-	if path == "" {
-		path = l.Getenv("CEPH_CONF")
+// As returns the options of another entity from the same file.
+func (c *Config) As(name ceph.EntityName) *Config {
+	o := Defaults(name)
+	o.Cluster, o.host, o.load = c.Cluster, c.host, c.load
+	if _, err := o.Reload(); err != nil {
+		return Defaults(name) // what makes no sense for it
+	}
+	return o
+}
+
+// Reload reads the file again. If it makes no sense nothing changes.
+func (c *Config) Reload() (warnings []string, err error) {
+	path, must := c.load.Path, true
+	if path == "" && c.load.Getenv != nil {
+		path = c.load.Getenv("CEPH_CONF")
 	}
 	if path == "" {
 		path, must = "/etc/ceph/"+c.Cluster+".conf", false
 	}
 	f, err := Read(path)
-	if errors.Is(err, fs.ErrNotExist) && !must {
-		c.file = &File{}
-		return nil
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !must:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	if err != nil {
-		return fmt.Errorf("configuration: %w", err)
-	}
-	c.file, c.Path = f, path
-	return nil
+	c.Path = path
+	return c.useFile(f)
 }
 
 // sectionsOf are the sections that concern the entity, the nearest first.
@@ -148,24 +154,33 @@ func (c *Config) sectionsOf() []string {
 }
 
 // useFile takes what the file says for this entity.
-func (c *Config) useFile() (warnings []string, err error) {
-	seen := map[string]bool{}
-	for _, l := range c.file.Lines {
-		if !slices.Contains(c.sectionsOf(), l.Section) || seen[l.Key] {
+func (c *Config) useFile(f *File) (warnings []string, err error) {
+	found := map[string]Line{}
+	for _, l := range f.Lines {
+		if !slices.Contains(c.sectionsOf(), l.Section) {
 			continue
 		}
-		seen[l.Key] = true
-		if _, ok := Lookup(l.Key); !ok {
+		l, _ = f.Find(l.Key, c.sectionsOf()...)
+		o, ok := Lookup(l.Key)
+		if _, seen := found[l.Key]; !ok && !seen {
 			w := fmt.Sprintf("%s: unknown option %s", l.Where(), l.Key)
 			if n := Nearest(l.Key); n != "" {
 				w += "; did you mean " + n + "?"
 			}
 			warnings = append(warnings, w)
 		}
-		d, _ := c.file.Find(l.Key, c.sectionsOf()...)
-		if err := c.set(FromFile, d.Key, d.Value, d.Where()); err != nil {
-			return nil, fmt.Errorf("%s: %w", d.Where(), err)
+		if err := o.fits(l.Value); ok && err != nil {
+			return nil, fmt.Errorf("%s: %w", l.Where(), err)
 		}
+		found[l.Key] = l
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.values {
+		a[FromFile] = nil
+	}
+	for _, l := range found {
+		c.put(FromFile, l.Key, &value{l.Value, l.Where()})
 	}
 	return warnings, nil
 }
@@ -211,23 +226,29 @@ func (c *Config) Set(s Source, name, v string) error { return c.set(s, name, v, 
 
 func (c *Config) set(s Source, name, v, where string) error {
 	name = Key(name)
-	if o, ok := Lookup(name); ok && v != "" && !strings.Contains(v, "$") {
-		if err := o.Check(v); err != nil {
+	if o, ok := Lookup(name); ok {
+		if err := o.fits(v); err != nil {
 			return err
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if v == "" {
+		c.put(s, name, nil)
+	} else {
+		c.put(s, name, &value{v, where})
+	}
+	return nil
+}
+
+// put keeps a value; mu is held.
+func (c *Config) put(s Source, name string, v *value) {
 	a := c.values[name]
 	if a == nil {
 		a = new([sources]*value)
 		c.values[name] = a
 	}
-	a[s] = &value{v, where}
-	if v == "" && s != FromFile {
-		a[s] = nil
-	}
-	return nil
+	a[s] = v
 }
 
 // UseDatabase replaces what the central database says. Values that do not fit are
@@ -335,9 +356,14 @@ func (c *Config) Duration(name string) time.Duration { d, _ := parseSeconds(c.Te
 // Address returns an Address option; the zero value for none.
 func (c *Config) Address(name string) netip.AddrPort { a, _ := parseAddress(c.Text(name)); return a }
 
-// Words returns a text option as words, separated by blanks, commas or semicolons.
+// Words returns a text option as words, separated by blanks, commas or semicolons;
+// nil if there are none.
 func (c *Config) Words(name string) []string {
-	return strings.FieldsFunc(c.Text(name), func(r rune) bool { return r == ' ' || r == ',' || r == ';' || r == '\t' })
+	list := strings.FieldsFunc(c.Text(name), func(r rune) bool { return r == ' ' || r == ',' || r == ';' || r == '\t' })
+	if len(list) == 0 {
+		return nil
+	}
+	return list
 }
 
 // Keyrings returns where the entity's key may be: its data directory first.
@@ -393,8 +419,8 @@ func splitHosts(s string) (list []string) {
 	return list
 }
 
-// monPort is where monitors listen by default.
-const monPort = 3300
+// MonitorPort is where monitors listen by default.
+const MonitorPort = 3300
 
 // parseHost reads the addresses of one monitor: "a:p", "v2:a:p", "[v2:a:p,v1:a:p]".
 func parseHost(s string) (ceph.AddrVec, error) {
@@ -414,7 +440,7 @@ func parseHost(s string) (ceph.AddrVec, error) {
 			continue
 		}
 		if a.Port() == 0 {
-			a = netip.AddrPortFrom(a.Addr(), monPort)
+			a = netip.AddrPortFrom(a.Addr(), MonitorPort)
 		}
 		v = append(v, ceph.MsgrAddr(a, 0))
 	}

@@ -180,6 +180,14 @@ func (o Option) Check(value string) error {
 	return nil
 }
 
+// fits is Check for a value as it is written: with variables it cannot be told yet.
+func (o Option) fits(value string) error {
+	if value == "" || strings.Contains(value, "$") {
+		return nil
+	}
+	return o.Check(value)
+}
+
 // String says what a value of the kind is.
 func (k Kind) String() string {
 	return [...]string{"a text", "true or false", "a whole number", "a number", "a size as 4096, 64K or 1G", "a time as 30, 1.5 or 5m", "an address as 127.0.0.1:6800"}[k]

@@ -19,8 +19,8 @@ import (
 
 // Config says what a monitor is. Fields without a default named must be given.
 type Config struct {
-	Name   string // as in the map of the monitors
-	Addr   netip.AddrPort
+	Name   string         // as in the map of the monitors
+	Addr   netip.AddrPort // default: as in that map
 	Quorum quorum.Store
 
 	// Methods of authentication that clients may use; default: cephx alone.
@@ -94,6 +94,9 @@ func New(ctx context.Context, cfg Config) (*Monitor, error) {
 	}
 	if st.MonMap.Rank(cfg.Name) < 0 {
 		return nil, fmt.Errorf("monitor %s is not in the map of the monitors: %v", cfg.Name, st.MonMap.Ranks)
+	}
+	if !cfg.Addr.IsValid() || cfg.Addr.Port() == 0 {
+		cfg.Addr = st.MonMap.Monitors[cfg.Name].Addrs.Msgr2().IP
 	}
 	m := &Monitor{cfg: cfg, log: cfg.Log, slots: make(chan struct{}, commandsAtOnce), stats: newStats(), start: cfg.Now()}
 	m.mu.state, m.mu.changed, m.mu.sessions = st, make(chan struct{}), map[*session]struct{}{}

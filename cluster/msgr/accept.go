@@ -1,8 +1,11 @@
 package msgr
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strconv"
@@ -79,7 +82,11 @@ func (m *Messenger) serve(s *socket) {
 	if err != nil {
 		late.Stop()
 		m.stats.handshakesBad.Add(1)
-		m.o.Log.Info("connection refused", "from", s.remote.String(), "err", err)
+		level := slog.LevelInfo
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			level = slog.LevelDebug // gave up by itself, as clients do that try several addresses
+		}
+		m.o.Log.Log(context.Background(), level, "connection refused", "from", s.remote.String(), "err", err)
 		s.close()
 	}
 	m.settle(s, s.remote.Addr())

@@ -35,6 +35,9 @@ type Streams struct {
 	// Status delivers a value whenever one line of progress is asked for
 	// (SIGUSR1); may be nil.
 	Status <-chan os.Signal
+	// TakeHangup gives SIGHUP another meaning than to end the verb: from then on, and
+	// until again is called, it is delivered. Never nil in a verb.
+	TakeHangup func() (hangup <-chan os.Signal, again func())
 }
 
 // Process returns the streams of this process and a function that stops
@@ -76,6 +79,9 @@ func runDir(getenv func(string) string, uid int) string {
 func (s Streams) withDefaults() Streams {
 	if s.In == nil {
 		s.In = eof{}
+	}
+	if s.TakeHangup == nil {
+		s.TakeHangup = func() (<-chan os.Signal, func()) { return nil, func() {} }
 	}
 	if s.Out == nil {
 		s.Out = io.Discard

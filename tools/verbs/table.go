@@ -17,7 +17,9 @@ import (
 	"ebofs/tools/image"
 	"ebofs/tools/manual"
 	"ebofs/tools/mkfs"
+	"ebofs/tools/mon"
 	"ebofs/tools/object"
+	"ebofs/tools/osd"
 	"ebofs/tools/pg"
 	"ebofs/tools/release"
 	"ebofs/tools/shell"
@@ -38,15 +40,15 @@ func Table(version string) []verb.Verb {
 		pg.Verb(),
 		device.Verb(bench.Action()),
 		image.Verb(),
+		mon.Verb(),
+		osd.Verb(),
 		crush.Verb(),
 		admin.Verb(),
 		demo.Verb(),
 		shell.Verb(table),
 		manual.Verb(table, current),
 		release.Verb(version),
-		later("mon", "run a monitor"),
 		later("mgr", "run a manager"),
-		later("osd", "run an object storage daemon"),
 		later("mds", "run a metadata server"),
 		later("simulate", "replay a simulated failure"),
 		later("config", "show, compare and check the configuration"),
@@ -127,7 +129,7 @@ func nearest(word string, table []verb.Verb) string {
 		if v.Later {
 			continue
 		}
-		if d := distance(strings.ToLower(word), v.Name); d < best && d < len(word) {
+		if d := distance(strings.ToLower(word), v.Name); d < best && d < len(word)-1 {
 			best, name = d, v.Name
 		}
 	}

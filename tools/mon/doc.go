@@ -1,0 +1,2 @@
+// Package mon is the verb "mon": it makes and runs a monitor.
+package mon

@@ -1,0 +1,2 @@
+// Package osd is the verb "osd": it runs an object storage daemon.
+package osd
