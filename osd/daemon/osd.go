@@ -59,9 +59,13 @@ type OSD struct {
 	wg    sync.WaitGroup
 	newer chan struct{} // a map has come, or orders
 	soon  chan struct{} // there is news to report
-	tells chan struct{} // slots of commands
-	track *track.Tracker
-	count counters
+	began time.Time
+	// stored is every PG of the store, with where it is if not here. Only the
+	// goroutine that follows the maps uses it.
+	stored map[ceph.PG]*away
+	tells  chan struct{} // slots of commands
+	track  *track.Tracker
+	count  counters
 
 	mu struct {
 		sync.Mutex
@@ -78,6 +82,8 @@ type OSD struct {
 		asked    ceph.Epoch // boot was sent with this map
 		sessions map[*session]struct{}
 		mgr      manager
+		peers    map[int32]*peer // that are watched
+		away     map[ceph.PG]*away
 		reported uint64
 		failed   error
 		changed  chan struct{}
@@ -110,11 +116,15 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 	if cfg.Track.Now == nil {
 		cfg.Track.Now = cfg.Now
 	}
-	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1), soon: make(chan struct{}, 1), tells: make(chan struct{}, tellsAtOnce), track: track.New(cfg.Track)}
+	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1), soon: make(chan struct{}, 1), began: time.Now(), tells: make(chan struct{}, tellsAtOnce), track: track.New(cfg.Track)}
 	o.mu.pgs, o.mu.sessions, o.mu.changed = map[ceph.PG]*pg.PG{}, map[*session]struct{}{}, make(chan struct{})
 	o.mu.places, o.mu.told, o.mu.created = map[ceph.PG]*place{}, map[ceph.PG]*order{}, map[ceph.PG]struct{}{}
+	o.mu.peers, o.mu.away = map[int32]*peer{}, map[ceph.PG]*away{}
 	var err error
 	if o.id, err = loadOwner(ctx, cfg.Store, cfg.ID); err != nil {
+		return nil, err
+	}
+	if o.stored, err = storedPGs(ctx, cfg.Store); err != nil {
 		return nil, err
 	}
 	name := ceph.EntityName{Type: ceph.TypeOSD, ID: fmt.Sprint(cfg.ID)}
@@ -175,6 +185,7 @@ func (o *OSD) Start(ctx context.Context) error {
 	o.mon.Subscribe("mgrmap", msg.Subscription{})
 	o.mon.Subscribe("osd_pg_creates", msg.Subscription{})
 	o.wg.Go(o.keepTime)
+	o.wg.Go(o.beat)
 	return o.waitUp(ctx)
 }
 

@@ -67,6 +67,7 @@ func (o *OSD) setMap(m *osdmap.Map) {
 			o.log.Error("pg is not opened", "pg", id, "err", err)
 		} else if p != nil {
 			opened[id] = p
+			o.stored[id] = nil
 		}
 	}
 
@@ -144,6 +145,9 @@ func (o *OSD) setMap(m *osdmap.Map) {
 
 	for _, p := range gone {
 		p.Close()
+	}
+	if me {
+		o.lookAway(m, placer, here)
 	}
 	if news {
 		kick(o.soon)

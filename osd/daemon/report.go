@@ -41,7 +41,11 @@ func (o *OSD) report(m *osdmap.Map) uint64 {
 			open[id] = p.pg
 		}
 	}
+	for id, a := range o.mu.away {
+		out.PGs[id] = a.stat(now)
+	}
 	beacon := &msg.OSDBeacon{Paxos: msg.NewPaxos(uint64(m.Epoch)), MinLastEpochClean: m.Epoch, Interval: 300}
+	out.OSD.Peers = slices.Sorted(maps.Keys(o.mu.peers))
 	beacon.PGs = slices.SortedFunc(maps.Keys(o.mu.pgs), ceph.PG.Compare)
 	o.mu.Unlock()
 	for id, p := range open {
@@ -52,7 +56,8 @@ func (o *OSD) report(m *osdmap.Map) uint64 {
 	used := st.TotalBytes - st.FreeBytes
 	from := m.Infos[o.cfg.ID].UpFrom
 	out.OSD = msg.OSDStat{
-		KB: int64(st.TotalBytes >> 10), KBUsed: int64(used >> 10), KBAvail: int64(st.FreeBytes >> 10), KBData: int64(used >> 10),
+		Peers: out.OSD.Peers,
+		KB:    int64(st.TotalBytes >> 10), KBUsed: int64(used >> 10), KBAvail: int64(st.FreeBytes >> 10), KBData: int64(used >> 10),
 		UpFrom: from, Seq: uint64(from)<<32 | seq, PGs: uint32(len(open)), OSDs: 1,
 		Store: msg.StoreStatfs{Total: int64(st.TotalBytes), Available: int64(st.FreeBytes), Allocated: int64(used), Stored: int64(used)},
 	}

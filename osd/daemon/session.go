@@ -99,9 +99,13 @@ func (d *dispatcher) HandleReset(c *msgr.Conn) {
 
 func (d *dispatcher) HandleRemoteReset(*msgr.Conn) {}
 
-// HandleRefused is told that a monitor is not reached.
+// HandleRefused is told that somebody is not reached.
 func (d *dispatcher) HandleRefused(c *msgr.Conn, err error) {
 	d.osd().log.Debug("not connected", "peer", c.Peer().Addrs, "err", err)
+	if l, ok := c.Attached().(*link); ok {
+		d.osd().refused(l, err)
+		return
+	}
 	d.osd().mon.Reset(c)
 }
 
@@ -120,6 +124,12 @@ func (d *dispatcher) HandleMessage(c *msgr.Conn, in *msg.Message) {
 		o.fromMonitor(in, p)
 		return
 	}
+	if l, ok := c.Attached().(*link); ok {
+		if p, ok := p.(*msg.OSDPing); ok {
+			o.answered(l, p)
+		}
+		return
+	}
 	s, ok := c.Attached().(*session)
 	if !ok {
 		return
@@ -134,6 +144,8 @@ func (d *dispatcher) HandleMessage(c *msgr.Conn, in *msg.Message) {
 		o.tell(s, in, p)
 	case *msg.MgrConfigure:
 		o.configured(c)
+	case *msg.OSDPing:
+		o.answerPing(s, p)
 	}
 }
 
