@@ -1,5 +1,5 @@
 # make build   bin/ebofs (static) with its links mkfs.ebofs and fsck.ebofs
-# make demo    the main job, from an empty image to a checked store
+# make demo    the main job: a cluster, stock clients, a kill, flipped bytes, a check
 # make test    everything CI checks; `make check` is the same
 # make bench   the figures of docs/performance.md, on a scratch loop device or image
 # make soak STAGE=crash T=10m   a long run; its counts go to docs/soak.csv
@@ -24,7 +24,8 @@ build:
 	@ln -sf ebofs bin/fsck.ebofs
 
 demo: build
-	bin/ebofs demo
+	@.ci/setup demo
+	bin/ebofs demo --tour
 
 test: build
 	@.ci/test

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ebofs/cluster/ceph"
+	"ebofs/cluster/conf"
 	"ebofs/cluster/msg"
 	"ebofs/cluster/osdmap"
 )
@@ -31,7 +32,7 @@ func (m *Monitor) health(st *State, sum *summary) (string, []check) {
 	var list []check
 	list = append(list, osdChecks(st.OSD)...)
 	list = append(list, pgChecks(st.OSD, sum)...)
-	list = append(list, poolChecks(st.OSD)...)
+	list = append(list, poolChecks(st.OSD, m.cfg.Options)...)
 	slices.SortFunc(list, func(a, b check) int { return strings.Compare(a.Code, b.Code) })
 	worst := healthOK
 	for _, c := range list {
@@ -121,7 +122,7 @@ func pgChecks(m *osdmap.Map, sum *summary) (list []check) {
 	return list
 }
 
-func poolChecks(m *osdmap.Map) (list []check) {
+func poolChecks(m *osdmap.Map, o *conf.Config) (list []check) {
 	var noApp, single []string
 	for _, id := range slices.Sorted(maps.Keys(m.Pools)) {
 		p, name := m.Pools[id], m.PoolNames[id]
@@ -136,7 +137,7 @@ func poolChecks(m *osdmap.Map) (list []check) {
 		noApp = append(noApp, "use 'ceph osd pool application enable <pool-name> <app-name>', where <app-name> is 'rbd', 'rgw', 'cephfs' or what your application is called")
 		list = append(list, check{"POOL_APP_NOT_ENABLED", healthWarn, fmt.Sprintf("%d pool(s) do not have an application enabled", len(noApp)-1), len(noApp) - 1, noApp})
 	}
-	if len(single) > 0 {
+	if len(single) > 0 && o.Bool("mon_warn_on_pool_no_redundancy") {
 		list = append(list, check{"POOL_NO_REDUNDANCY", healthWarn, fmt.Sprintf("%d pool(s) have no replicas configured", len(single)), len(single), single})
 	}
 	return list

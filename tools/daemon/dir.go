@@ -53,3 +53,18 @@ func replaceFile(path string, p []byte, mode os.FileMode) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// Holder returns the process id of the daemon that has a data directory, "" if none
+// has.
+func Holder(dir string) string {
+	f, err := os.Open(filepath.Join(dir, "lock"))
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
+		return ""
+	}
+	p, _ := os.ReadFile(f.Name())
+	return strings.TrimSpace(string(p))
+}

@@ -1,17 +1,11 @@
-// Package demo is the verb "demo": the main job from an empty image to a
-// checked store, in about a minute and without configuration.
+// Package demo is the verb "demo": a whole cluster on one machine, without
+// configuration and without root.
 //
-//	1  make an image; as root, a loop device over it, so that a real block
-//	   device with direct I/O is used
-//	2  mkfs
-//	3  import a source tree by a child process; kill -9 it half-way
-//	4  mount again, timed
-//	5  compare every acknowledged object with its SHA-256
-//	6  finish the import, compare again
-//	7  deep fsck, map, what to try next
+//	demo           monitor and OSDs in this process, until it is interrupted
+//	demo --tour    the same as processes of their own; what stock clients do with
+//	               them, a kill -9, three flipped bytes, and what fsck says
+//	demo --store   one store alone: format, import, kill, mount, verify, check, draw
 //
-// Everything lies in one directory, ./ebofs-demo, with a marker file; only a
-// directory with that marker is ever emptied or removed. The loop device is
-// set to vanish with its last user, so that it does not outlive the demo even
-// if that is killed.
+// Everything is in one directory, marked as the demo's: what else is in it stays.
+// Each step prints the command it runs, its result, and how long it took.
 package demo

@@ -21,7 +21,7 @@ import (
 // of the tree is acknowledged. The child's journal is a short pipe: it cannot
 // run far ahead of us, so the kill always comes in the middle. What was in the
 // pipe at that moment is acknowledged, too.
-func (d *demo) importAndKill(ctx context.Context) error {
+func (d *story) importAndKill(ctx context.Context) error {
 	d.title("importing %d files and directories (%s) from %s, and killing it half-way", d.r.Entries, sizes.Human(uint64(d.r.Bytes)), d.tree)
 	exe, err := os.Executable()
 	if err != nil {

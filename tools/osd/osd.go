@@ -79,7 +79,7 @@ func (j *job) run(ctx context.Context, c *verb.Call) error {
 		}
 	}
 	s := daemon.Service{
-		Config: cfg, Log: log, Reopen: reopen, Commands: online.List(), Status: o.Summary, Failed: o.Failed, Alive: o.Alive, Stop: o.Stop,
+		Config: cfg, Log: log, Reopen: reopen, Commands: append(o.Commands(), online.List()...), Status: o.Summary, Failed: o.Failed, Alive: o.Alive, Stop: o.Stop,
 	}
 	return s.Run(ctx, c)
 }

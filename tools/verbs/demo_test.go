@@ -1,15 +1,18 @@
 package verbs
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"ebofs/tools/verb"
 )
@@ -34,7 +37,7 @@ func TestDemo(t *testing.T) {
 		code := Main(context.Background(), "test", append([]string{"ebofs", "demo", "--dir", dir}, args...), verb.Streams{Out: &out, Err: &errs})
 		return out.String(), errs.String(), code
 	}
-	out, errs, code := run("--no-loop", "--tree", tree, "--size", "128MiB")
+	out, errs, code := run("--store", "--no-loop", "--tree", tree, "--size", "128MiB")
 	if code != 0 {
 		t.Fatalf("exit %d: %s\n%s", code, errs, out)
 	}
@@ -44,7 +47,7 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	// Again, over what the first run left, on a loop device if we may.
-	out, errs, code = run("--tree", tree, "--size", "128MiB", "--format", "json")
+	out, errs, code = run("--store", "--tree", tree, "--size", "128MiB", "--format", "json")
 	var v struct {
 		OK          bool
 		Entries     int
@@ -68,13 +71,45 @@ func TestDemo(t *testing.T) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("left: %v, %v", left, err)
 	}
-	if _, errs, code := run("--tree", tree); code != 1 || !strings.Contains(errs, "was not made by the demo") {
+	if _, errs, code := run("--store", "--tree", tree); code != 1 || !strings.Contains(errs, "was not made by the demo") {
 		t.Errorf("a directory that is not the demo's: exit %d: %s", code, errs)
 	}
 	if err := os.Remove(other); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, code := run("--tree", filepath.Join(tree, "3", "3")); code == 0 || errs == "" {
+	if _, errs, code := run("--store", "--tree", filepath.Join(tree, "3", "3")); code == 0 || errs == "" {
 		t.Error("a tree that is a file was taken")
+	}
+}
+
+// TestServe runs the demo of a cluster until it says that it is ready, and again.
+func TestServe(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "demo")
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		r, w := io.Pipe()
+		code := make(chan int, 1)
+		go func() {
+			code <- Main(ctx, "test", []string{"ebofs", "demo", "--osds", "2", "--dir", dir}, verb.Streams{Out: w, Err: w})
+			w.Close()
+		}()
+		var said strings.Builder
+		for s := bufio.NewScanner(r); s.Scan(); {
+			said.WriteString(s.Text() + "\n")
+			if strings.HasPrefix(s.Text(), "Ctrl-C stops it") {
+				cancel()
+			}
+		}
+		cancel()
+		if got := <-code; got != 0 || !strings.Contains(said.String(), "2 OSDs") || !strings.Contains(said.String(), "export CEPH_CONF=") {
+			t.Fatalf("exit %d: %s", got, said.String())
+		}
+	}
+	var out, errs bytes.Buffer
+	if code := Main(t.Context(), "test", []string{"ebofs", "demo", "--remove", "--dir", dir}, verb.Streams{Out: &out, Err: &errs}); code != 0 {
+		t.Error(errs.String())
+	}
+	if left, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }
