@@ -17,6 +17,7 @@ var advice = map[string]string{
 	"PG_DAMAGED":           "find what is damaged: fsck.ebofs --online DEV; then restore those objects from a copy",
 	"PG_DEGRADED":          "start or add OSDs, or ask for fewer copies: ceph osd pool set POOL size N",
 	"POOL_APP_NOT_ENABLED": "ceph osd pool application enable POOL rbd (or rgw, cephfs, or a name of yours)",
+	"POOL_BACKFILLFULL":    "add OSDs or remove data: nothing is moved onto its OSDs",
 	"POOL_FULL":            "remove data from the pool or raise its quota: ceph osd pool set-quota POOL max_bytes N",
 	"POOL_NEARFULL":        "remove data from the pool or raise its quota: ceph osd pool set-quota POOL max_bytes N",
 	"POOL_NO_REDUNDANCY":   "if losing the only copy matters: ceph osd pool set POOL size 3; else: ceph config set global mon_warn_on_pool_no_redundancy false",

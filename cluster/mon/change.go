@@ -157,6 +157,9 @@ func (c *Change) nextMap() error {
 	if c.inc == nil {
 		return nil
 	}
+	if err := c.markPools(); err != nil {
+		return fmt.Errorf("full pools: %w", err)
+	}
 	next, err := c.State.OSD.Next(c.inc)
 	if err != nil {
 		return fmt.Errorf("next osd map: %w", err)

@@ -31,6 +31,7 @@ const (
 func (m *Monitor) health(st *State, sum *summary) (string, []check) {
 	var list []check
 	list = append(list, osdChecks(st.OSD)...)
+	list = append(list, fullChecks(st.OSD)...)
 	list = append(list, pgChecks(st.OSD, sum)...)
 	list = append(list, poolChecks(st.OSD, m.cfg.Options)...)
 	slices.SortFunc(list, func(a, b check) int { return strings.Compare(a.Code, b.Code) })
@@ -52,7 +53,7 @@ func plural(n int, what string) string {
 
 func osdChecks(m *osdmap.Map) (list []check) {
 	total := 0
-	var down, full, near []string
+	var down []string
 	for osd := range m.MaxOSD {
 		if !m.Exists(osd) {
 			continue
@@ -62,24 +63,12 @@ func osdChecks(m *osdmap.Map) (list []check) {
 		if !m.IsUp(osd) && m.Weights[osd] > 0 {
 			down = append(down, name+" is down")
 		}
-		switch s := m.States[osd]; {
-		case s&osdmap.Full != 0:
-			full = append(full, name+" is full")
-		case s&(osdmap.NearFull|osdmap.BackfillFull) != 0:
-			near = append(near, name+" is near full")
-		}
 	}
 	if total == 0 {
 		return nil
 	}
 	if len(down) > 0 {
 		list = append(list, check{"OSD_DOWN", healthWarn, plural(len(down), "osd") + " down", len(down), down})
-	}
-	if len(full) > 0 {
-		list = append(list, check{"OSD_FULL", healthErr, plural(len(full), "full osd") + "", len(full), full})
-	}
-	if len(near) > 0 {
-		list = append(list, check{"OSD_NEARFULL", healthWarn, plural(len(near), "nearfull osd"), len(near), near})
 	}
 	var set []string
 	for _, f := range flagNames {

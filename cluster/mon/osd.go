@@ -36,10 +36,19 @@ func (m *Monitor) handleOSD(s *session, in *msg.Message, p msg.Payload) {
 		m.background(in, func() { m.failure(s, osd, p) })
 	case *msg.OSDBeacon:
 		m.stats.beacon(osd, m.cfg.Now())
+	case *msg.OSDFull:
+		in.Hold()
+		m.background(in, func() { m.osdFull(s, osd, p) })
 	case *msg.OSDPGCreated:
 	case *msg.PGStats:
 		if m.ours(p.FSID) {
 			m.stats.report(osd, p, m.cfg.Now())
+			in.Hold()
+			m.background(in, func() {
+				if err := m.checkQuotas(m.ctx); err != nil && m.ctx.Err() == nil {
+					m.log.Warn("quotas of pools are not looked at", "err", err)
+				}
+			})
 		}
 	}
 }

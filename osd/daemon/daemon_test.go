@@ -43,6 +43,7 @@ type cluster struct {
 	dev   *devices.Mem
 	store osd.ObjectStore
 	osd   *daemon.OSD
+	quiet bool // the OSD hardly ever reports
 }
 
 var loopback = netip.MustParseAddrPort("127.0.0.1:0")
@@ -112,7 +113,11 @@ func (c *cluster) start() {
 }
 
 func (c *cluster) config(id int32) daemon.Config {
-	return daemon.Config{ID: id, Store: c.store, Addr: loopback, Monitors: []ceph.AddrVec{c.mon.Addrs()}, Key: c.key, Host: "h", Report: 50 * time.Millisecond}
+	report := 50 * time.Millisecond
+	if c.quiet {
+		report = time.Hour
+	}
+	return daemon.Config{ID: id, Store: c.store, Addr: loopback, Monitors: []ceph.AddrVec{c.mon.Addrs()}, Key: c.key, Host: "h", Report: report}
 }
 
 func (c *cluster) stop() {
@@ -135,6 +140,7 @@ type client struct {
 	cond *sync.Cond
 	maps *osdmap.Map
 	tid  uint64
+	flag uint32 // of requests, besides the usual ones
 	wait map[uint64]chan *msg.OSDOpReply
 	sent map[uint64]*msg.OSDOp
 	to   map[uint64]ceph.AddrVec // where that was sent
@@ -216,9 +222,14 @@ func (x *client) HandleMessage(c *msgr.Conn, in *msg.Message) {
 	}
 }
 
+func (x *client) full(id ceph.PoolID) bool {
+	return x.maps != nil && x.maps.Pools[id] != nil && x.maps.Pools[id].Flags&osdmap.PoolFull != 0
+}
+
 func (x *client) take(p *msg.OSDMap) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	old := &client{maps: x.maps}
 	for e, b := range p.Full {
 		if x.maps == nil || e > x.maps.Epoch {
 			m, err := osdmap.Decode(slices.Clone(b))
@@ -242,6 +253,9 @@ func (x *client) take(p *msg.OSDMap) {
 	x.mon.Got("osdmap", uint64(x.maps.Epoch))
 	x.cond.Broadcast()
 	for tid, m := range x.sent {
+		if old.full(m.Locator.Pool) && !x.full(m.Locator.Pool) {
+			delete(x.to, tid) // as if it had been held back until now
+		}
 		x.sendLocked(tid, m)
 	}
 }
@@ -300,7 +314,7 @@ func (x *client) start(pool, name string, list ...msg.Op) chan *msg.OSDOpReply {
 		}
 	}
 	x.tid++
-	m := &msg.OSDOp{Name: name, Locator: ceph.Locator{Pool: id, Hash: -1}, Ops: list, Snap: ceph.NoSnap, Flags: msg.FlagOnDisk | msg.FlagKnownRedir, Features: msgr.Features16, MTime: ceph.MakeTime(time.Now())}
+	m := &msg.OSDOp{Name: name, Locator: ceph.Locator{Pool: id, Hash: -1}, Ops: list, Snap: ceph.NoSnap, Flags: msg.FlagOnDisk | msg.FlagKnownRedir | x.flag, Features: msgr.Features16, MTime: ceph.MakeTime(time.Now())}
 	ch := make(chan *msg.OSDOpReply, 1)
 	x.wait[x.tid], x.sent[x.tid] = ch, m
 	x.sendLocked(x.tid, m)

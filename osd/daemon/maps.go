@@ -64,6 +64,7 @@ func (o *OSD) follow() {
 		if m != nil && len(list) > 0 {
 			o.mon.Got("osdmap", uint64(m.Epoch))
 			o.alive()
+			o.measure(m)
 			if !o.isUp() {
 				o.boot(m)
 			}
@@ -172,6 +173,7 @@ func (o *OSD) keepTime() {
 			o.boot(m)
 		default:
 			o.alive()
+			o.measure(m)
 			o.report(m)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ebofs/cluster/ceph"
@@ -64,8 +65,10 @@ type OSD struct {
 	// goroutine that follows the maps uses it.
 	stored map[ceph.PG]*away
 	tells  chan struct{} // slots of commands
-	track  *track.Tracker
-	count  counters
+	// failsafe is set while the store is so full that nothing may grow.
+	failsafe atomic.Bool
+	track    *track.Tracker
+	count    counters
 
 	mu struct {
 		sync.Mutex

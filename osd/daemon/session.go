@@ -225,6 +225,10 @@ func (o *OSD) place(w *arrival) {
 	}
 	req.Op.Mark(track.Queued)
 	reply := func(r *msg.OSDOpReply) {
+		if r == nil {
+			w.drop()
+			return
+		}
 		out := msg.Pack(r)
 		out.TID = in.TID
 		_ = s.conn.Send(out)

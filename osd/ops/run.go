@@ -297,6 +297,27 @@ func (d *Delta) count(s *State, by int64) {
 	}
 }
 
+// Grows reports whether the request makes the object larger, or makes one. A clone
+// it takes does not count.
+func (o *Outcome) Grows() bool {
+	v := o.view
+	if v == nil {
+		return false
+	}
+	if v.before == nil {
+		return v.stored
+	}
+	return v.state.Size > v.before.Size
+}
+
+// Fail makes a request fail that could happen, for a reason outside of it.
+func (o *Outcome) Fail(e ceph.Errno) {
+	o.Result, o.Writes, o.UserVersion, o.Effects = e, false, 0, nil
+	for i := range o.Ops {
+		o.Ops[i].Data = nil
+	}
+}
+
 // Clones reports whether Seal will make a clone of the head.
 func (o *Outcome) Clones() bool {
 	b := o.view.before

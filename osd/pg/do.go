@@ -83,6 +83,15 @@ func (p *PG) write(w *work) {
 		p.effects(w, out)
 		return
 	}
+	switch e := p.refuseFull(w.req, out); e {
+	case 0:
+	case ceph.EAGAIN:
+		p.release(s)
+		w.reply(nil)
+		return
+	default:
+		out.Fail(e)
+	}
 	p.commit(w, out)
 }
 

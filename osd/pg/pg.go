@@ -36,6 +36,8 @@ type Config struct {
 	Removed func(ceph.SnapID) bool
 	// Fetch reads an object of any PG, for copies; nil: EOPNOTSUPP.
 	Fetch func(ctx context.Context, loc ceph.Locator, name string, snap ceph.SnapID) (*ops.Content, error)
+	// Full says what stands against growing; nil: nothing.
+	Full func() Full
 	// Failed is told when the store takes no more changes; nil: nobody.
 	Failed func(error)
 

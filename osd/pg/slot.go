@@ -82,7 +82,8 @@ func (p *PG) startLocked(s *slot) (ready []*work) {
 }
 
 // Submit takes a request of a client. It is answered by reply, once, later or
-// before Submit returns; or never, if the PG is closed. Requests of one session on
+// before Submit returns; with nil, if it is dropped and the client will ask again;
+// or never, if the PG is closed. Requests of one session on
 // one object happen in the order of their Submits.
 func (p *PG) Submit(req *ops.Request, from Session, reply func(*msg.OSDOpReply)) {
 	if e := req.Refuse(); e != 0 {

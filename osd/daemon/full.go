@@ -1,0 +1,53 @@
+package daemon
+
+import (
+	"ebofs/cluster/ceph"
+	"ebofs/cluster/msg"
+	"ebofs/cluster/osdmap"
+	"ebofs/osd/pg"
+)
+
+// failsafeRatio is how full a store may become before it takes nothing more that
+// makes it fuller, whatever the map says (osd_failsafe_full_ratio).
+const failsafeRatio = 0.97
+
+const fullness = osdmap.Full | osdmap.BackfillFull | osdmap.NearFull
+
+// measure looks how full the store is, and tells the monitors if the map says
+// otherwise.
+func (o *OSD) measure(m *osdmap.Map) {
+	st, err := o.cfg.Store.Statfs(o.ctx)
+	if err != nil || st.TotalBytes == 0 {
+		return
+	}
+	ratio := 1 - float64(st.FreeBytes)/float64(st.TotalBytes)
+	o.failsafe.Store(ratio > failsafeRatio)
+	want := degree(m, ratio)
+	if m.IsUp(o.cfg.ID) && m.States[o.cfg.ID]&fullness != want {
+		_ = o.mon.Send(&msg.OSDFull{Paxos: msg.NewPaxos(uint64(m.Epoch)), Epoch: m.Epoch, State: uint32(want)})
+	}
+}
+
+// degree is the state of an OSD that is full to a ratio.
+func degree(m *osdmap.Map, ratio float64) osdmap.State {
+	switch {
+	case ratio > float64(m.FullRatio):
+		return osdmap.Full
+	case ratio > float64(m.BackfillFullRatio):
+		return osdmap.BackfillFull
+	case ratio > float64(m.NearFullRatio):
+		return osdmap.NearFull
+	}
+	return 0
+}
+
+// fullOf says what stands against the growing of a pool.
+func (o *OSD) fullOf(id ceph.PoolID) pg.Full {
+	f := pg.Full{Failsafe: o.failsafe.Load()}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if p := o.mu.m.Pools[id]; p != nil {
+		f.Pool, f.Quota = p.Flags&osdmap.PoolFull != 0, p.Flags&osdmap.PoolFullQuota != 0
+	}
+	return f
+}
