@@ -1,6 +1,7 @@
 # make build   bin/ebofs (static) with its links mkfs.ebofs and fsck.ebofs
 # make demo    the main job: a cluster, stock clients, a kill, flipped bytes, a check
 # make test    everything CI checks; `make check` is the same
+# make deb     Debian packages for amd64 and arm64 in bin/deb; ARCH=amd64 for one of them
 # make bench   the figures of docs/performance.md, on a scratch loop device or image
 # make soak STAGE=crash T=10m   a long run; its counts go to docs/soak.csv
 #
@@ -8,7 +9,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
-.PHONY: build demo test check bench soak setup clean fmt
+.PHONY: build demo deb test check bench soak setup clean fmt
 
 # Go is often unpacked to /usr/local/go without being in PATH.
 ifeq ($(shell command -v go 2>/dev/null),)
@@ -26,6 +27,11 @@ build:
 demo: build
 	@.ci/setup demo
 	bin/ebofs demo --tour
+
+ARCH ?= amd64 arm64
+deb:
+	@.ci/setup build
+	@for arch in $(ARCH); do packaging/deb/build $$arch bin/deb || exit; done
 
 test: build
 	@.ci/test

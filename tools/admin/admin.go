@@ -33,7 +33,7 @@ func Verb() verb.Verb {
 
 Without NAME, lists the processes that can be asked; without COMMAND, the commands of one. Arguments of a command follow in their order, or as name=value.
 
-Whatever has a store open for writing can be asked: an import as well as a daemon. Sockets of stores are in $EBOFS_RUN_DIR; where that is not set, in /run/ebofs for root and in $XDG_RUNTIME_DIR/ebofs for others. Those of daemons are in /run/ceph. The protocol is that of Ceph's daemons, so the ceph command can ask, too: ceph --admin-daemon SOCKET COMMAND.
+Whatever has a store open for writing can be asked: an import as well as a daemon. Sockets of stores are in $EBOFS_RUN_DIR; where that is not set, in /run/ebofs for root and in $XDG_RUNTIME_DIR/ebofs for others. Those of daemons are in /run/ceph, or in /run/ebofs-daemon if the package's units run them. The protocol is that of Ceph's daemons, so the ceph command can ask, too: ceph --admin-daemon SOCKET COMMAND.
 
 Only root and the user a process runs as may ask it.`,
 		New: func(fs *pflag.FlagSet) verb.Run {
@@ -164,15 +164,18 @@ func (j *job) list(ctx context.Context, c *verb.Call) error {
 	return nil
 }
 
-// daemonDir is where daemons have their sockets, as Ceph's do.
-const daemonDir = "/run/ceph"
+// cephDir is where daemons have their sockets, as Ceph's do.
+const cephDir = "/run/ceph"
 
 // daemons lists the sockets of daemons of that name, or of all.
 func daemons(name string) (list []string) {
 	if name == "" {
 		name = "*.*"
 	}
-	list, _ = filepath.Glob(filepath.Join(daemonDir, "*-"+name+".asok"))
+	for _, dir := range []string{cephDir, store.DaemonDir} {
+		found, _ := filepath.Glob(filepath.Join(dir, "*-"+name+".asok"))
+		list = append(list, found...)
+	}
 	return list
 }
 

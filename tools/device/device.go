@@ -209,11 +209,11 @@ func properties(c *verb.Call, d *probe.Disk) {
 	if st == nil || st.Note == "no superblock left" {
 		return
 	}
-	props := map[string]string{"ID_FS_TYPE": "ebofs", "ID_FS_USAGE": "other", "ID_FS_UUID": st.ID, "ID_FS_UUID_ENC": st.ID, "ID_FS_VERSION": "1"}
+	props := map[string]string{"ID_FS_TYPE": "ebofs", "ID_FS_USAGE": "other", "ID_FS_UUID": st.ID, "ID_FS_UUID_ENC": st.ID, "ID_FS_VERSION": "1", "EBOFS_ROLE": st.Role}
 	if st.Text != "" {
 		props["ID_FS_LABEL"], props["ID_FS_LABEL_ENC"] = plain(st.Text), encode(st.Text)
 	}
-	for _, k := range []string{"ID_FS_TYPE", "ID_FS_USAGE", "ID_FS_VERSION", "ID_FS_UUID", "ID_FS_UUID_ENC", "ID_FS_LABEL", "ID_FS_LABEL_ENC"} {
+	for _, k := range []string{"ID_FS_TYPE", "ID_FS_USAGE", "ID_FS_VERSION", "ID_FS_UUID", "ID_FS_UUID_ENC", "ID_FS_LABEL", "ID_FS_LABEL_ENC", "EBOFS_ROLE"} {
 		if v, ok := props[k]; ok {
 			c.Printf("%s=%s\n", k, v)
 		}

@@ -70,8 +70,19 @@ func Socket(c *verb.Call, path, unused string) (sock, id string, err error) {
 	if c.RunDir == "" {
 		return "", "", noRunDir()
 	}
-	sock = asok.Path(c.RunDir, d.Store.Short())
-	if err := asok.Alive(sock); err != nil {
+	err = fs.ErrNotExist
+	for _, dir := range runDirs(c) {
+		s := asok.Path(dir, d.Store.Short())
+		alive := asok.Alive(s)
+		if alive == nil {
+			sock, err = s, nil
+			break
+		}
+		if !errors.Is(alive, fs.ErrNotExist) {
+			err = alive
+		}
+	}
+	if err != nil {
 		f := CannotAsk(c, path, err)
 		if !d.InUse {
 			f.Message, f.Hint = path+": nobody uses it", unused
@@ -114,18 +125,33 @@ func noRunDir() *verb.Failure {
 	return &verb.Failure{Code: CodeSocket, Message: "no directory of admin sockets", Hint: "Neither EBOFS_RUN_DIR nor XDG_RUNTIME_DIR is set. Give the socket's path instead of a name."}
 }
 
-// Sockets lists the admin sockets whose names begin with prefix.
+// DaemonDir is where daemons that the package's units run have their admin sockets:
+// they are another user's, and those are no good in a directory of root's.
+const DaemonDir = "/run/ebofs-daemon"
+
+// runDirs are the directories of admin sockets: root looks among the daemons', too.
+func runDirs(c *verb.Call) []string {
+	if c.RunDir == verb.RootRunDir {
+		return []string{c.RunDir, DaemonDir}
+	}
+	return []string{c.RunDir}
+}
+
+// Sockets lists the admin sockets of stores whose names begin with prefix.
 func Sockets(c *verb.Call, prefix string) (list []string, err error) {
 	if c.RunDir == "" {
 		return nil, noRunDir()
 	}
-	entries, err := os.ReadDir(c.RunDir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, CannotAsk(c, c.RunDir, err)
-	}
-	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".asok"); ok && strings.HasPrefix(name, prefix) {
-			list = append(list, filepath.Join(c.RunDir, e.Name()))
+	for _, dir := range runDirs(c) {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, CannotAsk(c, dir, err)
+		}
+		for _, e := range entries {
+			// A daemon's own has a dot in its name.
+			if name, ok := strings.CutSuffix(e.Name(), ".asok"); ok && strings.HasPrefix(name, prefix) && !strings.Contains(name, ".") {
+				list = append(list, filepath.Join(dir, e.Name()))
+			}
 		}
 	}
 	return list, nil

@@ -62,13 +62,16 @@ func Process() (Streams, func()) {
 	return s, func() { signal.Stop(status) }
 }
 
+// RootRunDir is where root's processes have their admin sockets.
+const RootRunDir = "/run/ebofs"
+
 // runDir is where a user's processes have their admin sockets.
 func runDir(getenv func(string) string, uid int) string {
 	switch own, session := getenv("EBOFS_RUN_DIR"), getenv("XDG_RUNTIME_DIR"); {
 	case own != "":
 		return own
 	case uid == 0:
-		return "/run/ebofs"
+		return RootRunDir
 	case session != "":
 		return filepath.Join(session, "ebofs")
 	}
