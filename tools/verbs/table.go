@@ -9,6 +9,7 @@ import (
 	"ebofs/tools/admin"
 	"ebofs/tools/bench"
 	"ebofs/tools/blockmap"
+	"ebofs/tools/config"
 	"ebofs/tools/crush"
 	"ebofs/tools/demo"
 	"ebofs/tools/device"
@@ -43,6 +44,7 @@ func Table(version string) []verb.Verb {
 		mon.Verb(),
 		osd.Verb(),
 		crush.Verb(),
+		config.Verb(),
 		admin.Verb(),
 		demo.Verb(),
 		shell.Verb(table),
@@ -51,7 +53,6 @@ func Table(version string) []verb.Verb {
 		later("mgr", "run a manager"),
 		later("mds", "run a metadata server"),
 		later("simulate", "replay a simulated failure"),
-		later("config", "show, compare and check the configuration"),
 	}
 }
 
