@@ -2,6 +2,7 @@ package mon
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -45,8 +46,8 @@ func (m *Monitor) handleOSD(s *session, in *msg.Message, p msg.Payload) {
 			m.stats.report(osd, p, m.cfg.Now())
 			in.Hold()
 			m.background(in, func() {
-				if err := m.checkQuotas(m.ctx); err != nil && m.ctx.Err() == nil {
-					m.log.Warn("quotas of pools are not looked at", "err", err)
+				if err := errors.Join(m.checkQuotas(m.ctx), m.publishPurged(m.ctx)); err != nil && m.ctx.Err() == nil {
+					m.log.Warn("what follows from statistics is not stored", "err", err)
 				}
 			})
 		}

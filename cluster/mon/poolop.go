@@ -138,16 +138,7 @@ func (c *Change) removed(id ceph.PoolID, snap ceph.SnapID) {
 		inc.RemovedSnaps = map[ceph.PoolID]osdmap.Intervals{}
 	}
 	one := osdmap.Intervals{{Start: uint64(snap), Length: 1}}
-	if !overlaps(c.State.OSD.RemovedSnapsQueue[id], uint64(snap)) {
+	if !c.State.OSD.RemovedSnapsQueue[id].Contains(uint64(snap)) {
 		inc.RemovedSnaps[id] = inc.RemovedSnaps[id].With(one)
 	}
-}
-
-func overlaps(list osdmap.Intervals, n uint64) bool {
-	for _, i := range list {
-		if n >= i.Start && n < i.Start+i.Length {
-			return true
-		}
-	}
-	return false
 }

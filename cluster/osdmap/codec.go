@@ -49,6 +49,27 @@ func (v Intervals) cut(start, end uint64) (outside Intervals) {
 	return outside
 }
 
+// Contains reports whether id is in v.
+func (v Intervals) Contains(id uint64) bool {
+	for _, r := range v {
+		if id >= r.Start && id-r.Start < r.Length {
+			return true
+		}
+	}
+	return false
+}
+
+// Within returns what of v is in o too.
+func (v Intervals) Within(o Intervals) Intervals { return v.Without(v.Without(o)) }
+
+// Len returns how many ids are in v.
+func (v Intervals) Len() (n uint64) {
+	for _, r := range v {
+		n += r.Length
+	}
+	return n
+}
+
 // Without returns v without the ids of o.
 func (v Intervals) Without(o Intervals) Intervals {
 	for _, r := range o {

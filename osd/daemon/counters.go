@@ -21,6 +21,7 @@ type Counters struct {
 	MapMessages, MapEpochs uint64
 	DelayedForMap          uint64 // requests that waited for a map
 	CopyFrom               uint64
+	Trimmed                uint64        // objects of which deleted snapshots were dropped
 	SlowNow                int           // requests under way for too long
 	SlowOldest             time.Duration // age of the oldest
 }
@@ -59,6 +60,7 @@ type counters struct {
 	read, write, both       requests
 	mapMessages, mapEpochs  atomic.Uint64
 	delayedForMap, copyFrom atomic.Uint64
+	trimmed                 atomic.Uint64
 }
 
 // finished counts a request that has been answered.
@@ -86,7 +88,7 @@ func (c *counters) finished(w *arrival, r *msg.OSDOpReply, t track.Times) {
 func (o *OSD) Counters() *Counters {
 	c := &Counters{
 		WIP: o.track.Count(), MapMessages: o.count.mapMessages.Load(), MapEpochs: o.count.mapEpochs.Load(),
-		DelayedForMap: o.count.delayedForMap.Load(), CopyFrom: o.count.copyFrom.Load(),
+		DelayedForMap: o.count.delayedForMap.Load(), CopyFrom: o.count.copyFrom.Load(), Trimmed: o.count.trimmed.Load(),
 	}
 	o.count.read.snapshot(&c.Read)
 	o.count.write.snapshot(&c.Write)

@@ -140,7 +140,8 @@ type client struct {
 	cond *sync.Cond
 	maps *osdmap.Map
 	tid  uint64
-	flag uint32 // of requests, besides the usual ones
+	flag uint32      // of requests, besides the usual ones
+	snap ceph.SnapID // that requests are about
 	wait map[uint64]chan *msg.OSDOpReply
 	sent map[uint64]*msg.OSDOp
 	to   map[uint64]ceph.AddrVec // where that was sent
@@ -155,7 +156,7 @@ func (c *cluster) client(name string, key cephx.Key) *client {
 	modes := []cephx.Mode{cephx.ModeSecure}
 	auth, err := cephx.NewClient(cephx.ClientOptions{Name: n, Key: key, Methods: []cephx.Method{cephx.MethodCephX}, MonModes: modes, Modes: modes, Services: uint32(ceph.TypeMon | ceph.TypeOSD), Now: time.Now, Rand: rand.Reader})
 	must(c.t, err)
-	x := &client{t: c.t, wait: map[uint64]chan *msg.OSDOpReply{}, sent: map[uint64]*msg.OSDOp{}, to: map[uint64]ceph.AddrVec{}, told: map[uint64]chan *msg.CommandReply{}}
+	x := &client{t: c.t, snap: ceph.NoSnap, wait: map[uint64]chan *msg.OSDOpReply{}, sent: map[uint64]*msg.OSDOp{}, to: map[uint64]ceph.AddrVec{}, told: map[uint64]chan *msg.CommandReply{}}
 	x.cond = sync.NewCond(&x.mu)
 	x.m, err = msgr.New(msgr.Options{Type: ceph.TypeClient, GID: -1, Dispatcher: x, BackoffMin: 10 * time.Millisecond, ClientAuth: func(to ceph.EntityType) (msgr.ClientAuth, error) { return auth.Handshake(to) }})
 	must(c.t, err)
@@ -314,7 +315,7 @@ func (x *client) start(pool, name string, list ...msg.Op) chan *msg.OSDOpReply {
 		}
 	}
 	x.tid++
-	m := &msg.OSDOp{Name: name, Locator: ceph.Locator{Pool: id, Hash: -1}, Ops: list, Snap: ceph.NoSnap, Flags: msg.FlagOnDisk | msg.FlagKnownRedir | x.flag, Features: msgr.Features16, MTime: ceph.MakeTime(time.Now())}
+	m := &msg.OSDOp{Name: name, Locator: ceph.Locator{Pool: id, Hash: -1}, Ops: list, Snap: x.snap, Flags: msg.FlagOnDisk | msg.FlagKnownRedir | x.flag, Features: msgr.Features16, MTime: ceph.MakeTime(time.Now())}
 	ch := make(chan *msg.OSDOpReply, 1)
 	x.wait[x.tid], x.sent[x.tid] = ch, m
 	x.sendLocked(x.tid, m)

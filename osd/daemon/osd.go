@@ -60,6 +60,7 @@ type OSD struct {
 	wg    sync.WaitGroup
 	newer chan struct{} // a map has come, or orders
 	soon  chan struct{} // there is news to report
+	trims chan struct{} // there may be snapshots to trim
 	began time.Time
 	// stored is every PG of the store, with where it is if not here. Only the
 	// goroutine that follows the maps uses it.
@@ -119,7 +120,7 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 	if cfg.Track.Now == nil {
 		cfg.Track.Now = cfg.Now
 	}
-	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1), soon: make(chan struct{}, 1), began: time.Now(), tells: make(chan struct{}, tellsAtOnce), track: track.New(cfg.Track)}
+	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1), soon: make(chan struct{}, 1), trims: make(chan struct{}, 1), began: time.Now(), tells: make(chan struct{}, tellsAtOnce), track: track.New(cfg.Track)}
 	o.mu.pgs, o.mu.sessions, o.mu.changed = map[ceph.PG]*pg.PG{}, map[*session]struct{}{}, make(chan struct{})
 	o.mu.places, o.mu.told, o.mu.created = map[ceph.PG]*place{}, map[ceph.PG]*order{}, map[ceph.PG]struct{}{}
 	o.mu.peers, o.mu.away = map[int32]*peer{}, map[ceph.PG]*away{}
@@ -189,6 +190,7 @@ func (o *OSD) Start(ctx context.Context) error {
 	o.mon.Subscribe("osd_pg_creates", msg.Subscription{})
 	o.wg.Go(o.keepTime)
 	o.wg.Go(o.beat)
+	o.wg.Go(o.trimSnaps)
 	return o.waitUp(ctx)
 }
 

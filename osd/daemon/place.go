@@ -24,6 +24,8 @@ type place struct {
 	waiting []*arrival  // for the PG to be served
 	state   msg.PGState // as last reported
 	changed time.Time   // when it became that
+
+	trimming msg.PGState // snaptrim while that goes on, snaptrim_error if it failed
 }
 
 // mapping is where a map puts a PG.
@@ -152,6 +154,9 @@ func (o *OSD) setMap(m *osdmap.Map) {
 	if news {
 		kick(o.soon)
 	}
+	if len(m.RemovedSnapsQueue) > 0 {
+		kick(o.trims)
+	}
 	for _, id := range created {
 		_ = o.mon.Send(&msg.OSDPGCreated{Paxos: msg.NewPaxos(uint64(m.Epoch)), PG: id})
 	}
@@ -217,6 +222,7 @@ func (o *OSD) open(m *osdmap.Map, id ceph.PG, told *order) (*pg.PG, error) {
 	return pg.Open(o.ctx, pg.Config{
 		Store: o.cfg.Store, PG: id, PGNum: pool.PGNum, Epoch: o.epoch, Failed: o.fail, Now: o.cfg.Now,
 		Full:      func() pg.Full { return o.fullOf(id.Pool) },
+		Removed:   func(s ceph.SnapID) bool { return o.removed(id.Pool, s) },
 		PoolSnaps: func() ops.SnapContext { return o.poolSnaps(id.Pool) },
 	})
 }

@@ -24,7 +24,7 @@ func (o *OSD) report(m *osdmap.Map) uint64 {
 	}
 	now := o.cfg.Now()
 	out := &msg.PGStats{Paxos: msg.NewPaxos(0), FSID: m.FSID, Epoch: m.Epoch, PGs: map[ceph.PG]msg.PGStat{}}
-	open := map[ceph.PG]*pg.PG{}
+	open, trimming := map[ceph.PG]*pg.PG{}, map[ceph.PG]msg.PGState{}
 	o.mu.Lock()
 	o.mu.reported++
 	seq := o.mu.reported
@@ -38,7 +38,7 @@ func (o *OSD) report(m *osdmap.Map) uint64 {
 		}
 		out.PGs[id] = p.stat(m, o.cfg.ID, seq, now)
 		if p.pg != nil {
-			open[id] = p.pg
+			open[id], trimming[id] = p.pg, p.trimming
 		}
 	}
 	for id, a := range o.mu.away {
@@ -51,6 +51,7 @@ func (o *OSD) report(m *osdmap.Map) uint64 {
 	for id, p := range open {
 		r := out.PGs[id]
 		hold(&r, p.Status())
+		holdSnaps(&r, m.RemovedSnapsQueue[id.Pool], trimming[id], p)
 		out.PGs[id] = r
 	}
 	used := st.TotalBytes - st.FreeBytes

@@ -30,6 +30,9 @@ type Outcome struct {
 	// Effects are done once the request is committed, in order.
 	Effects []Effect
 
+	trim *osd.Transaction // of a trim; else there is a view
+	key  osd.ObjectID     // likewise
+
 	env       *Env
 	view      *view
 	snapc     SnapContext
@@ -320,6 +323,9 @@ func (o *Outcome) Fail(e ceph.Errno) {
 
 // Clones reports whether Seal will make a clone of the head.
 func (o *Outcome) Clones() bool {
+	if o.view == nil {
+		return false
+	}
 	b := o.view.before
 	return (o.view.changed || o.view.txn.Len() > 0) && b != nil && !b.Whiteout && len(o.snapc.Snaps) > 0 && o.snapc.Snaps[0] > b.Seq
 }
@@ -328,6 +334,9 @@ func (o *Outcome) Clones() bool {
 // being user: it makes the clone that the snapshot context asks for, gives the
 // object its versions and returns the transaction. It is called once.
 func (o *Outcome) Seal(req *Request, at ceph.EVersion, user uint64) *osd.Transaction {
+	if o.trim != nil {
+		return o.sealTrim(at)
+	}
 	v := o.view
 	if v.changed || v.txn.Len() > 0 {
 		o.snapshot()

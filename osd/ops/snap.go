@@ -189,56 +189,6 @@ func opListSnaps(r *run, _, out *msg.Op) (ceph.Errno, error) {
 	return 0, nil
 }
 
-// Trim makes the transaction that drops snapshots from a head's clones: removed
-// tells which. The clones without any left go, and a whiteout that has lost its
-// last one. nil: there is nothing to do. Head is the State afterwards.
-func (e *Env) Trim(ctx context.Context, name ceph.HObject, head *State, removed func(ceph.SnapID) bool, at ceph.EVersion) (t *osd.Transaction, after *State, d Delta, err error) {
-	st := head.copy()
-	t = &osd.Transaction{}
-	d.count(head, -1)
-	changed := false
-	var keep []Clone
-	for _, c := range st.Clones {
-		left := slices.DeleteFunc(slices.Clone(c.Snaps), removed)
-		if len(left) == len(c.Snaps) && len(left) > 0 {
-			keep = append(keep, c)
-			continue
-		}
-		changed = true
-		clone := name
-		clone.Snap = c.ID
-		if len(left) == 0 {
-			t.Remove(e.Coll, Key(clone))
-			// What is the same in the clone before and in this one, and in this one
-			// and the next, is the same in the clone before and the next.
-			if n := len(keep); n > 0 {
-				keep[n-1].Overlap = intersect(keep[n-1].Overlap, c.Overlap)
-			}
-			continue
-		}
-		c.Snaps = left
-		keep = append(keep, c)
-		cs, err := e.Load(ctx, clone)
-		if err != nil || cs == nil {
-			return nil, nil, d, err
-		}
-		cs.Snaps = left
-		t.SetAttr(e.Coll, Key(clone), StateAttr, encodeState(cs))
-	}
-	if !changed {
-		return nil, head, Delta{}, nil
-	}
-	st.Clones = keep
-	if st.Whiteout && len(keep) == 0 {
-		t.Remove(e.Coll, Key(name))
-		return t, nil, d, nil
-	}
-	st.Version = at
-	t.SetAttr(e.Coll, Key(name), StateAttr, encodeState(st))
-	d.count(st, 1)
-	return t, st, d, nil
-}
-
 // intersect returns what is in both of two sorted lists.
 func intersect(a, b []osd.Extent) (out []osd.Extent) {
 	for len(a) > 0 && len(b) > 0 {

@@ -76,7 +76,13 @@ func (p *PG) write(w *work) {
 		w.reply(p.newReply(w.req, ceph.EIO))
 		return
 	}
-	out := ops.Run(p.ctx, p.environment(), w.req, s.state)
+	var out *ops.Outcome
+	if w.run != nil {
+		out = w.run(p.ctx, p.environment(), s.state)
+		out.Early = out.Result < 0 // nobody repeats it
+	} else {
+		out = ops.Run(p.ctx, p.environment(), w.req, s.state)
+	}
 	if out.Early || out.Result >= 0 && !out.Writes { // refused, or a watch that was renewed
 		p.release(s)
 		w.reply(p.readReply(w.req, out))

@@ -53,14 +53,15 @@ type Config struct {
 type PG struct {
 	cfg  Config
 	env  ops.Env
-	info Info
+	info Info            // changed under infoMu and mu
 	ctx  context.Context // ends with the PG
 	stop context.CancelFunc
 	wg   sync.WaitGroup
 
 	// order is held from the moment a version is given to when its transaction is
 	// queued. It is taken before mu.
-	order sync.Mutex
+	order  sync.Mutex
+	infoMu sync.Mutex // likewise, while info is being stored
 
 	mu struct {
 		sync.Mutex

@@ -1,6 +1,8 @@
 package pg
 
 import (
+	"context"
+
 	"ebofs/cluster/ceph"
 	"ebofs/cluster/msg"
 	"ebofs/osd/ops"
@@ -35,7 +37,9 @@ type work struct {
 	reply  func(*msg.OSDOpReply)
 	writes bool
 	waits  bool // has to read the store before it can write
-	slot   *slot
+	// run does something else than the request says: work of the PG's own.
+	run  func(ctx context.Context, e *ops.Env, head *ops.State) *ops.Outcome
+	slot *slot
 }
 
 // slotLocked returns the slot of an object, and makes room for it.
@@ -98,22 +102,30 @@ func (p *PG) Submit(req *ops.Request, from Session, reply func(*msg.OSDOpReply))
 		w.waits = w.waits || c.Reads() || c == msg.OpCopyFrom || c == msg.OpCopyFrom2 || c == msg.OpRollback
 		list = list || c.Kind() == msg.KindPG
 	}
+	if list && !writes {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if !p.mu.closed {
+			p.wg.Add(1)
+			go p.list(w)
+		}
+		return
+	}
+	p.enqueue(w)
+}
+
+// enqueue lets work wait for its object, or does it.
+func (p *PG) enqueue(w *work) {
 	p.mu.Lock()
 	if p.mu.closed {
 		p.mu.Unlock()
 		return
 	}
-	if list && !writes {
-		p.wg.Add(1)
-		p.mu.Unlock()
-		go p.list(w)
-		return
-	}
-	w.slot = p.slotLocked(req.Head())
+	w.slot = p.slotLocked(w.req.Head())
 	w.slot.queue = append(w.slot.queue, w)
 	ready := p.startLocked(w.slot)
 	if len(ready) == 0 {
-		req.Op.Mark(track.WaitingObject)
+		w.req.Op.Mark(track.WaitingObject)
 	}
 	quick := len(ready) == 1 && ready[0].writes && !ready[0].waits && w.slot.loaded
 	p.mu.Unlock()
