@@ -83,7 +83,7 @@ func TestObjectKeyText(t *testing.T) {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
-	if _, err := ParseObjectKey("1:00000000:::" + strings.Repeat("x", 1025) + ":head"); !errors.Is(err, ErrTooLong) {
+	if _, err := ParseObjectKey("1:00000000:::" + strings.Repeat("x", MaxNameBytes+1) + ":head"); !errors.Is(err, ErrTooLong) {
 		t.Error(err)
 	}
 }
@@ -93,12 +93,13 @@ func TestObjectKeyLimits(t *testing.T) {
 		o  ObjectKey
 		ok bool
 	}{
-		{ObjectKey{Name: strings.Repeat("x", MaxNameBytes), Key: strings.Repeat("x", MaxNameBytes), Namespace: strings.Repeat("x", MaxNamespaceBytes)}, true},
+		{ObjectKey{Name: strings.Repeat("x", MaxNameBytes), Key: strings.Repeat("x", 1600), Namespace: strings.Repeat("x", MaxNamespaceBytes)}, true},
+		{ObjectKey{Name: strings.Repeat("x", MaxNameBytes), Key: strings.Repeat("x", MaxNameBytes)}, false},
 		{ObjectKey{Name: strings.Repeat("x", MaxNameBytes+1)}, false},
 		{ObjectKey{Key: strings.Repeat("x", MaxNameBytes+1)}, false},
 		{ObjectKey{Namespace: strings.Repeat("x", MaxNamespaceBytes+1)}, false},
-		{ObjectKey{Name: strings.Repeat("\x00", MaxNameBytes)}, true},
-		{ObjectKey{Name: strings.Repeat("\x00", MaxNameBytes), Key: strings.Repeat("\x00", MaxNameBytes)}, false},
+		{ObjectKey{Name: strings.Repeat("\x00", 1900)}, true},
+		{ObjectKey{Name: strings.Repeat("\x00", MaxNameBytes)}, false},
 	} {
 		err := c.o.Check()
 		if c.ok != (err == nil) || !c.ok && !errors.Is(err, ErrTooLong) {

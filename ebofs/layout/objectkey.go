@@ -11,8 +11,9 @@ import (
 const (
 	// MaxKeyBytes bounds the encoded key.
 	MaxKeyBytes = 4000
-	// MaxNameBytes bounds an object's name and its locator key.
-	MaxNameBytes = 1024
+	// MaxNameBytes bounds an object's name and its locator key: what an OSD of Ceph
+	// takes. Both at once at that length do not fit into a key.
+	MaxNameBytes = 2048
 	// MaxNamespaceBytes bounds a namespace.
 	MaxNamespaceBytes = 256
 
