@@ -70,56 +70,64 @@ func cmdPoolCreate(c *call) error {
 	}
 	existed := false
 	err := c.change(func(ch *Change) error {
-		m := ch.State.OSD
-		if _, existed = poolByName(m, name); existed {
+		if _, existed = poolByName(ch.State.OSD, name); existed {
 			return nil
 		}
-		cm, err := ch.CrushMap()
+		rule, _ := c.str("rule")
+		p, err := c.m.newPool(ch, name, rule, uint8(c.num("size", 0)), uint32(pgs), uint32(pgp))
 		if err != nil {
 			return err
 		}
-		rule, err := c.rule(cm)
-		if err != nil {
-			return err
-		}
-		inc := ch.Inc()
-		p := osdmap.NewPool()
-		p.Type, p.CrushRule = crush.Replicated, uint8(rule)
-		p.Size = uint8(c.num("size", 0))
-		p.MinSize = p.Size - p.Size/2
-		if p.Size == 0 {
-			p.Size, p.MinSize = c.m.defaultSize()
-		}
-		if p.Size == 1 && !c.m.cfg.Options.Bool("mon_allow_pool_size_one") {
-			return errSizeOne
-		}
-		p.PGNum, p.PGPNum, p.PGNumTarget, p.PGPNumTarget, p.PGNumPending = uint32(pgs), uint32(pgp), uint32(pgs), uint32(pgp), uint32(pgs)
-		p.LastChange, p.Created = inc.Epoch, ch.Now
 		if mode, ok := c.str("autoscale_mode"); ok {
 			p.Autoscale = uint8(slices.Index([]string{"off", "warn", "on"}, mode))
 		}
-		id := ceph.PoolID(m.PoolMax + 1)
-		inc.PoolMax = int64(id)
-		inc.Pools = map[ceph.PoolID]*osdmap.Pool{id: p}
-		inc.PoolNames = map[ceph.PoolID]string{id: name}
 		return nil
 	})
 	c.text = fmt.Sprintf("pool '%s' %s", name, word(existed, "already exists", "created"))
 	return err
 }
 
-// rule finds the rule a pool is to use.
-func (c *call) rule(cm *crush.Map) (int, error) {
-	name, ok := c.str("rule")
+// newPool adds a pool. Without a rule it gets the first one for replicas, with a
+// size of 0 that of the options.
+func (m *Monitor) newPool(ch *Change, name, rule string, size uint8, pgs, pgp uint32) (*osdmap.Pool, error) {
+	cm, err := ch.CrushMap()
+	if err != nil {
+		return nil, err
+	}
+	r, err := findRule(cm, rule)
+	if err != nil {
+		return nil, err
+	}
+	inc := ch.Inc()
+	p := osdmap.NewPool()
+	p.Type, p.CrushRule = crush.Replicated, uint8(r)
+	p.Size, p.MinSize = size, size-size/2
+	if size == 0 {
+		p.Size, p.MinSize = m.defaultSize()
+	}
+	if p.Size == 1 && !m.cfg.Options.Bool("mon_allow_pool_size_one") {
+		return nil, errSizeOne
+	}
+	p.PGNum, p.PGPNum, p.PGNumTarget, p.PGPNumTarget, p.PGNumPending = pgs, pgp, pgs, pgp, pgs
+	p.LastChange, p.Created = inc.Epoch, ch.Now
+	id := ceph.PoolID(ch.State.OSD.PoolMax + 1)
+	inc.PoolMax = int64(id)
+	inc.Pools = map[ceph.PoolID]*osdmap.Pool{id: p}
+	inc.PoolNames = map[ceph.PoolID]string{id: name}
+	return p, nil
+}
+
+// findRule finds the rule a pool is to use, the first for replicas without a name.
+func findRule(cm *crush.Map, name string) (int, error) {
 	for id, r := range cm.Rules {
 		if r == nil {
 			continue
 		}
-		if ok && cm.RuleNames[int32(id)] == name || !ok && r.Type == crush.Replicated {
+		if name != "" && cm.RuleNames[int32(id)] == name || name == "" && r.Type == crush.Replicated {
 			return id, nil
 		}
 	}
-	if ok {
+	if name != "" {
 		return 0, fail(ceph.ENOENT, "specified rule %s doesn't exist", name)
 	}
 	return 0, fail(ceph.ENOENT, "there is no rule for replicated pools")
@@ -157,17 +165,22 @@ func cmdPoolRm(c *call) error {
 		if existed = ok; !ok {
 			return nil
 		}
-		if !c.m.cfg.Options.Bool("mon_allow_pool_delete") {
-			return errNoDelete
-		}
-		if ch.State.OSD.Pools[id].Flags&osdmap.PoolNoDelete != 0 {
-			return fail(ceph.EPERM, "pool deletion is disabled; you must unset nodelete flag for the pool first")
-		}
-		ch.Inc().OldPools = []ceph.PoolID{id}
-		return nil
+		return c.m.dropPool(ch, id)
 	})
 	c.text = fmt.Sprintf("pool '%s' %s", name, word(existed, "removed", "does not exist"))
 	return err
+}
+
+// dropPool removes a pool with all that is in it, if that is allowed.
+func (m *Monitor) dropPool(ch *Change, id ceph.PoolID) error {
+	if !m.cfg.Options.Bool("mon_allow_pool_delete") {
+		return errNoDelete
+	}
+	if ch.State.OSD.Pools[id].Flags&osdmap.PoolNoDelete != 0 {
+		return fail(ceph.EPERM, "pool deletion is disabled; you must unset nodelete flag for the pool first")
+	}
+	ch.Inc().OldPools = []ceph.PoolID{id}
+	return nil
 }
 
 func cmdPoolLs(c *call) error {

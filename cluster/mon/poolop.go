@@ -16,10 +16,14 @@ func (m *Monitor) poolOp(s *session, in *msg.Message, p *msg.PoolOp) {
 	r := &msg.PoolOpReply{FSID: m.State().MonMap.FSID}
 	var st *State
 	err := error(fail(ceph.EPERM, "access denied"))
-	if m.ours(p.FSID) && m.allowed(s, "osd", "r") {
+	need := "r"
+	if p.Op == msg.PoolOpCreate || p.Op == msg.PoolOpDelete {
+		need = "w"
+	}
+	if m.ours(p.FSID) && m.allowed(s, "osd", need) {
 		st, err = m.change(m.ctx, func(c *Change) error {
 			r.Output = nil
-			return c.poolOp(p, r)
+			return m.changePool(c, p, r)
 		})
 	}
 	if st == nil {
@@ -36,15 +40,17 @@ func (m *Monitor) poolOp(s *session, in *msg.Message, p *msg.PoolOp) {
 	s.reply(in, r)
 }
 
-func (c *Change) poolOp(p *msg.PoolOp, r *msg.PoolOpReply) error {
+func (m *Monitor) changePool(c *Change, p *msg.PoolOp, r *msg.PoolOpReply) error {
 	id := ceph.PoolID(p.Pool)
 	if p.Op == msg.PoolOpCreate {
-		return fail(ceph.EOPNOTSUPP, "pools are created by command")
+		return m.createPool(c, p)
 	}
 	if c.State.OSD.Pools[id] == nil {
 		return fail(ceph.ENOENT, "there is no pool %d", id)
 	}
 	switch p.Op {
+	case msg.PoolOpDelete:
+		return m.dropPool(c, id)
 	case msg.PoolOpMkSnap:
 		return c.makeSnap(id, p.Name)
 	case msg.PoolOpRmSnap:
@@ -61,13 +67,34 @@ func (c *Change) poolOp(p *msg.PoolOp, r *msg.PoolOpReply) error {
 	return fail(ceph.EOPNOTSUPP, "pool operation %#x", p.Op)
 }
 
+// createPool makes a pool as the options say. That it is there already is no error.
+func (m *Monitor) createPool(c *Change, p *msg.PoolOp) error {
+	if _, ok := poolByName(c.State.OSD, p.Name); ok {
+		return nil
+	}
+	rule := ""
+	if p.Rule >= 0 {
+		cm, err := c.CrushMap()
+		if err != nil {
+			return err
+		}
+		if rule = cm.RuleNames[int32(p.Rule)]; rule == "" {
+			return fail(ceph.ENOENT, "there is no rule %d", p.Rule)
+		}
+	}
+	pgs := m.cfg.Options.Int("osd_pool_default_pg_num")
+	if p.Name == "" || pgs < 1 || pgs > maxPGs {
+		return fail(ceph.EINVAL, "pool '%s' with %d PGs: want a name, 1 to %d PGs", p.Name, pgs, maxPGs)
+	}
+	_, err := m.newPool(c, p.Name, rule, 0, uint32(pgs), uint32(pgs))
+	return err
+}
+
 // makeSnap takes a snapshot of a pool. That it is there already is no error, as
 // a client may ask twice.
 func (c *Change) makeSnap(id ceph.PoolID, name string) error {
 	old := c.State.OSD.Pools[id]
 	switch {
-	case name == "":
-		return fail(ceph.EINVAL, "a snapshot needs a name")
 	case old.Flags&osdmap.PoolSelfManagedSnaps != 0:
 		return fail(ceph.EINVAL, "pool %s is in unmanaged snaps mode", c.State.OSD.PoolNames[id])
 	}

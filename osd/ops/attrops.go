@@ -82,16 +82,16 @@ func holds(op uint8, c int) (bool, bool) {
 }
 
 // opCmpXattr compares what the client gives with what is stored, as bytes or as
-// numbers.
+// numbers. A whiteout is stored, without attrs.
 func opCmpXattr(r *run, in, _ *msg.Op) (ceph.Errno, error) {
 	name, want, err := attrArgs(in)
-	if err == nil {
-		err = r.v.must()
+	if err == nil && r.v.before == nil {
+		err = ceph.ENOENT
 	}
 	if err != nil {
 		return 0, err
 	}
-	have, err := r.v.attr(name)
+	have, err := r.v.oldAttr(name)
 	if err != nil && errno(err) != ceph.ENODATA {
 		return 0, err
 	}

@@ -248,11 +248,21 @@ func opWrite(r *run, in, _ *msg.Op) (ceph.Errno, error) {
 			return 0, nil
 		}
 	}
+	if r.tooFar(x.Offset, x.Length) {
+		return 0, ceph.EFBIG
+	}
 	if err := r.catchUp(x); err != nil {
 		return 0, err
 	}
 	r.wrote(p)
 	return 0, r.v.write(x.Offset, p)
+}
+
+// tooFar reports whether a range begins or ends behind what an object may hold. One
+// that begins at the bound is too far even if it is empty.
+func (r *run) tooFar(off, n uint64) bool {
+	most := r.env.maxObject()
+	return off >= most || n > most-off
 }
 
 func (r *run) wrote(p []byte) {
@@ -281,6 +291,9 @@ func opWriteSame(r *run, in, _ *msg.Op) (ceph.Errno, error) {
 	if pattern == 0 || n%pattern != 0 || uint64(len(in.Data)) != pattern || n > r.env.maxObject() {
 		return 0, ceph.EINVAL
 	}
+	if r.idle = n == 0; r.idle {
+		return 0, nil
+	}
 	p := make([]byte, n)
 	for i := uint64(0); i < n; i += pattern {
 		copy(p[i:], in.Data)
@@ -291,15 +304,16 @@ func opWriteSame(r *run, in, _ *msg.Op) (ceph.Errno, error) {
 
 func opTruncate(r *run, in, _ *msg.Op) (ceph.Errno, error) {
 	x := in.Extent()
-	if x.Offset > r.env.maxObject() {
-		return 0, ceph.EFBIG
-	}
-	if !r.v.exists {
+	if r.idle = !r.v.exists; r.idle {
 		return 0, nil
+	}
+	if r.tooFar(x.Offset, 0) {
+		return 0, ceph.EFBIG
 	}
 	if !noTruncate(x) {
 		if x.TruncateSeq <= r.v.state.TruncateSeq {
-			return 0, nil // seen already
+			r.idle = true // seen already
+			return 0, nil
 		}
 		r.v.state.TruncateSeq, r.v.state.TruncateLen = x.TruncateSeq, x.TruncateSize
 	}
@@ -308,9 +322,10 @@ func opTruncate(r *run, in, _ *msg.Op) (ceph.Errno, error) {
 
 func opZero(r *run, in, out *msg.Op) (ceph.Errno, error) {
 	x := in.Extent()
-	if x.Offset > r.env.maxObject() || x.Length > r.env.maxObject()-x.Offset {
+	if r.tooFar(x.Offset, x.Length) {
 		return 0, ceph.EFBIG
 	}
+	r.idle = !r.v.exists || x.Offset >= r.v.state.Size
 	if r.v.exists && x.Offset < r.v.state.Size && x.Length >= r.v.state.Size-x.Offset {
 		out.Code = msg.OpTruncate // what it amounts to, and what the real OSD answers
 	}

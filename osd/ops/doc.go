@@ -1,6 +1,7 @@
 // Package ops carries out a client's request on one object: a list of operations
-// done in order, each seeing what the ones before it did, all or none of it
-// becoming true. It reads the store, builds one transaction and queues nothing;
+// done in order, each seeing what the ones before it did but for comparisons of
+// attrs and keys, which see the object as it was before the request; all or none of
+// it becoming true. It reads the store, builds one transaction and queues nothing;
 // order between requests, versions and replies are its caller's.
 //
 // Nouns. A Request is the operations with their client and snapshot context. The

@@ -24,6 +24,12 @@ func (v *view) attr(name string) ([]byte, error) {
 	return v.env.Store.Attr(v.ctx, v.env.Coll, v.from, userPrefix+name)
 }
 
+// oldAttr returns one attr of a user as it was before the request, of an object
+// that was there: comparisons see that.
+func (v *view) oldAttr(name string) ([]byte, error) {
+	return v.env.Store.Attr(v.ctx, v.env.Coll, v.key, userPrefix+name)
+}
+
 // allAttrs returns all attrs of users.
 func (v *view) allAttrs() (map[string][]byte, error) {
 	out := map[string][]byte{}
@@ -117,7 +123,7 @@ func (v *view) omapGet(keys []string) (map[string][]byte, error) {
 	for _, k := range keys {
 		if p := v.omap[k]; p != nil {
 			out[k] = p
-		} else if v.omapBelow && !v.hidden(k) {
+		} else if v.omapBelow && !v.hidden(k) && len(k) <= osd.MaxOmapKeyBytes {
 			below = append(below, k)
 		}
 	}
@@ -130,6 +136,15 @@ func (v *view) omapGet(keys []string) (map[string][]byte, error) {
 	}
 	maps.Copy(out, have)
 	return out, nil
+}
+
+// oldOmap returns those of keys that existed before the request.
+func (v *view) oldOmap(keys []string) (map[string][]byte, error) {
+	if v.before == nil || v.before.Whiteout || !v.before.HasOmap {
+		return nil, nil
+	}
+	keys = slices.DeleteFunc(keys, func(k string) bool { return len(k) > osd.MaxOmapKeyBytes })
+	return v.env.Store.OmapGet(v.ctx, v.env.Coll, v.key, keys)
 }
 
 // omapVals returns up to most pairs behind the key after that begin with prefix,
@@ -209,6 +224,7 @@ func (v *view) omapSet(kv map[string][]byte) error {
 // omapRm removes keys of an object that exists.
 func (v *view) omapRm(keys []string) error {
 	v.user, v.changed = true, true
+	keys = slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return len(k) > osd.MaxOmapKeyBytes }) // there are none
 	if len(keys) == 0 {
 		return nil
 	}

@@ -45,12 +45,12 @@ func opPGNList(r *run, in, out *msg.Op) (ceph.Errno, error) {
 		looked += len(ids)
 		for _, id := range ids {
 			h := HObject(id)
-			if !visible(h, id) || want != allNamespaces && h.Namespace != want {
-				continue
-			}
-			if len(names) == most {
+			if len(names) == most { // whatever it is: what a client asks for next begins here
 				res, next = 0, h
 				break
+			}
+			if !visible(h, id) || want != allNamespaces && h.Namespace != want {
+				continue
 			}
 			names = append(names, listed{h.Namespace, h.Name, h.Key})
 		}

@@ -1,7 +1,8 @@
 package ops
 
 import (
-	"bytes"
+	"cmp"
+	"slices"
 
 	"ebofs/cluster/ceph"
 	"ebofs/cluster/denc"
@@ -109,7 +110,7 @@ func opOmapCmp(r *run, in, _ *msg.Op) (ceph.Errno, error) {
 	for k := range want {
 		keys = append(keys, k)
 	}
-	have, err := r.v.omapGet(keys)
+	have, err := r.v.oldOmap(keys)
 	if err != nil {
 		return 0, err
 	}
@@ -117,11 +118,17 @@ func opOmapCmp(r *run, in, _ *msg.Op) (ceph.Errno, error) {
 		if w.op != cmpEQ && w.op != cmpGT && w.op != cmpLT {
 			return 0, ceph.EINVAL
 		}
-		if ok, _ := holds(uint8(w.op), bytes.Compare(have[k], w.value)); !ok {
+		if ok, _ := holds(uint8(w.op), compareSigned(have[k], w.value)); !ok {
 			return 0, ceph.ECANCELED
 		}
 	}
 	return 0, nil
+}
+
+// compareSigned compares bytes as signed numbers: what clients get from Ceph, whose
+// buffers are made of char.
+func compareSigned(a, b []byte) int {
+	return slices.CompareFunc(a, b, func(x, y byte) int { return cmp.Compare(int8(x), int8(y)) })
 }
 
 func opOmapSetVals(r *run, in, _ *msg.Op) (ceph.Errno, error) {
@@ -141,7 +148,9 @@ func opOmapClear(r *run, _, _ *msg.Op) (ceph.Errno, error) {
 	if err := r.v.must(); err != nil {
 		return 0, err
 	}
-	r.v.omapClear()
+	if r.idle = !r.v.state.HasOmap; !r.idle {
+		r.v.omapClear()
+	}
 	return 0, nil
 }
 

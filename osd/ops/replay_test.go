@@ -119,7 +119,7 @@ var differ = map[string]int{
 
 	"api-full-pool": 3, // that a pool is full is looked at before
 	"api-list":      2, // objects that were there before change where a page ends
-	"api-read":      1, // copy-get
+	"api-read":      2, // copy-get; a class that is none, of an OSD told to load any
 
 	"rados-bench":   3, // writes of objects that are read were not captured
 	"rados-erasure": 4, // an erasure-coded pool

@@ -56,12 +56,12 @@ type run struct {
 
 	reads  bool
 	writes bool // the request may change the object
+	idle   bool // the operation found nothing to do: no new version for it
 }
 
 // Mode returns whether a request reads and whether it writes, by its operations
-// and not by its flags; ok is false if it calls a method that does not exist.
-func (r *Request) Mode() (reads, writes, ok bool) {
-	ok = true
+// and not by its flags; an error if it calls a method that does not exist.
+func (r *Request) Mode() (reads, writes bool, err error) {
 	for i := range r.Ops {
 		o := &r.Ops[i]
 		if o.Code != msg.OpCall {
@@ -76,17 +76,17 @@ func (r *Request) Mode() (reads, writes, ok bool) {
 		}
 		m, err := cls.Find(class, method)
 		if err != nil {
-			return reads, writes, false
+			return reads, writes, err
 		}
 		reads, writes = reads || m.Reads, writes || m.Writes
 	}
-	return reads, writes, ok
+	return reads, writes, nil
 }
 
 // Refuse returns why a request is answered without being looked at, 0 if it is
 // not. What it depends on is in the request alone.
 func (r *Request) Refuse() ceph.Errno {
-	_, writes, known := r.Mode()
+	_, writes, unknown := r.Mode()
 	total := 0
 	list := false
 	for i := range r.Ops {
@@ -100,8 +100,8 @@ func (r *Request) Refuse() ceph.Errno {
 	switch {
 	case r.Flags&msg.FlagParallelExec != 0:
 		return ceph.EINVAL
-	case !known:
-		return ceph.EOPNOTSUPP
+	case unknown != nil:
+		return errno(unknown)
 	case len(r.Name) > MaxNameBytes || len(r.Locator.Key) > MaxNameBytes || len(r.Locator.Namespace) > MaxNamespaceBytes:
 		return ceph.ENAMETOOLONG
 	case r.Name == "" && !list:
@@ -181,7 +181,7 @@ func (r *run) isList() bool {
 
 // all does the operations in order.
 func (r *run) all() ceph.Errno {
-	var last ceph.Errno
+	var last ceph.Errno // what the operation before came to
 	for i := range r.req.Ops {
 		in, out := &r.req.Ops[i], &r.out.Ops[i]
 		res, err := r.one(in, out)
@@ -189,25 +189,36 @@ func (r *run) all() ceph.Errno {
 		if e == 0 {
 			e = res
 		}
+		if e == 0 && (keeps(in.Code) || in.Code == msg.OpZero && r.idle) {
+			e = last
+		}
 		out.Result = int32(e)
 		if errors.As(err, new(fetchError)) {
 			out.Result = int32(ceph.EINPROGRESS)
 		}
-		if e > 0 {
+		switch {
+		case e >= 0:
 			last = e
+		case in.Flags&msg.OpFlagFailOK != 0 && e != ceph.EAGAIN:
+			last = 0
+		default:
+			return e
 		}
-		if e >= 0 {
-			continue
-		}
-		if in.Flags&msg.OpFlagFailOK != 0 && e != ceph.EAGAIN {
-			continue
-		}
-		return e
 	}
-	if last > 0 && (!r.writes || r.out.returnVec) {
+	if last > 0 && (!r.writes || r.out.returnVec || !r.v.user && !r.v.changed && r.v.txn.Len() == 0) {
 		r.out.Result = last
 	}
 	return 0
+}
+
+// keeps reports whether an operation that succeeds says what the one before it said,
+// such as the 1 of a comparison. It is how an OSD of Ceph has always answered.
+func keeps(c msg.OpCode) bool {
+	switch c {
+	case msg.OpStat, msg.OpAssertVersion, msg.OpOmapGetKeys, msg.OpOmapGetVals, msg.OpOmapGetByKeys, msg.OpOmapGetHeader:
+		return true
+	}
+	return false
 }
 
 // one does an operation; res is a positive result, as methods and listings give.
@@ -216,16 +227,17 @@ func (r *run) one(in, out *msg.Op) (res ceph.Errno, err error) {
 	if !ok {
 		return 0, ceph.EOPNOTSUPP
 	}
+	r.idle = false
 	res, err = do(r, in, out)
-	if err == nil && seen(in.Code) {
+	if err == nil && seen(in.Code) && !r.idle {
 		r.v.user = true
 		r.v.changed = r.v.changed || r.v.stored
 	}
 	return res, err
 }
 
-// seen reports whether an operation counts as a change that clients can see,
-// whether or not there was anything for it to change.
+// seen reports whether an operation counts as a change that clients can see, even
+// if it set what was there before.
 func seen(c msg.OpCode) bool {
 	switch c {
 	case msg.OpWatch, msg.OpUndirty, msg.OpStartSync:

@@ -99,8 +99,8 @@ func (o *Outcome) snapshot() {
 // rollback makes the head what it was at a snapshot.
 func opRollback(r *run, in, _ *msg.Op) (ceph.Errno, error) {
 	v := r.v
-	if v.before == nil {
-		return 0, ceph.ENOENT
+	if r.idle = v.before == nil; r.idle {
+		return 0, nil
 	}
 	name, st, err := r.env.resolve(r.ctx, v.name, v.before, in.SnapID())
 	if err != nil {
