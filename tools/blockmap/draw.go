@@ -22,8 +22,14 @@ type segment struct {
 	kind     picture.Kind
 }
 
-// draw maps the checkpoint of sb, once for each of cells in at most so many of
-// them. broken counts nodes that could not be read.
+// Draw maps the checkpoint of sb, once for each of cells in at most so many of
+// them. broken counts nodes that could not be read. Of a store in use sb is that of
+// a pin or of a kept epoch.
+func Draw(ctx context.Context, dev devices.Device, sb *layout.Superblock, cells ...int) (maps []*picture.Map, broken int, err error) {
+	return draw(ctx, dev, sb, nil, cells...)
+}
+
+// draw is Draw with damage that is known already.
 func draw(ctx context.Context, dev devices.Device, sb *layout.Superblock, damage []segment, cells ...int) (maps []*picture.Map, broken int, err error) {
 	roots, err := ebofs.ReadRoots(ctx, dev, sb)
 	if err != nil {

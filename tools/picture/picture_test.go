@@ -180,6 +180,32 @@ func TestPNG(t *testing.T) {
 	}
 }
 
+// TestBare: without frame and background, and what is free is seen through.
+func TestBare(t *testing.T) {
+	var b bytes.Buffer
+	if err := sample().PNG(&b, Style{Columns: 32, Bare: true}); err != nil {
+		t.Fatal(err)
+	}
+	img, err := png.Decode(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if img.Bounds() != image.Rect(0, 0, 32*cellPixels, 8*cellPixels) {
+		t.Error("odd size", img.Bounds())
+	}
+	alpha := func(cell int) uint32 {
+		_, _, _, a := img.At(cell%32*cellPixels+1, cell/32*cellPixels+2).RGBA()
+		return a >> 8
+	}
+	// Label, log and data are whole; a free cell is hardly seen; 74 holds 8 of 16.
+	if alpha(0) != 255 || alpha(2) != 255 || alpha(20) != 255 || alpha(200) != freeAlpha {
+		t.Error("alpha", alpha(0), alpha(2), alpha(20), alpha(200))
+	}
+	if a := alpha(72); a <= freeAlpha || a >= 255 {
+		t.Error("a cell half full has alpha", a)
+	}
+}
+
 func TestSmall(t *testing.T) {
 	m := New(3, 100, 16, 0)
 	m.Add(0, 3, Free)

@@ -22,6 +22,9 @@ const (
 func (m *Map) PNG(w io.Writer, s Style) error {
 	cols := max(1, s.Columns)
 	rows := (len(m.Cells) + cols - 1) / cols
+	if s.Bare {
+		return m.bare(w, cols, rows)
+	}
 	panel := m.panelLines(s)
 	height := max(rows*cellPixels, len(panel)*lineHeight) + 2*margin
 	img := image.NewRGBA(image.Rect(0, 0, margin+cols*cellPixels+margin+panelWidth, height))
@@ -44,6 +47,44 @@ func (m *Map) PNG(w io.Writer, s Style) error {
 		}
 	}
 	return png.Encode(w, img)
+}
+
+// bare writes the cells alone, without a background.
+func (m *Map) bare(w io.Writer, cols, rows int) error {
+	img := image.NewRGBA(image.Rect(0, 0, cols*cellPixels, rows*cellPixels))
+	for i := range m.Cells {
+		c := m.Cells[i]
+		x, y := i%cols*cellPixels, i/cols*cellPixels
+		m.drawCell(img, x, y, &c)
+		if total := c.Blocks(); c[Damaged] == 0 && total > 0 && c[Free] > 0 {
+			fade(img, image.Rect(x, y, x+cellPixels-1, y+cellPixels-1), &c)
+		}
+	}
+	return png.Encode(w, img)
+}
+
+// freeAlpha is how much of an empty cell is seen, of 255.
+const freeAlpha = 30
+
+// fade makes a cell as solid as it is full, in the colour of what it holds.
+func fade(img *image.RGBA, r image.Rectangle, c *Cell) {
+	free := c[Free]
+	used := *c
+	used[Free] = 0
+	rgb := [3]uint8{128, 128, 128}
+	if used.Blocks() > 0 {
+		rgb = blend(&used)
+	}
+	alpha := 255 - (255-freeAlpha)*free/c.Blocks()
+	whole := color.NRGBA{rgb[0], rgb[1], rgb[2], uint8(alpha)}
+	old := blend(c)
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		for x := r.Min.X; x < r.Max.X; x++ {
+			if at := img.RGBAAt(x, y); at == rgba(old) { // not a hatch
+				img.Set(x, y, whole)
+			}
+		}
+	}
 }
 
 type panelLine struct {

@@ -14,6 +14,9 @@ type Style struct {
 	// Columns is the width of a row of cells, in cells.
 	Columns    int
 	BlockBytes uint64
+	// Bare leaves out everything but the cells of a PNG. What is free shows the page
+	// behind it, light or dark.
+	Bare bool
 }
 
 // Text writes the picture: cells in rows, the panel of numbers beside them.
