@@ -92,6 +92,13 @@ type FreeSpace struct {
 	Score   float64 // 0 is best: all of it in whole stripes
 }
 
+// Score is FreeSpace's, without a look at any zone.
+func (s *Store) Score() float64 {
+	s.space.mu.Lock()
+	defer s.space.mu.Unlock()
+	return s.space.a.Score()
+}
+
 // FreeSpace looks at all zones that are in RAM, one after the other: what is
 // allocated meanwhile may be seen or not.
 func (s *Store) FreeSpace() FreeSpace { return s.space.freeSpace() }

@@ -84,6 +84,9 @@ func (c *counters) finished(w *arrival, r *msg.OSDOpReply, t track.Times) {
 	}
 }
 
+// Requests returns who knows the requests under way and the slowest lately.
+func (o *OSD) Requests() *track.Tracker { return o.track }
+
 // Counters returns what the OSD has counted. It is 25 KiB: hand it on by pointer.
 func (o *OSD) Counters() *Counters {
 	c := &Counters{
