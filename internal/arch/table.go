@@ -44,7 +44,7 @@ var rules = []rule{
 	{packages: "osd/cls/clstest", module: []string{"osd", "osd/cls", "osd/memstore", "osd/ops", "cluster/ceph", "cluster/denc", "cluster/msg"}},
 	{packages: "osd/cls/...", module: []string{"osd/cls", "cluster/ceph", "cluster/denc"}},
 	{packages: "osd/ops", module: []string{"osd", "osd/cls", "osd/track", "cluster/ceph", "cluster/denc", "cluster/msg"}, others: []string{"github.com/OneOfOne/xxhash"}},
-	{packages: "osd/daemon", module: []string{"osd", "osd/cls", "osd/cls/all", "osd/ops", "osd/pg", "osd/track", "cluster/ceph", "cluster/cephx", "cluster/conf", "cluster/denc", "cluster/monc", "cluster/msg", "cluster/msgr", "cluster/osdmap"}},
+	{packages: "osd/daemon", module: []string{"osd", "osd/cls", "osd/cls/all", "osd/ops", "osd/pg", "osd/track", "cluster/ceph", "cluster/cephx", "cluster/conf", "cluster/crush", "cluster/denc", "cluster/monc", "cluster/msg", "cluster/msgr", "cluster/osdmap"}},
 	{packages: "osd/pg", module: []string{"osd", "osd/ops", "osd/track", "cluster/ceph", "cluster/denc", "cluster/msg"}},
 	{packages: "osd/pgfile", module: []string{"osd", "osd/pg", "cluster/ceph", "cluster/denc"}},
 	{packages: "osd/track", module: []string{"cluster/ceph", "cluster/msg"}},
@@ -86,6 +86,7 @@ var rules = []rule{
 	{packages: "fuzz/concurrent", module: []string{"fuzz/...", "osd", "devices/..."}, others: []string{"github.com/anishathalye/porcupine"}},
 	{packages: "fuzz/mutate", module: []string{"fuzz/...", "tools/...", "ebofs/...", "allocator", "btree", "devices/..."}},
 	{packages: "fuzz/stock", module: []string{"fuzz/...", "tools/daemon", "tools/local"}},
+	{packages: "fuzz/interop", module: []string{"fuzz/stock", "tools/..."}, others: []string{"golang.org/x/sys/"}},
 	{packages: "fuzz/...", module: []string{"fuzz/...", "osd/...", "ebofs/...", "allocator", "btree", "devices/..."},
 		others: []string{"golang.org/x/sys/"}},
 }

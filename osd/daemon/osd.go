@@ -182,45 +182,16 @@ func (o *OSD) Start(ctx context.Context) error {
 	if err := o.id.claim(ctx, o.cfg.Store, fsid); err != nil {
 		return err
 	}
-	if err := o.introduce(ctx); err != nil {
-		return err
-	}
 	o.mon.Subscribe("osdmap", msg.Subscription{})
 	o.mon.Subscribe("mgrmap", msg.Subscription{})
 	o.mon.Subscribe("osd_pg_creates", msg.Subscription{})
+	if err := o.introduce(ctx); err != nil {
+		return err
+	}
 	o.wg.Go(o.keepTime)
 	o.wg.Go(o.beat)
 	o.wg.Go(o.trimSnaps)
 	return o.waitUp(ctx)
-}
-
-// introduce tells the monitors of an OSD that is new, and where it is.
-func (o *OSD) introduce(ctx context.Context) error {
-	st, err := o.cfg.Store.Statfs(ctx)
-	if err != nil {
-		return err
-	}
-	weight := float64(st.TotalBytes) / (1 << 40)
-	if weight < 0.0001 {
-		weight = 0.0001
-	}
-	steps := []map[string]any{
-		{"prefix": "osd new", "uuid": o.id.UUID.String(), "id": o.cfg.ID},
-		{"prefix": "osd crush create-or-move", "id": o.cfg.ID, "weight": weight, "args": []string{"host=" + o.cfg.Host, "root=" + o.cfg.Root}},
-	}
-	if o.cfg.Class != "" {
-		steps = append(steps, map[string]any{"prefix": "osd crush set-device-class", "class": o.cfg.Class, "ids": []string{fmt.Sprint(o.cfg.ID)}})
-	}
-	for _, s := range steps {
-		a, err := o.mon.Command(ctx, s)
-		if err != nil {
-			return err
-		}
-		if a.Result < 0 && ceph.Errno(a.Result) != ceph.EBUSY {
-			return fmt.Errorf("osd.%d: monitor refuses %q: %s: %w", o.cfg.ID, s["prefix"], a.Text, ceph.Errno(a.Result))
-		}
-	}
-	return nil
 }
 
 // waitUp waits until the map says that this OSD is up.
