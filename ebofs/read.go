@@ -305,7 +305,7 @@ func (s *Store) readMapped(ctx context.Context, o *onode, blk uint64, val []byte
 	case flags&layout.BlockDamaged != 0:
 		return damagedBlock(addr)
 	}
-	if s.data.Get(uint64(addr), crc, int(off%blockSize), p) {
+	if cached(ctx) && s.data.Get(uint64(addr), crc, int(off%blockSize), p) {
 		s.metrics.ReadHits.Add(1)
 		return nil
 	}
@@ -361,7 +361,7 @@ const readPiece = 1 << 20
 
 // fetch brings one stretch into p, which holds the object from off on.
 func (s *Store) fetch(ctx context.Context, o *onode, f *fetch, off uint64, p []byte) error {
-	if len(f.crc)*blockSize <= cacheReadMax && s.fetchCached(f, off, p) {
+	if len(f.crc)*blockSize <= cacheReadMax && cached(ctx) && s.fetchCached(f, off, p) {
 		return nil
 	}
 	if len(f.crc)*blockSize <= readPiece {

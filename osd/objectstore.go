@@ -90,6 +90,13 @@ type ObjectStore interface {
 	Close(ctx context.Context) error
 }
 
+// PastReader is a store with a cache in front of its device.
+type PastReader interface {
+	// ReadPast is Read from the device itself, which then has shown that it still
+	// holds what was written.
+	ReadPast(ctx context.Context, c CollectionID, o ObjectID, off uint64, p []byte) (int, error)
+}
+
 // Apply queues t and waits until it is committed.
 func Apply(ctx context.Context, s ObjectStore, t *Transaction) error {
 	done := make(chan error, 1)

@@ -13,6 +13,7 @@ var advice = map[string]string{
 	"OSD_NEARFULL":         "add OSDs or remove data before they are full: ceph osd df",
 	"OSD_ORPHAN":           "remove the id from the CRUSH map: ceph osd crush rm osd.ID",
 	"OSD_ROOT_DOWN":        "look at the network between monitors and hosts: all OSDs of a root are down",
+	"OSD_SCRUB_ERRORS":     "see what is damaged: rados list-inconsistent-obj PGID; then restore those objects from a copy",
 	"PG_AVAILABILITY":      "start the OSDs that are down: ceph osd tree; ceph pg PGID query names what each PG waits for",
 	"PG_DAMAGED":           "find what is damaged: fsck.ebofs --online DEV; then restore those objects from a copy",
 	"PG_DEGRADED":          "start or add OSDs, or ask for fewer copies: ceph osd pool set POOL size N",

@@ -32,6 +32,7 @@ func (m *Monitor) health(st *State, sum *summary) (string, []check) {
 	var list []check
 	list = append(list, osdChecks(st.OSD)...)
 	list = append(list, fullChecks(st.OSD)...)
+	list = append(list, scrubChecks(sum)...)
 	list = append(list, pgChecks(st.OSD, sum)...)
 	list = append(list, poolChecks(st.OSD, m.cfg.Options)...)
 	slices.SortFunc(list, func(a, b check) int { return strings.Compare(a.Code, b.Code) })

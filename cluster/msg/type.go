@@ -52,6 +52,7 @@ const (
 	TypeCommandReply        Type = 98
 	TypeOSDPGCreated        Type = 116
 	TypeOSDPGCreate2        Type = 120
+	TypeOSDScrub2           Type = 121
 	TypeOSDPGReadyToMerge   Type = 122
 	TypeOSDMarkMeDead       Type = 123
 	TypeMgrOpen             Type = 0x700
@@ -81,7 +82,7 @@ var typeNames = map[Type]string{
 	TypeMonPurgedSnapsReply: "mon_get_purged_snaps_reply", TypeOSDPGTemp: "osd_pgtemp", TypeOSDBeacon: "osd_beacon",
 	TypePGStats: "pg_stats", TypeCommand: "command", TypeCommandReply: "command_reply",
 	TypeOSDPGCreated: "osd_pg_created", TypeOSDPGCreate2: "osd_pg_create2",
-	TypeOSDPGReadyToMerge: "osd_pg_ready_to_merge", TypeOSDMarkMeDead: "osd_mark_me_dead", TypeMgrOpen: "mgr_open",
+	TypeOSDScrub2: "osd_scrub2", TypeOSDPGReadyToMerge: "osd_pg_ready_to_merge", TypeOSDMarkMeDead: "osd_mark_me_dead", TypeMgrOpen: "mgr_open",
 	TypeMgrConfigure: "mgr_configure", TypeMgrReport: "mgr_report", TypeMgrMap: "mgr_map", TypeMgrDigest: "mgr_digest",
 	TypeMonMgrReport: "mon_mgr_report", TypeServiceMap: "service_map", TypeMgrClose: "mgr_close", TypeMgrCommand: "mgr_command",
 	TypeMgrCommandReply: "mgr_command_reply",

@@ -31,6 +31,8 @@ func (o *OSD) Commands() []asok.Command {
 		}),
 		show("dump_blocklist", "dump blocklisted clients and times", o.blocklistJSON),
 		show("dump_watchers", "show clients which have active watches, and on which objects", o.watchersJSON),
+		show("dump_scrubs", "print scheduled scrubs", o.scheduled),
+		o.scrubCommand("scrub", false), o.scrubCommand("deep_scrub", true),
 		show("get_mapped_pools", "dump pools whose PG(s) are mapped to this OSD.", o.mappedPools),
 		{Name: "perf dump", Help: "dump perfcounters value", Args: []asok.Arg{{Name: "logger", Kind: asok.String}, {Name: "counter", Kind: asok.String}}, Run: o.perfCommand},
 		{Name: "flush_pg_stats", Help: "flush pg stats", Run: func(context.Context, *asok.Request) (any, error) {
@@ -53,13 +55,20 @@ func (o *OSD) Commands() []asok.Command {
 func (o *OSD) pgCommand() asok.Command {
 	return asok.Command{
 		Name: "pg", Help: "ask for a PG", Args: []asok.Arg{
-			{Name: "pgid", Kind: asok.PGID, Required: true}, {Name: "cmd", Kind: asok.Choice, Choices: []string{"query", "list_unfound", "mark_unfound_lost"}, Required: true},
+			{Name: "pgid", Kind: asok.PGID, Required: true}, {Name: "cmd", Kind: asok.Choice, Choices: []string{"query", "list_unfound", "mark_unfound_lost", "scrub", "deep_scrub"}, Required: true},
 			{Name: "mulcmd", Kind: asok.String},
 		},
 		Run: func(_ context.Context, r *asok.Request) (any, error) {
 			switch r.String("cmd") {
 			case "query":
 				return o.queryPG(r.String("pgid"))
+			case "scrub", "deep_scrub":
+				id, _ := ceph.ParsePG(r.String("pgid"))
+				_, err := o.pgOf(r.String("pgid"))
+				if err == nil {
+					o.askScrub(scrubAsk{deep: r.String("cmd") == "deep_scrub"}, id)
+				}
+				return asok.Text(""), err
 			case "mark_unfound_lost":
 				if _, err := o.pgOf(r.String("pgid")); err != nil {
 					return nil, err

@@ -22,6 +22,7 @@ type Counters struct {
 	DelayedForMap          uint64 // requests that waited for a map
 	CopyFrom               uint64
 	Trimmed                uint64        // objects of which deleted snapshots were dropped
+	Scrubbed               uint64        // objects checked
 	SlowNow                int           // requests under way for too long
 	SlowOldest             time.Duration // age of the oldest
 }
@@ -60,7 +61,7 @@ type counters struct {
 	read, write, both       requests
 	mapMessages, mapEpochs  atomic.Uint64
 	delayedForMap, copyFrom atomic.Uint64
-	trimmed                 atomic.Uint64
+	trimmed, scrubbed       atomic.Uint64
 }
 
 // finished counts a request that has been answered.
@@ -91,7 +92,7 @@ func (o *OSD) Requests() *track.Tracker { return o.track }
 func (o *OSD) Counters() *Counters {
 	c := &Counters{
 		WIP: o.track.Count(), MapMessages: o.count.mapMessages.Load(), MapEpochs: o.count.mapEpochs.Load(),
-		DelayedForMap: o.count.delayedForMap.Load(), CopyFrom: o.count.copyFrom.Load(), Trimmed: o.count.trimmed.Load(),
+		DelayedForMap: o.count.delayedForMap.Load(), CopyFrom: o.count.copyFrom.Load(), Trimmed: o.count.trimmed.Load(), Scrubbed: o.count.scrubbed.Load(),
 	}
 	o.count.read.snapshot(&c.Read)
 	o.count.write.snapshot(&c.Write)

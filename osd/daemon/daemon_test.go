@@ -35,15 +35,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // cluster is a monitor and an OSD on a store in RAM.
 type cluster struct {
-	t     *testing.T
-	q     *quorum.Memory
-	mon   *mon.Monitor
-	admin cephx.Key
-	key   cephx.Key // of osd.0
-	dev   *devices.Mem
-	store osd.ObjectStore
-	osd   *daemon.OSD
-	quiet bool // the OSD hardly ever reports
+	t          *testing.T
+	q          *quorum.Memory
+	mon        *mon.Monitor
+	admin      cephx.Key
+	key        cephx.Key // of osd.0
+	dev        *devices.Mem
+	store      osd.ObjectStore
+	osd        *daemon.OSD
+	quiet      bool // the OSD hardly ever reports
+	scrubEvery time.Duration
 }
 
 var loopback = netip.MustParseAddrPort("127.0.0.1:0")
@@ -117,7 +118,7 @@ func (c *cluster) config(id int32) daemon.Config {
 	if c.quiet {
 		report = time.Hour
 	}
-	return daemon.Config{ID: id, Store: c.store, Addr: loopback, Monitors: []ceph.AddrVec{c.mon.Addrs()}, Key: c.key, Host: "h", Report: report}
+	return daemon.Config{ID: id, Store: c.store, Addr: loopback, Monitors: []ceph.AddrVec{c.mon.Addrs()}, Key: c.key, Host: "h", Report: report, Scrub: daemon.ScrubConfig{Every: c.scrubEvery, DeepEvery: c.scrubEvery}}
 }
 
 func (c *cluster) stop() {

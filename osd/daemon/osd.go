@@ -42,6 +42,7 @@ type Config struct {
 	Commands func() []asok.Command
 	// Track says what is kept of requests.
 	Track track.Options
+	Scrub ScrubConfig
 	// Report is how often statistics are sent. Default 2 s.
 	Report time.Duration
 }
@@ -70,6 +71,7 @@ type OSD struct {
 	failsafe atomic.Bool
 	track    *track.Tracker
 	count    counters
+	scrubs   scrubs
 
 	mu struct {
 		sync.Mutex
@@ -89,6 +91,8 @@ type OSD struct {
 		peers    map[int32]*peer // that are watched
 		away     map[ceph.PG]*away
 		reported uint64
+		lines    []msg.LogEntry // of the cluster's log that no monitor has yet
+		line     uint64
 		failed   error
 		changed  chan struct{}
 	}
@@ -117,12 +121,14 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 	if cfg.Host == "" {
 		cfg.Host, _ = os.Hostname()
 	}
+	cfg.Scrub.fill()
 	if cfg.Track.Now == nil {
 		cfg.Track.Now = cfg.Now
 	}
 	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1), soon: make(chan struct{}, 1), trims: make(chan struct{}, 1), began: time.Now(), tells: make(chan struct{}, tellsAtOnce), track: track.New(cfg.Track)}
 	o.mu.pgs, o.mu.sessions, o.mu.changed = map[ceph.PG]*pg.PG{}, map[*session]struct{}{}, make(chan struct{})
 	o.mu.places, o.mu.told, o.mu.created = map[ceph.PG]*place{}, map[ceph.PG]*order{}, map[ceph.PG]struct{}{}
+	o.scrubs.kick, o.scrubs.ask = make(chan struct{}, 1), map[ceph.PG]scrubAsk{}
 	o.mu.peers, o.mu.away = map[int32]*peer{}, map[ceph.PG]*away{}
 	var err error
 	if o.id, err = loadOwner(ctx, cfg.Store, cfg.ID); err != nil {
@@ -191,6 +197,7 @@ func (o *OSD) Start(ctx context.Context) error {
 	o.wg.Go(o.keepTime)
 	o.wg.Go(o.beat)
 	o.wg.Go(o.trimSnaps)
+	o.wg.Go(o.scrubAll)
 	return o.waitUp(ctx)
 }
 

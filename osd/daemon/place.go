@@ -214,7 +214,8 @@ func (o *OSD) open(m *osdmap.Map, id ceph.PG, told *order) (*pg.PG, error) {
 		return nil, nil
 	default:
 		var t osd.Transaction
-		pg.Create(&t, id, pool.PGNum, pg.Info{Created: told.created})
+		now := ceph.MakeTime(o.cfg.Now()) // there is nothing in it that a scrub could find
+		pg.Create(&t, id, pool.PGNum, pg.Info{Created: told.created, Scrubs: pg.Scrubs{At: now, DeepAt: now, CleanAt: now}})
 		if err := osd.Apply(o.ctx, o.cfg.Store, &t); err != nil {
 			return nil, err
 		}

@@ -50,7 +50,9 @@ func (o *OSD) report(m *osdmap.Map) uint64 {
 	o.mu.Unlock()
 	for id, p := range open {
 		r := out.PGs[id]
-		hold(&r, p.Status())
+		st := p.Status()
+		hold(&r, st)
+		o.holdScrubs(&r, id, st.Scrubs)
 		holdSnaps(&r, m.RemovedSnapsQueue[id.Pool], trimming[id], p)
 		out.PGs[id] = r
 	}

@@ -64,6 +64,7 @@ func (d *dispatcher) HandleAccept(c *msgr.Conn) error {
 func (d *dispatcher) HandleConnect(c *msgr.Conn) {
 	if c.Peer().ID.Type == ceph.TypeMon {
 		d.osd().tellAgain()
+		d.osd().logAgain()
 	}
 }
 
@@ -142,6 +143,10 @@ func (d *dispatcher) HandleMessage(c *msgr.Conn, in *msg.Message) {
 		// The monitors are asked for maps, not whoever comes by.
 	case *msg.Command:
 		o.tell(s, in, p)
+	case *msg.OSDScrub2:
+		if s.id.Type == ceph.TypeMgr {
+			o.takeScrub(p)
+		}
 	case *msg.MgrConfigure:
 		o.configured(c)
 	case *msg.OSDPing:
@@ -161,6 +166,10 @@ func (o *OSD) fromMonitor(in *msg.Message, p msg.Payload) {
 		o.takeOrders(p)
 	case *msg.MgrMap:
 		o.takeMgrMap(p)
+	case *msg.OSDScrub2:
+		o.takeScrub(p)
+	case *msg.LogAck:
+		o.logged(p)
 	default:
 		o.mon.Handle(p)
 	}

@@ -61,6 +61,12 @@ func (s *Store) Stat(ctx context.Context, c osd.CollectionID, o osd.ObjectID) (o
 	return osd.ObjectStat{SizeBytes: st.Size}, s.read(err)
 }
 
+// ReadPast fills p from the device, past the cache.
+func (s *Store) ReadPast(ctx context.Context, c osd.CollectionID, o osd.ObjectID, off uint64, p []byte) (int, error) {
+	n, err := s.s.ReadPast(ctx, ebofs.CollectionID(c), ebofs.ObjectID(o), off, p)
+	return n, s.read(err)
+}
+
 // Fiemap lists extents.
 func (s *Store) Fiemap(ctx context.Context, c osd.CollectionID, o osd.ObjectID, off, n uint64) ([]osd.Extent, error) {
 	es, err := s.s.Fiemap(ctx, ebofs.CollectionID(c), ebofs.ObjectID(o), off, n)

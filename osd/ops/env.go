@@ -48,6 +48,9 @@ type Env struct {
 	NotifyID func() uint64
 	// Ping renews a watch: ETIMEDOUT if no connection has it; nil: all have one.
 	Ping func(h ceph.HObject, k WatchKey) error
+	// Scrubbed returns what the last scrub has found, nil if there was none; nil:
+	// there is none.
+	Scrubbed func() *ScrubLog
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }

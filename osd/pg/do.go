@@ -71,6 +71,11 @@ func (p *PG) write(w *work) {
 	if w.waits || !s.loaded {
 		w.req.Op.Mark(track.Device)
 	}
+	if w.unread {
+		w.run(p.ctx, &p.env, nil)
+		p.release(s)
+		return
+	}
 	if err := p.load(s); err != nil {
 		p.release(s)
 		w.reply(p.newReply(w.req, ceph.EIO))

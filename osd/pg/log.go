@@ -25,6 +25,7 @@ const (
 type Info struct {
 	Created ceph.Epoch
 	Purged  []msg.Interval // deleted snapshots of which nothing is left; ascending
+	Scrubs  Scrubs
 }
 
 // log is the newest entries, oldest first, and who asked for them.
@@ -94,19 +95,23 @@ func Collection(pg ceph.PG) osd.CollectionID { return CollectionIn(pg, Whole) }
 
 func (i Info) encode() []byte {
 	var e denc.Encoder
-	m := e.Begin(2, 1)
+	m := e.Begin(3, 1)
 	e.U32(uint32(i.Created))
 	denc.PutSlice(&e, i.Purged, func(e *denc.Encoder, x msg.Interval) { e.U64(x.Start); e.U64(x.Length) })
+	i.Scrubs.encode(&e)
 	e.End(m)
 	return e.Bytes()
 }
 
 func decodeInfo(p []byte) (i Info, err error) {
 	d := denc.NewDecoder(p)
-	s := d.Begin(2)
+	s := d.Begin(3)
 	i.Created = ceph.Epoch(d.U32())
 	if s.Version >= 2 {
 		i.Purged = denc.Slice(d, 16, func(d *denc.Decoder) msg.Interval { return msg.Interval{Start: d.U64(), Length: d.U64()} })
+	}
+	if s.Version >= 3 {
+		i.Scrubs = decodeScrubs(d)
 	}
 	d.End(s)
 	return i, d.Finish()

@@ -73,7 +73,8 @@ type PG struct {
 		stats    Stats
 		watches  map[ceph.HObject]map[ops.WatchKey]*watcher
 		notifies map[uint64]*notify
-		notified uint32 // counter for ids
+		notified uint32        // counter for ids
+		scrub    *ops.ScrubLog // of the last scrub; nil: none since Open
 	}
 }
 
@@ -93,7 +94,7 @@ func Open(ctx context.Context, cfg Config) (*PG, error) {
 	}
 	p.env = ops.Env{
 		Store: cfg.Store, Coll: Collection(cfg.PG), PG: cfg.PG, Fetch: cfg.Fetch, Removed: cfg.Removed, Now: cfg.Now,
-		NotifyID: p.notifyID, Ping: p.ping,
+		NotifyID: p.notifyID, Ping: p.ping, Scrubbed: p.scrubLog,
 	}
 	p.env.Begin, p.env.End = cfg.PG.Range(cfg.PGNum)
 	p.mu.log = l
@@ -142,6 +143,7 @@ type Status struct {
 	LastUser       uint64 // newest user version
 	Created        ceph.Epoch
 	Stats          Stats
+	Scrubs         Scrubs
 	Waiting        int // requests that have not been started
 	Watches        int
 }
@@ -150,7 +152,7 @@ type Status struct {
 func (p *PG) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Status{Last: p.mu.last, LastUser: p.mu.lastUser, LogEntries: len(p.mu.log.entries), Created: p.info.Created, Stats: p.mu.stats}
+	s := Status{Last: p.mu.last, LastUser: p.mu.lastUser, LogEntries: len(p.mu.log.entries), Created: p.info.Created, Stats: p.mu.stats, Scrubs: p.info.Scrubs}
 	if s.LogEntries > 0 {
 		s.LogStart = p.mu.log.entries[0].Version
 	}

@@ -38,8 +38,9 @@ type work struct {
 	writes bool
 	waits  bool // has to read the store before it can write
 	// run does something else than the request says: work of the PG's own.
-	run  func(ctx context.Context, e *ops.Env, head *ops.State) *ops.Outcome
-	slot *slot
+	run    func(ctx context.Context, e *ops.Env, head *ops.State) *ops.Outcome
+	unread bool // run does without the object's State: it may be unreadable
+	slot   *slot
 }
 
 // slotLocked returns the slot of an object, and makes room for it.
