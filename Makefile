@@ -3,13 +3,14 @@
 # make test    everything CI checks; `make check` is the same
 # make deb     Debian packages for amd64 and arm64 in bin/deb; ARCH=amd64 for one of them
 # make bench   the figures of docs/performance.md, on a scratch loop device or image
+# make versus  our OSD against Debian's ceph-osd, with stock clients, taking turns
 # make soak STAGE=crash T=10m   a long run; its counts go to docs/soak.csv
 #
 # Needs Debian 12 and Go; what else is missing is installed and named.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
-.PHONY: build demo deb test check bench soak setup clean fmt
+.PHONY: build demo deb test check bench versus soak setup clean fmt
 
 # Go is often unpacked to /usr/local/go without being in PATH.
 ifeq ($(shell command -v go 2>/dev/null),)
@@ -40,6 +41,9 @@ check: test
 
 bench: build
 	@.ci/bench
+
+versus: build
+	@.ci/versus $(ROUNDS)
 
 soak: build
 	@.ci/soak "$(STAGE)" "$(T)"

@@ -20,6 +20,9 @@ import (
 type Options struct {
 	Dir  string // of the socket; made with mode 0700 if it is not there
 	Name string // the socket is Dir/Name.asok
+	// Shared is set if Dir may belong to another user and his group may write to it,
+	// as /run/ceph may: who is listened to is decided for each client.
+	Shared bool
 
 	Version string // what "version" answers
 	// MaxConns bounds the clients served at once; more are turned away. Default
@@ -80,7 +83,7 @@ func Listen(o Options, commands ...Command) (*Server, error) {
 	s.Register(s.builtin()...)
 	s.Register(commands...)
 	var err error
-	if s.lis, s.id, err = listen(o.Dir, s.path); err != nil {
+	if s.lis, s.id, err = listen(o.Dir, s.path, o.Shared); err != nil {
 		s.cancel()
 		return nil, err
 	}
@@ -96,7 +99,7 @@ func (s *Server) Path() string { return s.path }
 func (s *Server) Close() error {
 	var err error
 	s.once.Do(func() {
-		removeOwn(s.opt.Dir, s.path, s.id)
+		removeOwn(s.opt.Dir, s.path, s.id, s.opt.Shared)
 		err = s.lis.Close()
 		s.cancel()
 		s.mu.Lock()

@@ -25,14 +25,14 @@ func Path(dir, name string) string { return filepath.Join(dir, name+".asok") }
 type fileID struct{ dev, ino uint64 }
 
 // listen binds path and returns what was made there.
-func listen(dir, path string) (*net.UnixListener, fileID, error) {
+func listen(dir, path string, shared bool) (*net.UnixListener, fileID, error) {
 	if len(path) > maxPath {
 		return nil, fileID{}, fmt.Errorf("%s: a socket's path takes at most %d bytes, this has %d", path, maxPath, len(path))
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fileID{}, err
 	}
-	unlock, err := lockDir(dir)
+	unlock, err := lockDir(dir, shared)
 	if err != nil {
 		return nil, fileID{}, err
 	}
@@ -65,9 +65,9 @@ func listen(dir, path string) (*net.UnixListener, fileID, error) {
 	return lis, id, nil
 }
 
-// lockDir makes sure that dir is ours alone and locks it against other servers
-// that look, remove or bind there.
-func lockDir(dir string) (unlock func(), err error) {
+// lockDir makes sure that dir is ours alone, or is one that may be shared, and locks
+// it against other servers that look, remove or bind there.
+func lockDir(dir string, shared bool) (unlock func(), err error) {
 	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -77,6 +77,9 @@ func lockDir(dir string) (unlock func(), err error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	switch {
+	case shared && st.Mode&0o002 != 0:
+		err = fmt.Errorf("%s: mode %04o lets anybody in: %w", dir, st.Mode&0o7777, fs.ErrPermission)
+	case shared:
 	case int(st.Uid) != os.Geteuid():
 		err = fmt.Errorf("%s: belongs to user %d, not to %d: %w", dir, st.Uid, os.Geteuid(), fs.ErrPermission)
 	case st.Mode&0o077 != 0:
@@ -132,8 +135,8 @@ func identify(path string) (fileID, bool) {
 
 // removeOwn removes path if it is still the socket that was made as id. Left
 // there it does no harm: it refuses, and the next server removes it.
-func removeOwn(dir, path string, id fileID) {
-	unlock, err := lockDir(dir)
+func removeOwn(dir, path string, id fileID, shared bool) {
+	unlock, err := lockDir(dir, shared)
 	if err != nil {
 		return
 	}

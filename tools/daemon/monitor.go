@@ -110,24 +110,22 @@ func clusterID(cfg *conf.Config) (id ceph.UUID, err error) {
 }
 
 // members are the monitors of a new cluster: the names of mon_initial_members have
-// the addresses of mon_host, in their order. Without either, the monitor is alone
-// at public_addr.
+// the addresses of mon_host, in their order. A monitor that is alone may have its
+// address in public_addr instead.
 func members(cfg *conf.Config) (map[string]string, error) {
 	names := cfg.Words("mon_initial_members")
 	if names == nil {
 		names = []string{cfg.Name.ID}
 	}
-	var addrs []ceph.AddrVec
-	if a := cfg.Address("public_addr"); a.IsValid() && len(names) == 1 {
-		if a.Port() == 0 {
-			a = netip.AddrPortFrom(a.Addr(), conf.MonitorPort)
-		}
+	addrs, err := cfg.Monitors()
+	a := cfg.Address("public_addr")
+	switch {
+	case a.Port() != 0 && len(names) == 1:
 		addrs = []ceph.AddrVec{{ceph.MsgrAddr(a, 0)}}
-	} else {
-		var err error
-		if addrs, err = cfg.Monitors(); err != nil {
-			return nil, err
-		}
+	case err != nil && a.IsValid() && len(names) == 1:
+		addrs = []ceph.AddrVec{{ceph.MsgrAddr(netip.AddrPortFrom(a.Addr(), conf.MonitorPort), 0)}}
+	case err != nil:
+		return nil, err
 	}
 	if len(addrs) != len(names) {
 		return nil, fmt.Errorf("mon_initial_members has %d names, mon_host %d addresses: the monitors of a new cluster need both", len(names), len(addrs))

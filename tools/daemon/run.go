@@ -234,7 +234,7 @@ func (s *Service) socket(c *verb.Call) (*asok.Server, error) {
 	}
 	commands := configCommands(s.Config, func() { s.changed(c) })
 	commands = append(commands, logCommands(s.Reopen, c.Level)...)
-	return asok.Listen(asok.Options{Dir: filepath.Dir(path), Name: name, Version: c.Version, Logger: s.Log, Now: c.Now}, append(commands, s.Commands...)...)
+	return asok.Listen(asok.Options{Dir: filepath.Dir(path), Shared: true, Name: name, Version: c.Version, Logger: s.Log, Now: c.Now}, append(commands, s.Commands...)...)
 }
 
 // Explain makes a failure of what Open returned.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -134,16 +135,9 @@ func (c *Cluster) image(ctx context.Context, i int) error {
 // write makes the keys, the monitor's directory and the configuration, which comes
 // last: a directory without it holds no cluster.
 func (c *Cluster) write() error {
-	port := c.o.Port
-	if port == 0 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return err
-		}
-		port = l.Addr().(*net.TCPAddr).Port
-		if err := l.Close(); err != nil {
-			return err
-		}
+	port, err := c.port()
+	if err != nil {
+		return err
 	}
 	var id ceph.UUID
 	if _, err := rand.Read(id[:]); err != nil {
@@ -204,6 +198,30 @@ func (c *Cluster) write() error {
 	}
 	return os.Rename(tmp, c.Conf())
 }
+
+// port is where the monitor is to listen: a port that is free now, and that no
+// outgoing connection is given while the monitor is stopped.
+func (c *Cluster) port() (int, error) {
+	if c.o.Port != 0 {
+		return c.o.Port, nil
+	}
+	var last error
+	for range 100 {
+		p := firstPort + mathrand.IntN(ports)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+		if err == nil {
+			return p, l.Close()
+		}
+		last = err
+	}
+	return 0, fmt.Errorf("no port for a monitor: %w", last)
+}
+
+// Linux gives outgoing connections ports from 32768 on.
+const (
+	firstPort = 10000
+	ports     = 20000
+)
 
 func (c *Cluster) config(path string, n ceph.EntityName) (*conf.Config, error) {
 	cfg, _, err := conf.New(conf.Load{Name: n, Path: path})
