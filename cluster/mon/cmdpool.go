@@ -114,6 +114,7 @@ func (m *Monitor) newPool(ch *Change, name, rule string, size uint8, pgs, pgp ui
 	inc.PoolMax = int64(id)
 	inc.Pools = map[ceph.PoolID]*osdmap.Pool{id: p}
 	inc.PoolNames = map[ceph.PoolID]string{id: name}
+	ch.createPGs(id, p)
 	return p, nil
 }
 
@@ -180,6 +181,7 @@ func (m *Monitor) dropPool(ch *Change, id ceph.PoolID) error {
 		return fail(ceph.EPERM, "pool deletion is disabled; you must unset nodelete flag for the pool first")
 	}
 	ch.Inc().OldPools = []ceph.PoolID{id}
+	ch.Delete(creatingKey(id))
 	return nil
 }
 

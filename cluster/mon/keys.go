@@ -12,22 +12,23 @@ import (
 
 // Keys of the quorum's store. Numbers are padded, so that lists are in order.
 const (
-	keyMonMap     = "monmap"
-	keyEpoch      = "osdmap/last"  // u32
-	prefixFull    = "osdmap/full/" // epoch: full map
-	prefixInc     = "osdmap/inc/"  // epoch: increment
-	prefixAuth    = "auth/"        // entity: key and caps
-	keyRotating   = "auth-rotating"
-	keyGlobalID   = "auth-gid"    // u64: next range begins here
-	prefixConfig  = "config/"     // who/option: value
-	prefixKV      = "config-key/" // key: value
-	prefixOSD     = "osd-meta/"   // id: JSON of what it said of itself
-	prefixLog     = "log/"        // number: entry
-	keyLog        = "log-last"    // u64: number of the newest entry
-	keptEpochs    = 500           // of OSD maps; clients further behind get a full one
-	keptLog       = 2000
-	globalIDRange = 1000 // taken at once: one write of the quorum for so many logins
-	firstGlobalID = 4096
+	keyMonMap      = "monmap"
+	keyEpoch       = "osdmap/last"  // u32
+	prefixFull     = "osdmap/full/" // epoch: full map
+	prefixInc      = "osdmap/inc/"  // epoch: increment
+	prefixAuth     = "auth/"        // entity: key and caps
+	keyRotating    = "auth-rotating"
+	keyGlobalID    = "auth-gid"    // u64: next range begins here
+	prefixConfig   = "config/"     // who/option: value
+	prefixKV       = "config-key/" // key: value
+	prefixOSD      = "osd-meta/"   // id: JSON of what it said of itself
+	prefixCreating = "creating/"   // pool: PGs to be made
+	prefixLog      = "log/"        // number: entry
+	keyLog         = "log-last"    // u64: number of the newest entry
+	keptEpochs     = 500           // of OSD maps; clients further behind get a full one
+	keptLog        = 2000
+	globalIDRange  = 1000 // taken at once: one write of the quorum for so many logins
+	firstGlobalID  = 4096
 )
 
 func epochKey(prefix string, e ceph.Epoch) string { return fmt.Sprintf("%s%010d", prefix, e) }

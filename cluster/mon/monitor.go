@@ -64,6 +64,7 @@ type Monitor struct {
 		changed  chan struct{} // closed when state is replaced
 		failed   error         // why the quorum is not followed any more
 		sessions map[*session]struct{}
+		made     map[ceph.PG]struct{} // to be noted; nil: nobody is at it
 	}
 }
 

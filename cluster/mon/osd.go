@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 	"time"
 
 	"ebofs/cluster/ceph"
@@ -41,6 +40,7 @@ func (m *Monitor) handleOSD(s *session, in *msg.Message, p msg.Payload) {
 		in.Hold()
 		m.background(in, func() { m.osdFull(s, osd, p) })
 	case *msg.OSDPGCreated:
+		m.made(p.PG)
 	case *msg.PGStats:
 		if m.ours(p.FSID) {
 			m.stats.report(osd, p, m.cfg.Now())
@@ -252,40 +252,4 @@ func (m *Monitor) bootAgain(osd int32, public ceph.AddrVec, p *msg.OSDBoot) {
 	if err != nil {
 		m.log.Warn("boot failed", "osd", osd, "err", err)
 	}
-}
-
-// publishCreates tells an OSD of PGs it is primary of and that nobody has yet
-// reported.
-func (m *Monitor) publishCreates(s *session, st *State, w *sub) bool {
-	peer := s.conn.Peer()
-	if peer.ID.Type != ceph.TypeOSD || uint64(st.OSD.Epoch) < w.next {
-		return false
-	}
-	out := &msg.OSDPGCreate2{Epoch: st.OSD.Epoch, PGs: map[ceph.ShardPG]msg.PGCreate{}}
-	pl, err := osdmap.NewPlacer(st.OSD)
-	if err != nil {
-		m.log.Error("placement", "err", err)
-		return false
-	}
-	var work osdmap.Work
-	for _, id := range slices.Sorted(maps.Keys(st.OSD.Pools)) {
-		pool := st.OSD.Pools[id]
-		for seed := range pool.PGNum {
-			pg := ceph.PG{Pool: id, Seed: seed}
-			if m.stats.known(pg) {
-				continue
-			}
-			at, err := pl.Place(&work, pg)
-			if err != nil || at.ActingPrimary != int32(peer.ID.Num) {
-				continue
-			}
-			out.PGs[ceph.ShardPG{PG: pg, Shard: ceph.NoShard}] = msg.PGCreate{Created: pool.LastChange, Stamp: pool.Created}
-		}
-	}
-	w.next = uint64(st.OSD.Epoch) + 1
-	if len(out.PGs) == 0 {
-		return false
-	}
-	s.send(out)
-	return true
 }

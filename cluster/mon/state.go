@@ -35,6 +35,7 @@ type State struct {
 	Rotating  []byte
 	Config    map[string]map[string]string // who, option
 	KV        map[string][]byte
+	Creating  map[ceph.PoolID]creating
 	Meta      map[int32]map[string]string // by OSD
 	Log       []msg.LogEntry              // the last keptLog
 	logFirst  uint64                      // number of Log[0]
@@ -52,7 +53,7 @@ func (s *State) Entity(n ceph.EntityName) (cephx.Entity, bool) {
 func load(ctx context.Context, q quorum.Store) (*State, error) {
 	s := &State{
 		Incs: map[ceph.Epoch][]byte{}, Entities: map[ceph.EntityName]cephx.Entity{}, Config: map[string]map[string]string{},
-		KV: map[string][]byte{}, Meta: map[int32]map[string]string{}, revs: map[string]int64{},
+		KV: map[string][]byte{}, Creating: map[ceph.PoolID]creating{}, Meta: map[int32]map[string]string{}, revs: map[string]int64{},
 	}
 	all, rev, err := q.List(ctx, "")
 	if err != nil {
@@ -85,6 +86,7 @@ func load(ctx context.Context, q quorum.Store) (*State, error) {
 func (s *State) with(c quorum.Changes) (*State, error) {
 	n := *s
 	n.Incs, n.Entities, n.Config = maps.Clone(s.Incs), maps.Clone(s.Entities), maps.Clone(s.Config)
+	n.Creating = maps.Clone(s.Creating)
 	n.KV, n.Meta, n.revs = maps.Clone(s.KV), maps.Clone(s.Meta), maps.Clone(s.revs)
 	n.Log = slices.Clip(s.Log)
 	n.Rev = c.Rev
@@ -137,6 +139,13 @@ func (s *State) take(kv quorum.KV) (err error) {
 		s.Config[who] = c
 	case "config-key":
 		s.KV[rest] = kv.Value
+	case "creating":
+		var id ceph.PoolID
+		if _, err := fmt.Sscanf(rest, "%d", &id); err != nil {
+			return err
+		}
+		s.Creating[id], err = decodeCreating(kv.Value)
+		return err
 	case "osd-meta":
 		var id int32
 		var m map[string]string
@@ -210,6 +219,11 @@ func (s *State) drop(key string) {
 		}
 	case "config-key":
 		delete(s.KV, rest)
+	case "creating":
+		var id ceph.PoolID
+		if _, err := fmt.Sscanf(rest, "%d", &id); err == nil {
+			delete(s.Creating, id)
+		}
 	case "osd-meta":
 		var id int32
 		if _, err := fmt.Sscanf(rest, "%d", &id); err == nil {

@@ -1,6 +1,7 @@
 package mon
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -44,7 +45,8 @@ func (s *stats) report(osd int32, p *msg.PGStats, now time.Time) {
 	s.mu.osds[osd] = p.OSD
 	s.mu.seen[osd] = now
 	for id, st := range p.PGs {
-		if old, ok := s.mu.pgs[id]; ok && old.ReportedEpoch > st.ReportedEpoch {
+		// Who has a PG that is somewhere else reports it too, below its primary.
+		if old, ok := s.mu.pgs[id]; ok && cmp.Or(cmp.Compare(old.ReportedEpoch, st.ReportedEpoch), cmp.Compare(old.ReportedSeq, st.ReportedSeq)) > 0 {
 			continue
 		}
 		st.LocationCounts = slices.Clone(st.LocationCounts)
@@ -71,14 +73,6 @@ func (s *stats) silent(osd int32, now time.Time) time.Duration {
 		return 0
 	}
 	return now.Sub(t)
-}
-
-// known reports whether somebody has reported a PG.
-func (s *stats) known(pg ceph.PG) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.mu.pgs[pg]
-	return ok
 }
 
 // failed counts a report, and says whether it is enough.
