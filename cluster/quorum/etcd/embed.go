@@ -73,6 +73,7 @@ func Embed(ctx context.Context, o EmbedOptions) (quorum.Store, error) {
 	}
 	c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{*socket}, []url.URL{*socket}
 	peer := url.URL{Scheme: "http", Host: o.Peer}
+	listen := peer
 	if o.Peer == "" { // alone: its peer address is a socket too
 		p := filepath.Join(o.Dir, "peer.sock")
 		if err := os.Remove(p); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -82,9 +83,11 @@ func Embed(ctx context.Context, o EmbedOptions) (quorum.Store, error) {
 		if err != nil {
 			return nil, fmt.Errorf("quorum: %w", err)
 		}
-		peer = *u
+		// Of an address to listen for peers at, the engine takes the host alone:
+		// without one it would make an abstract socket, open to all users.
+		peer, listen = *u, url.URL{Scheme: "unix", Host: p}
 	}
-	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{listen}, []url.URL{peer}
 	c.InitialCluster = o.Name + "=" + peer.String()
 	if len(o.Members) > 0 {
 		c.InitialCluster = ""

@@ -52,6 +52,12 @@ func dial(t *testing.T, d string) quorum.Store {
 func TestEmbedded(t *testing.T) {
 	d := dir(t)
 	s := embed(t, etcd.EmbedOptions{Name: "a", Dir: d})
+	// Nobody but who may enter the directory reaches it, as a peer neither.
+	for _, name := range []string{"etcd.sock", "peer.sock"} {
+		if st, err := os.Stat(filepath.Join(d, name)); err != nil || st.Mode().Type() != os.ModeSocket {
+			t.Errorf("%s: %v, %v", name, st, err)
+		}
+	}
 	quorumtest.Run(t, func(t *testing.T) quorum.Store { return dial(t, d) })
 	ctx := context.Background()
 	rev, err := s.Commit(ctx, quorum.Txn{Put: []quorum.KV{{Key: "kept", Value: []byte("x")}}})
