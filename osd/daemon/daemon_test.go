@@ -447,6 +447,21 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestStop: an OSD that stops is down, and does not boot when it learns that.
+func TestStop(t *testing.T) {
+	c := newCluster(t)
+	x := c.client("client.admin", c.admin)
+	for range 5 {
+		c.stop()
+		x.command("osd set", "key", "noout") // another map: whatever was sent before is in
+		x.command("osd unset", "key", "noout")
+		if c.mon.State().OSD.IsUp(0) {
+			t.Fatal("stopped, and up in the map")
+		}
+		c.start()
+	}
+}
+
 // TestCaps: a client does with objects what its caps say, and nothing else.
 func TestCaps(t *testing.T) {
 	c := newCluster(t)

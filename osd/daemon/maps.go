@@ -131,7 +131,7 @@ func (o *OSD) poolSnaps(id ceph.PoolID) (c ops.SnapContext) {
 // boot asks to be marked up.
 func (o *OSD) boot(m *osdmap.Map) {
 	o.mu.Lock()
-	again := o.mu.asked == m.Epoch || o.ctx.Err() != nil
+	again := o.mu.asked == m.Epoch || o.mu.stopping
 	o.mu.asked = m.Epoch
 	o.mu.Unlock()
 	if again || !m.Exists(o.cfg.ID) {

@@ -85,6 +85,7 @@ type OSD struct {
 		want     ceph.Epoch // up_thru that some PG waits for
 		waiting  []func()   // for a newer map
 		up       bool
+		stopping bool       // it does not boot again
 		asked    ceph.Epoch // boot was sent with this map
 		sessions map[*session]struct{}
 		mgr      manager
@@ -201,16 +202,16 @@ func (o *OSD) Start(ctx context.Context) error {
 	return o.waitUp(ctx)
 }
 
-// waitUp waits until the map says that this OSD is up.
+// waitUp waits until the map says that this OSD is up, and may serve what it has.
 func (o *OSD) waitUp(ctx context.Context) error {
 	for {
 		o.mu.Lock()
-		up, failed, changed := o.mu.up, o.mu.failed, o.mu.changed
+		ready, failed, changed := o.mu.up && o.mu.want == 0, o.mu.failed, o.mu.changed
 		o.mu.Unlock()
 		switch {
 		case failed != nil:
 			return failed
-		case up:
+		case ready:
 			return nil
 		}
 		select {
@@ -256,6 +257,7 @@ func (o *OSD) Addrs() ceph.AddrVec { return o.msgr.Addrs() }
 func (o *OSD) Close() {
 	o.mu.Lock()
 	m, up := o.mu.m, o.mu.up
+	o.mu.stopping = true
 	o.mu.Unlock()
 	if up {
 		_ = o.mon.Send(&msg.OSDMarkMeDown{
