@@ -123,6 +123,9 @@ func (h *ClientHandshake) Request() (Method, []Mode, []byte, error) {
 	c.mu.Lock()
 	h.gid, h.old, h.held = c.mu.globalID, c.mu.auth, c.mu.tickets[h.to]
 	c.mu.Unlock()
+	if h.old != nil && o.Now().After(h.old.expires) { // proves nothing any more: a new number
+		h.gid, h.old = 0, nil
+	}
 	var e denc.Encoder
 	switch {
 	case h.to == ceph.TypeMon:
@@ -289,6 +292,17 @@ func (h *ClientHandshake) authorized(s *Session, payload []byte) error {
 	}
 	s.Key = h.held.Session.Secret
 	return nil
+}
+
+// LoginAt returns when it is time to log in to a monitor again, for the ticket by
+// which others are renewed is not renewed itself; zero: there is none.
+func (c *Client) LoginAt() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.auth == nil {
+		return time.Time{}
+	}
+	return c.mu.auth.renew
 }
 
 // RenewAt returns when Renew is due: when a quarter of the least validity is left.

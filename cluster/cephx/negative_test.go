@@ -145,6 +145,27 @@ func TestBothSides(t *testing.T) {
 			t.Fatal(err)
 		}
 		check(a, b, "allow r") // the same global id, by the old ticket
+
+		// The ticket by which it renews ends too; in time it logs in again, and too
+		// late as somebody new.
+		if at := w.client.LoginAt(); !at.After(w.now) || at.After(w.now.Add(72*time.Hour)) {
+			t.Errorf("login again at %v", at)
+		}
+		for range 24 * 12 { // the monitor's keys go on meanwhile
+			w.now = w.now.Add(time.Hour)
+			if _, err := w.keys.Rotate(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if w.client.LoginAt().After(w.now) {
+			t.Error("no login is due")
+		}
+		if _, b, err = talk(w.client, w.mon, nil); err != nil {
+			t.Fatal(err)
+		}
+		if b.GlobalID == 4096 {
+			t.Error("the global id was kept without a ticket for it")
+		}
 	}
 }
 
@@ -290,6 +311,7 @@ func TestTickets(t *testing.T) {
 		w.mon.Login.InsecureReclaim = false
 	}
 	w.now = captured.Add(AuthTTL + time.Second)
+	w.client.mu.auth.expires = w.now.Add(time.Hour) // else it would not try
 	_, _, err = talk(w.client, w.mon, nil)
 	denied(t, err, "global id with an expired ticket")
 }

@@ -171,6 +171,10 @@ func (c *Client) renew() {
 	if conn == nil || !c.cephx() {
 		return
 	}
+	if at := c.o.Auth.LoginAt(); !at.IsZero() && c.o.Now().After(at) {
+		c.dial()
+		return
+	}
 	if c.o.Keys.Stale(c.o.Now()) {
 		c.send(conn, &msg.Auth{Paxos: msg.NewPaxos(0), Protocol: uint32(cephx.MethodCephX), Payload: cephx.AskRotating()}, 0)
 	}
