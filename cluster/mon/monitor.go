@@ -58,6 +58,8 @@ type Monitor struct {
 	gids  globalIDs
 	start time.Time
 
+	manager manager
+
 	mu struct {
 		sync.Mutex
 		state    *State
@@ -163,6 +165,7 @@ func (m *Monitor) Start(ctx context.Context) error {
 // Close ends all sessions and waits for what runs. The quorum stays open.
 func (m *Monitor) Close() {
 	m.msgr.Shutdown()
+	m.closeManager()
 	m.stop()
 	m.wg.Wait()
 }

@@ -185,9 +185,13 @@ func (m *Monitor) publishOne(s *session, st *State, what string, w *sub) (sent b
 	case "osdmap":
 		sent = m.publishMap(s, st, w)
 	case "mgrmap":
-		if w.next <= 1 {
-			s.send(&msg.MgrMap{Epoch: 1})
-			w.next, sent = 2, true
+		mm := &msg.MgrMap{Epoch: 1}
+		if wantsManager(st, s.conn.Peer()) {
+			mm = m.managerMap()
+		}
+		if w.next <= uint64(mm.Epoch) {
+			s.send(mm)
+			w.next, sent = uint64(mm.Epoch)+1, true
 		}
 	case "osd_pg_creates":
 		sent = m.publishCreates(s, st, w)
