@@ -44,7 +44,7 @@ func (o *OSD) Commands() []asok.Command {
 			}
 			return asok.Text(fmt.Sprintln(o.report(m))), nil
 		}},
-		{Name: "query", Help: "show details of a specific pg", Args: []asok.Arg{{Name: "pgid", Kind: asok.PGID, Required: true}}, Run: func(_ context.Context, r *asok.Request) (any, error) {
+		{Name: "query", Help: "show details of a specific pg", Args: []asok.Arg{{Name: "pgid", Kind: asok.PGID}}, Run: func(_ context.Context, r *asok.Request) (any, error) {
 			return o.queryPG(r.String("pgid"))
 		}},
 	}
@@ -85,6 +85,9 @@ func (o *OSD) pgCommand() asok.Command {
 
 // pgOf returns a PG that is here.
 func (o *OSD) pgOf(text string) (*pg.PG, error) {
+	if text == "" {
+		return nil, fmt.Errorf("no pgid specified: %w", syscall.EINVAL)
+	}
 	id, err := ceph.ParsePG(text)
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", err, syscall.EINVAL)
@@ -194,15 +197,15 @@ func (o *OSD) queryPG(text string) (any, error) {
 	o.mu.Lock()
 	m, now := o.mu.m, o.cfg.Now()
 	var st msg.PGStat
+	var trimming msg.PGState
 	if at := o.mu.places[id]; at != nil {
 		st = at.stat(m, o.cfg.ID, 0, now)
-		st.State = o.stateLocked(m, id, at, now)
+		st.State, trimming = o.stateLocked(m, id, at, now), at.trimming
 	}
 	o.mu.Unlock()
-	s := p.Status()
-	hold(&st, s)
+	s := o.holdAll(&st, m, id, p, trimming)
 	return map[string]any{
-		"snap_trimq": "[]", "snap_trimq_len": st.SnapTrimQueue, "state": st.State.String(), "epoch": m.Epoch, "up": st.Up, "acting": st.Acting,
+		"snap_trimq": m.RemovedSnapsQueue[id.Pool].Without(intervals(st.PurgedSnaps)).String(), "snap_trimq_len": st.SnapTrimQueue, "state": st.State.String(), "epoch": m.Epoch, "up": st.Up, "acting": st.Acting,
 		"acting_recovery_backfill": []string{fmt.Sprint(o.cfg.ID)},
 		"info": map[string]any{
 			"pgid": id.String(), "last_update": s.Last.String(), "last_complete": s.Last.String(), "log_tail": s.LogStart.String(), "last_user_version": s.LastUser,

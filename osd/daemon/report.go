@@ -50,10 +50,7 @@ func (o *OSD) report(m *osdmap.Map) uint64 {
 	o.mu.Unlock()
 	for id, p := range open {
 		r := out.PGs[id]
-		st := p.Status()
-		hold(&r, st)
-		o.holdScrubs(&r, id, st.Scrubs)
-		holdSnaps(&r, m.RemovedSnapsQueue[id.Pool], trimming[id], p)
+		o.holdAll(&r, m, id, p, trimming[id])
 		out.PGs[id] = r
 	}
 	used := st.TotalBytes - st.FreeBytes
@@ -97,6 +94,15 @@ func (o *OSD) stateLocked(m *osdmap.Map, id ceph.PG, p *place, now time.Time) ms
 func hold(r *msg.PGStat, s pg.Status) {
 	r.Version, r.LogStart, r.OnDiskLogStart, r.Created = s.Last, s.LogStart, s.LogStart, s.Created
 	r.Sum, r.LogSize, r.OnDiskLogSize = s.Stats.Sum(), int64(s.LogEntries), int64(s.LogEntries)
+}
+
+// holdAll adds what an open PG holds, and what goes on in it.
+func (o *OSD) holdAll(r *msg.PGStat, m *osdmap.Map, id ceph.PG, p *pg.PG, trimming msg.PGState) pg.Status {
+	s := p.Status()
+	hold(r, s)
+	o.holdScrubs(r, id, s.Scrubs)
+	holdSnaps(r, m.RemovedSnapsQueue[id.Pool], trimming, p)
+	return s
 }
 
 // stat is a PG as its primary reports it, but for what it holds.

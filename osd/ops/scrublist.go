@@ -26,7 +26,7 @@ func opScrubList(r *run, in, out *msg.Op) (ceph.Errno, error) {
 	d := denc.NewDecoder(in.Data)
 	s := d.Begin(1)
 	interval, snapsets := d.U32(), d.U32()
-	after := decodeObjectName(d)
+	after := objectName{name: d.Str(), namespace: d.Str(), snap: ceph.SnapID(d.U64())} // a cursor has no key
 	most := d.U64()
 	d.End(s)
 	if d.Err() != nil {
@@ -48,7 +48,9 @@ func opScrubList(r *run, in, out *msg.Op) (ceph.Errno, error) {
 			bits = x.Snaps
 		}
 		if skip { // up to the one the client has
-			skip = nameOf(x.Object) != after
+			n := nameOf(x.Object)
+			n.key = ""
+			skip = n != after
 			continue
 		}
 		if bits == 0 || uint64(n) >= most {
@@ -84,13 +86,6 @@ func (n objectName) encode(e *denc.Encoder) {
 	e.Str(n.key)
 	e.U64(uint64(n.snap))
 	e.End(m)
-}
-
-func decodeObjectName(d *denc.Decoder) objectName {
-	s := d.Begin(1)
-	n := objectName{d.Str(), d.Str(), d.Str(), ceph.SnapID(d.U64())}
-	d.End(s)
-	return n
 }
 
 // encodeCopy writes the damage of a copy: inconsistent_obj v2 with one shard.

@@ -189,16 +189,13 @@ func scrubArg(after string, most uint64) []byte {
 	m := e.Begin(1, 1)
 	e.U32(0) // interval
 	e.U32(0) // not of snapsets
-	n := e.Begin(1, 1)
 	e.Str(after)
-	e.Str("")
-	e.Str("")
+	e.Str("") // namespace
 	if after == "" {
 		e.U64(0)
 	} else {
 		e.U64(uint64(ceph.NoSnap))
 	}
-	e.End(n)
 	e.U64(most)
 	e.End(m)
 	return e.Bytes()
