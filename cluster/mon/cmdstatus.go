@@ -197,7 +197,7 @@ func cmdStatus(c *call) error {
 			}
 			return fmt.Sprintf(" (since %s)", shortAge(c.m.cfg.Now().Sub(t.Std())))
 		}
-		fmt.Fprintf(&b, " \n  services:\n    mon: %s, quorum %s (age %s)\n    mgr: no daemons active\n", plural(j.MonMap.Num, "daemon")+"", strings.Join(j.QuorumNames, ","), shortAge(time.Duration(j.QuorumAge)*time.Second))
+		fmt.Fprintf(&b, " \n  services:\n    mon: %d daemons, quorum %s (age %s)\n    mgr: no daemons active\n", j.MonMap.Num, strings.Join(j.QuorumNames, ","), shortAge(time.Duration(j.QuorumAge)*time.Second))
 		fmt.Fprintf(&b, "    osd: %d osds: %d up%s, %d in%s\n", j.OSDMap.Num, j.OSDMap.Up, age(st.OSD.LastUp), j.OSDMap.In, age(st.OSD.LastIn))
 		fmt.Fprintf(&b, " \n  data:\n    pools:   %d pools, %d pgs\n    objects: %d objects, %s\n    usage:   %s used, %s / %s avail\n",
 			j.PGMap.Pools, j.PGMap.PGs, j.PGMap.Objects, bytesText(j.PGMap.Data), bytesText(j.PGMap.Used), bytesText(j.PGMap.Avail), bytesText(j.PGMap.Total))

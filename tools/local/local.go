@@ -71,7 +71,8 @@ func Make(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{o: o}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+	// run is for the sockets of clients, too, which make no directory.
+	if err := os.MkdirAll(filepath.Join(o.Dir, "run"), 0o700); err != nil {
 		return nil, err
 	}
 	for i := range o.OSDs {
