@@ -72,6 +72,7 @@ type OSD struct {
 	track    *track.Tracker
 	count    counters
 	scrubs   scrubs
+	fetches  fetches
 
 	mu struct {
 		sync.Mutex
@@ -130,6 +131,7 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 	o.mu.pgs, o.mu.sessions, o.mu.changed = map[ceph.PG]*pg.PG{}, map[*session]struct{}{}, make(chan struct{})
 	o.mu.places, o.mu.told, o.mu.created = map[ceph.PG]*place{}, map[ceph.PG]*order{}, map[ceph.PG]struct{}{}
 	o.scrubs.kick, o.scrubs.ask = make(chan struct{}, 1), map[ceph.PG]scrubAsk{}
+	o.fetches.wait = map[uint64]chan *msg.OSDOpReply{}
 	o.mu.peers, o.mu.away = map[int32]*peer{}, map[ceph.PG]*away{}
 	var err error
 	if o.id, err = loadOwner(ctx, cfg.Store, cfg.ID); err != nil {

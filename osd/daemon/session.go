@@ -126,13 +126,19 @@ func (d *dispatcher) HandleMessage(c *msgr.Conn, in *msg.Message) {
 		return
 	}
 	if l, ok := c.Attached().(*link); ok {
-		if p, ok := p.(*msg.OSDPing); ok {
+		switch p := p.(type) {
+		case *msg.OSDPing:
 			o.answered(l, p)
+		case *msg.OSDOpReply:
+			o.fetched(in, p)
 		}
 		return
 	}
 	s, ok := c.Attached().(*session)
-	if !ok {
+	if !ok { // another OSD, which this one has called
+		if p, ok := p.(*msg.OSDOpReply); ok {
+			o.fetched(in, p)
+		}
 		return
 	}
 	switch p := p.(type) {

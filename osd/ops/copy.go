@@ -107,8 +107,28 @@ func (e fetchError) Unwrap() error { return e.error }
 // copyTruncateSeq in the flags of copy-from2: the truncation it brings is meant.
 const copyTruncateSeq = 0x20
 
-// Whole reads an object, or what a snapshot shows of it, to be copied.
+// wholeTries is how often an object may change while it is read to be copied.
+const wholeTries = 100
+
+// Whole reads an object, or what a snapshot shows of it, to be copied: one version,
+// whatever requests do to it meanwhile. EAGAIN if they do not let it.
 func (e *Env) Whole(ctx context.Context, head ceph.HObject, snap ceph.SnapID) (*Content, error) {
+	for range wholeTries {
+		before, err := e.Load(ctx, head)
+		if err != nil {
+			return nil, err
+		}
+		c, err := e.whole(ctx, head, snap)
+		if after, errAfter := e.Load(ctx, head); errAfter != nil {
+			return nil, errAfter
+		} else if before == nil && after == nil || before != nil && after != nil && before.Version == after.Version {
+			return c, err
+		}
+	}
+	return nil, ceph.EAGAIN
+}
+
+func (e *Env) whole(ctx context.Context, head ceph.HObject, snap ceph.SnapID) (*Content, error) {
 	st, err := e.Load(ctx, head)
 	if err != nil {
 		return nil, err

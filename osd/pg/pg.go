@@ -112,6 +112,13 @@ func Open(ctx context.Context, cfg Config) (*PG, error) {
 	return p, nil
 }
 
+// Whole reads an object of the PG, or what a snapshot shows of it, as the store has
+// it, to be copied. It waits for no request on it: copies of each other's target
+// would wait in a ring.
+func (p *PG) Whole(ctx context.Context, head ceph.HObject, snap ceph.SnapID) (*ops.Content, error) {
+	return p.environment().Whole(ctx, head, snap)
+}
+
 // Close drops what waits, ends timers and waits for what runs. Nobody gets a
 // reply any more.
 func (p *PG) Close() {
