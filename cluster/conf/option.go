@@ -52,7 +52,7 @@ var options = []Option{
 	{Name: "debug_ms", Default: "0/5", Help: "log level of the messenger, 0 to 20", Live: true},
 	{Name: "debug_osd", Default: "1/5", Help: "log level, 0 to 20", Who: []string{"osd"}, Live: true},
 	{Name: "ebofs_etcd_endpoints", Default: "", Help: "an etcd cluster of its own for the monitors' state, as http://a:2379,http://b:2379; default: members inside the monitors", Who: []string{"mon"}},
-	{Name: "ebofs_http_addr", Kind: Address, Default: "", Help: "where the status page and /metrics are served; monitors: 127.0.0.1:9283; none: nowhere"},
+	{Name: "ebofs_http_addr", Default: "", Help: "where the status page and /metrics are served, as 127.0.0.1:9283, or none; default: monitors there, OSDs at 127.0.0.1:9300 + id", Who: []string{"mon", "osd"}},
 	{Name: "ebofs_mon_peers", Default: "", Help: "where the monitors' stores meet, as a=10.0.0.1:3380,b=10.0.0.2:3380; default: one monitor alone", Who: []string{"mon"}},
 	{Name: "ebofs_osd_device", Default: "", Help: "device or image of the store; default: $osd_data/block", Who: []string{"osd"}},
 	{Name: "ebofs_osd_log_device", Default: "", Help: "device of the store's log, if mkfs put it on one of its own", Who: []string{"osd"}},

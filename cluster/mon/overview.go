@@ -2,6 +2,7 @@ package mon
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -389,4 +390,24 @@ func (o *Overview) options(m *Monitor, st *State) {
 			o.Options = append(o.Options, OptionValue{s.Name, s.Shown(), s.Source.String(), s.Where})
 		}
 	}
+}
+
+// readyTime bounds how long Ready waits for the quorum.
+const readyTime = time.Second
+
+// Ready returns why the monitor cannot serve: its state makes no sense to it, or the
+// quorum has no majority.
+func (m *Monitor) Ready() error {
+	m.mu.Lock()
+	failed := m.mu.failed
+	m.mu.Unlock()
+	if failed != nil {
+		return failed
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, readyTime)
+	defer cancel()
+	if _, err := m.cfg.Quorum.Get(ctx, keyMonMap); err != nil {
+		return fmt.Errorf("mon.%s: the quorum does not answer: %w", m.cfg.Name, err)
+	}
+	return nil
 }

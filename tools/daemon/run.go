@@ -16,6 +16,7 @@ import (
 	"ebofs/cluster/conf"
 	"ebofs/internal/asok"
 	"ebofs/internal/sdnotify"
+	"ebofs/tools/status"
 	"ebofs/tools/verb"
 )
 
@@ -29,6 +30,7 @@ const (
 type Flags struct {
 	id, conf, cluster string
 	set               []string
+	http              string
 	foreground, debug bool
 }
 
@@ -38,6 +40,7 @@ func (f *Flags) Add(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.conf, "conf", "c", "", "`FILE` of the configuration; default: $CEPH_CONF, else /etc/ceph/CLUSTER.conf")
 	fs.StringVar(&f.cluster, "cluster", "ceph", "`NAME` of the cluster, for default paths")
 	fs.StringArrayVar(&f.set, "set", nil, "set option `NAME=VALUE`; may be given again")
+	fs.StringVar(&f.http, "http", "", "serve the status page and metrics at `ADDR`, or none; default: the option ebofs_http_addr")
 	fs.BoolVarP(&f.foreground, "foreground", "f", false, "stay in the foreground, as is done always")
 	fs.BoolVarP(&f.debug, "debug", "d", false, "stay in the foreground and log to stderr")
 }
@@ -57,6 +60,9 @@ func (f *Flags) Load(c *verb.Call, t ceph.EntityType) (*conf.Config, error) {
 	var args []string
 	for _, s := range f.set {
 		args = append(args, "--"+s)
+	}
+	if f.http != "" {
+		args = append(args, "--ebofs_http_addr="+f.http)
 	}
 	cfg, warnings, err := conf.New(conf.Load{
 		Name: ceph.EntityName{Type: t, ID: id}, Cluster: f.cluster, Path: f.conf, Getenv: c.Getenv, Args: args,
@@ -109,6 +115,8 @@ type Service struct {
 	Failed func() (<-chan struct{}, error)
 	// Alive does a piece of the daemon's work from end to end, for the watchdog.
 	Alive func(context.Context) error
+	// Source is what its status page shows; nil: it has none.
+	Source *status.Source
 	// Stop ends it.
 	Stop func(context.Context) error
 }
@@ -135,11 +143,20 @@ func (s *Service) Run(ctx context.Context, c *verb.Call) error {
 		}
 		defer os.Remove(p)
 	}
+	page, err := s.page(c)
+	if err != nil {
+		return errors.Join(err, s.end())
+	}
 	s.Log.Info("serves", "status", s.Status())
 	s.notify(sdnotify.Ready())
 	failed := s.wait(ctx, c)
 	s.notify(sdnotify.Stopping())
 	s.Log.Info("stops")
+	if page != nil {
+		if err := page.Close(); err != nil {
+			s.Log.Warn("status page", "err", err)
+		}
+	}
 	return errors.Join(failed, s.end())
 }
 

@@ -12,9 +12,9 @@ import (
 func Verb() verb.Verb {
 	return verb.Verb{
 		Name: "demo", Short: "a whole cluster on this machine; or one store, killed and checked", Schema: "ebofs.demo/1",
-		Long: `Makes a directory with three formatted images and starts a monitor and three OSDs on them in one process, on loopback. It prints how to use it with the stock clients (package ceph-common), and runs until it is interrupted. Run again, it goes on with what is there; --remove deletes it.
+		Long: `Makes a directory with three formatted images and starts a monitor and three OSDs on them in one process, on loopback. It prints how to use it with the stock clients (package ceph-common) and where its status page is, and runs until it is interrupted. Run again, it goes on with what is there; --remove deletes it.
 
-With --tour it shows what happens: the daemons are processes of their own, stock clients write and read through them, one is killed with SIGKILL under load, of another three bytes are flipped on its disk, and fsck says which object that is.
+With --tour it shows what happens: the daemons are processes of their own, stock clients write and read through them, one is killed with SIGKILL under load, of another three bytes are flipped on its disk, and fsck says which object that is; at the end a screenshot is taken of the status page, if Chromium is installed.
 
 With --store it shows one store alone: it imports a tree of files by a child process that is killed with SIGKILL half-way, mounts the store again, compares every acknowledged object with its SHA-256, finishes the import, checks everything and draws the map.
 
@@ -29,6 +29,8 @@ Needs no configuration and touches nothing else.`,
 			fs.BoolVar(&remove, "remove", false, "delete what an earlier demo made, and nothing else")
 			fs.IntVar(&l.osds, "osds", 3, "`N` OSDs")
 			fs.IntVar(&l.port, "port", 0, "`PORT` of the monitor; default: one that is free")
+			fs.StringVar(&l.http, "http", "", "serve the status page at `ADDR`, or none; default: 127.0.0.1:9283, or the next port that is free")
+			fs.StringVar(&l.shot, "screenshot", "", "take a picture of the status page into `FILE`, by Chromium; with --tour: DIRECTORY/page.png unless this says otherwise")
 			fs.StringVar(&s.tree, "tree", "", "with --store: import the files below `DIR`; default: the source of Go")
 			fs.Var(&s.size, "size", "with --store: `SIZE` of the image; default: 1GiB, or as much as the tree needs")
 			fs.BoolVar(&s.noLoop, "no-loop", false, "with --store: use the image itself, also as root")

@@ -20,6 +20,7 @@ import (
 type lab struct {
 	*place
 	osds, port int
+	http, shot string
 	cluster    *local.Cluster
 }
 
@@ -51,6 +52,7 @@ type served struct {
 	Conf         string  `json:"conf"`
 	OSDs         int     `json:"osds"`
 	ReadySeconds float64 `json:"ready_seconds"`
+	Page         string  `json:"page,omitempty"` // address of the status page
 }
 
 // serve runs the cluster in this process.
@@ -77,16 +79,33 @@ func (l *lab) serve(ctx context.Context) (err error) {
 		return err
 	}
 	ready := l.c.Now().Sub(l.began)
+	page, err := l.page()
+	if err != nil {
+		return err
+	}
+	url := ""
+	if page != nil {
+		defer func() { err = errors.Join(err, page.Close()) }()
+		url = page.URL()
+	}
 	l.c.Printf("A cluster in %s: a monitor, %d OSDs of %s, pool demo; ready in %s.\n\n", l.dir, l.osds, sizes.Human(imageBytes), sizes.Duration(ready))
 	l.c.Printf("   export CEPH_CONF=%s\n", verb.Quote(l.cluster.Conf()))
 	l.c.Printf("   ceph -s\n   rados -p demo put motd /etc/os-release && rados -p demo get motd -\n\n")
+	if url != "" {
+		l.c.Printf("Its status page: %s\n\n", url)
+	}
+	if l.shot != "" {
+		if err := l.screenshot(ctx, url, l.shot); err != nil {
+			return err
+		}
+	}
 	if missing := l.clients("ceph", "rados"); missing != "" {
 		l.c.Printf("%s\n", missing)
 	}
 	l.c.Printf("Ctrl-C stops it; run again it goes on. %s deletes it.\n", l.c.Command("demo", append(l.flags(), "--remove")...))
 	l.c.Flush()
 	<-ctx.Done()
-	l.c.Set(served{l.dir, l.cluster.Conf(), l.osds, ready.Seconds()})
+	l.c.Set(served{l.dir, l.cluster.Conf(), l.osds, ready.Seconds(), url})
 	return nil
 }
 

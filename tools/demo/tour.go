@@ -31,6 +31,7 @@ type toured struct {
 	ReadySeconds float64 `json:"ready_seconds"`
 	Named        string  `json:"named"` // object that fsck named after its bytes were flipped
 	Health       string  `json:"health"`
+	Page         string  `json:"page,omitempty"` // file with the picture of the status page
 	Seconds      float64 `json:"seconds"`
 }
 
@@ -64,7 +65,7 @@ func (l *lab) tour(ctx context.Context) (err error) {
 			}
 		}
 	}()
-	for _, step := range []func(context.Context) error{g.begin, g.objects, g.disk, g.kill, g.flip, g.mend, g.picture} {
+	for _, step := range []func(context.Context) error{g.begin, g.objects, g.disk, g.kill, g.flip, g.mend, g.picture, g.shoot} {
 		if err := step(ctx); err != nil {
 			if ctx.Err() != nil {
 				return context.Canceled
@@ -339,6 +340,55 @@ func (g *guide) picture(ctx context.Context) error {
 	}
 	g.osd[0] = nil
 	return g.verbRun(ctx, "map", blockmap.Main, "--rows", "12", "--png", filepath.Join(g.dir, "map.png"), g.image(0))
+}
+
+// shoot goes on with the cluster in one process, and takes a picture of its page.
+func (g *guide) shoot(ctx context.Context) (err error) {
+	g.title("the same cluster in one process, and its status page")
+	for i, p := range append(g.osd, g.mon) {
+		if p == nil {
+			continue
+		}
+		if err := p.stop(syscall.SIGTERM); err != nil {
+			return err
+		}
+		if i < len(g.osd) {
+			g.osd[i] = nil
+		}
+	}
+	g.mon = nil
+	defer func() {
+		stop, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		err = errors.Join(err, g.cluster.Stop(stop))
+	}()
+	if err := g.cluster.Start(ctx); err != nil {
+		return err
+	}
+	if err := g.cluster.WaitClean(ctx); err != nil {
+		return err
+	}
+	if g.shot == "" {
+		g.shot = filepath.Join(g.dir, "page.png")
+	}
+	page, err := g.page()
+	if err != nil || page == nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, page.Close()) }()
+	g.c.Printf("   %s while rados bench writes\n", page.URL())
+	if _, err := g.ask(ctx, false, "rados", "-p", "demo", "bench", "4", "write", "-b", "4096", "-t", "16", "--no-cleanup", "--run-name", "page"); err != nil {
+		return err
+	}
+	switch err := g.screenshot(ctx, page.URL(), g.shot); {
+	case errors.Is(err, errNoBrowser):
+		g.c.Printf("   %v\n", err)
+	case err != nil:
+		return err
+	default:
+		g.r.Page = g.shot
+	}
+	return nil
 }
 
 // status is what a demo looks at of `ceph status`.

@@ -67,8 +67,9 @@ func (j *job) run(ctx context.Context, c *verb.Call) error {
 	if err != nil {
 		return daemon.Explain(c, err)
 	}
+	src := m.Source()
 	s := daemon.Service{
-		Config: cfg, Log: log, Reopen: reopen, Status: m.Summary,
+		Config: cfg, Log: log, Reopen: reopen, Status: m.Summary, Source: &src,
 		Stop: func(context.Context) error { m.Close(); return nil },
 	}
 	return s.Run(ctx, c)

@@ -78,8 +78,9 @@ func (j *job) run(ctx context.Context, c *verb.Call) error {
 			defer sock.Close()
 		}
 	}
+	src := o.Source()
 	s := daemon.Service{
-		Config: cfg, Log: log, Reopen: reopen, Commands: append(o.Commands(), online.List()...), Status: o.Summary, Failed: o.Failed, Alive: o.Alive, Stop: o.Stop,
+		Config: cfg, Log: log, Reopen: reopen, Commands: append(o.Commands(), online.List()...), Status: o.Summary, Failed: o.Failed, Alive: o.Alive, Stop: o.Stop, Source: &src,
 	}
 	return s.Run(ctx, c)
 }

@@ -65,11 +65,22 @@ func New(src Source, local bool) *Page {
 	return p
 }
 
+// closeTime bounds how long Close waits for figures that are being read: a store that
+// hangs does not keep its daemon from ending.
+const closeTime = time.Second
+
 // Close ends the recorder and what listens to it.
 func (p *Page) Close() {
 	p.stop()
 	p.wg.Wait()
-	p.rec.readers.Wait()
+	read := make(chan struct{})
+	go func() { p.rec.readers.Wait(); close(read) }()
+	t := time.NewTimer(closeTime)
+	defer t.Stop()
+	select {
+	case <-read:
+	case <-t.C:
+	}
 }
 
 // Tick reads all figures anew and tells listeners, as happens each second. It is
@@ -156,6 +167,7 @@ func (p *Page) index(w http.ResponseWriter, r *http.Request) {
 	if id := q.Get("pg"); id != "" {
 		v.PG = v.findPG(id)
 	}
+	v.Still = q.Has("still") // for a picture, which waits for whatever is being loaded
 	if n, err := strconv.ParseInt(q.Get("osd"), 10, 32); err == nil && n >= 0 {
 		v.Picked = int32(n)
 	}

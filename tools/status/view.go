@@ -47,6 +47,7 @@ type View struct {
 	Writes, Reads latency  `json:"-"` // of all OSDs here, in the last second
 	History       *History `json:"-"` // for the plots of a page without JavaScript
 	HasOSDs       bool     `json:"-"`
+	Still         bool     `json:"-"` // the page is to have no scripts
 }
 
 // PoolView is a pool with its PGs.
@@ -257,7 +258,7 @@ func (r *recorder) mapsLocked(v *View) {
 }
 
 // shownRequests is how many requests the page lists.
-const shownRequests = 12
+const shownRequests = 8
 
 // slow lists the requests under way that are to be complained of, then the slowest
 // lately.
