@@ -20,7 +20,8 @@ import (
 	"ebofs/fuzz/stock"
 )
 
-// cluster is a monitor and a manager of Ceph's on files of a directory.
+// cluster is a monitor, and Ceph's manager with Ceph's monitor, on files of a
+// directory.
 type cluster struct {
 	t   *testing.T
 	dir string
@@ -31,7 +32,7 @@ const monitorAt = "127.0.0.1:3300"
 // conf is what a small cluster needs; its waits are short.
 const conf = `[global]
 fsid = %[1]s
-mon_host = [v2:` + monitorAt + `,v1:127.0.0.1:6789]
+mon_host = [v2:` + monitorAt + `]
 public_addr = 127.0.0.1
 auth_cluster_required = cephx
 auth_service_required = cephx
@@ -67,16 +68,23 @@ osd_memory_target = 939524096
 osd_objectstore = bluestore
 bluestore_block_size = 2147483648
 bluestore_fsck_on_mkfs = false
+osd_heartbeat_grace = 6
 `
 
-// newCluster starts monitor and manager.
-func newCluster(t *testing.T) *cluster {
+// newCluster makes the directory.
+func newCluster(t *testing.T) (c *cluster, fsid string) {
 	t.Helper()
 	stock.Need(t, programs...)
-	c := &cluster{t: t, dir: t.TempDir()}
+	c, fsid = &cluster{t: t, dir: t.TempDir()}, uuid()
 	c.must(os.Chmod(c.dir, 0o700)) // or no socket is opened there
-	fsid := uuid()
 	c.must(os.WriteFile(c.file("ceph.conf"), fmt.Appendf(nil, conf, fsid, c.dir), 0o600))
+	return c, fsid
+}
+
+// cephs starts Ceph's monitor and manager.
+func cephs(t *testing.T) *cluster {
+	t.Helper()
+	c, fsid := newCluster(t)
 	for _, dir := range []string{"mon", "mgr", "modules"} {
 		c.must(os.Mkdir(c.file(dir), 0o700))
 	}
@@ -87,11 +95,19 @@ func newCluster(t *testing.T) *cluster {
 	c.run(nil, "ceph-authtool", "--create-keyring", c.file("keyring"), "--gen-key", "-n", "mon.", "--cap", "mon", "allow *")
 	c.run(nil, "ceph-authtool", c.file("keyring"), "--gen-key", "-n", "client.admin", "--cap", "mon", "allow *", "--cap", "osd", "allow *", "--cap", "mgr", "allow *")
 	c.run(nil, "ceph-authtool", c.file("keyring"), "--gen-key", "-n", "mgr.x", "--cap", "mon", "allow profile mgr", "--cap", "osd", "allow *")
-	c.run(nil, "monmaptool", "--create", "--fsid", fsid, "--addv", "a", "[v2:"+monitorAt+",v1:127.0.0.1:6789]", c.file("monmap"))
+	c.run(nil, "monmaptool", "--create", "--fsid", fsid, "--addv", "a", "[v2:"+monitorAt+"]", c.file("monmap"))
 	c.run(nil, "ceph-mon", "-i", "a", "--mkfs", "--monmap", c.file("monmap"), "--keyring", c.file("keyring"))
 	c.start("mon.a.out", "ceph-mon", "-f", "-i", "a")
 	c.start("mgr.x.out", "ceph-mgr", "-f", "-i", "x")
 	return c
+}
+
+// ourMonitor makes and starts a monitor of ours.
+func ourMonitor(t *testing.T) (*cluster, *process) {
+	t.Helper()
+	c, _ := newCluster(t)
+	c.done(c.ebofs("mkfs.out", "mon", "-i", "a", "--mkfs", "--admin-keyring", c.file("keyring")))
+	return c, c.serve("mon.a.out", "mon", "-d", "-i", "a")
 }
 
 // uuid draws one.
@@ -231,30 +247,40 @@ func (c *cluster) ebofs(out string, args ...string) *process {
 	return c.startEnv(out, env, "/proc/self/exe")
 }
 
+// done waits for a program of ours to end well.
+func (c *cluster) done(p *process) {
+	c.t.Helper()
+	<-p.done
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		c.t.Fatalf("ebofs: exit code %d", code)
+	}
+}
+
 // format makes a store for an OSD of ours.
 func (c *cluster) format(id int) {
 	c.t.Helper()
-	p := c.ebofs("mkfs.out", "mkfs", c.file(fmt.Sprintf("osd.%d.img", id)), "--size", "1G")
-	<-p.done
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
-		c.t.Fatalf("mkfs: exit code %d", code)
-	}
+	c.done(c.ebofs("mkfs.out", "mkfs", c.file(fmt.Sprintf("osd.%d.img", id)), "--size", "1G"))
 }
 
 // ours starts an OSD of ours and waits until it serves.
 func (c *cluster) ours(id int) *process {
 	c.t.Helper()
-	out := fmt.Sprintf("osd.%d.out", id)
+	return c.serve(fmt.Sprintf("osd.%d.out", id), "osd", "-d", "-i", fmt.Sprint(id))
+}
+
+// serve starts a daemon of ours and waits until it says that it is ready.
+func (c *cluster) serve(out string, args ...string) *process {
+	c.t.Helper()
 	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: c.file(out + ".notify")})
 	c.must(err)
 	defer os.Remove(c.file(out + ".notify"))
 	defer l.Close()
-	p := c.ebofs(out, "osd", "-d", "-i", fmt.Sprint(id))
+	p := c.ebofs(out, args...)
 	c.must(l.SetReadDeadline(time.Now().Add(30 * time.Second)))
 	for text := make([]byte, 4096); ; {
 		n, err := l.Read(text)
 		if err != nil {
-			c.t.Fatalf("osd.%d is not ready: %v", id, err)
+			c.t.Fatalf("%s is not ready: %v", out, err)
 		}
 		if bytes.Contains(text[:n], []byte("READY=1")) {
 			return p
@@ -297,16 +323,18 @@ func (c *cluster) isUp(id int) (bool, string) {
 // pgs returns how many PGs are in which state on which OSDs.
 func (c *cluster) pgs() (map[string]int, error) {
 	var d struct {
-		Stats []struct {
-			State  string
-			Acting []int
-		} `json:"pg_stats"`
+		Map struct {
+			Stats []struct {
+				State  string
+				Acting []int
+			} `json:"pg_stats"`
+		} `json:"pg_map"`
 	}
-	if err := c.ask(&d, "pg", "dump", "pgs"); err != nil {
+	if err := c.ask(&d, "pg", "dump"); err != nil {
 		return nil, err
 	}
 	out := map[string]int{}
-	for _, s := range d.Stats {
+	for _, s := range d.Map.Stats {
 		out[fmt.Sprint(s.State, " ", s.Acting)]++
 	}
 	return out, nil

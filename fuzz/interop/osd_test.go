@@ -23,7 +23,7 @@ func content(n int) []byte {
 // TestOSD: an OSD of ours boots into Ceph's cluster and serves its clients, alone
 // and beside one of Ceph's.
 func TestOSD(t *testing.T) {
-	c := newCluster(t)
+	c := cephs(t)
 	c.key(0)
 	c.format(0)
 	if t.Run("alone", func(t *testing.T) { alone(c.in(t)) }) {
