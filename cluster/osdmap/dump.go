@@ -113,11 +113,11 @@ func (m *Map) Dump() (*Dump, error) {
 		NodeFlags: dumpFlags(m.NodeFlags, c.Names), ClassFlags: dumpFlags(m.ClassFlags, c.ClassNames),
 	}
 	for _, id := range slices.Sorted(maps.Keys(m.Pools)) {
-		d.Pools = append(d.Pools, m.dumpPool(id))
+		d.Pools = append(d.Pools, m.DumpPool(id))
 	}
 	for osd := range m.MaxOSD {
 		if m.Exists(osd) {
-			d.OSDs, d.XInfos = append(d.OSDs, m.dumpOSD(osd)), append(d.XInfos, m.dumpXInfo(osd))
+			d.OSDs, d.XInfos = append(d.OSDs, m.DumpOSD(osd)), append(d.XInfos, m.dumpXInfo(osd))
 		}
 	}
 	for _, pg := range sortedPGs(m.UpmapItems) {
@@ -178,7 +178,7 @@ var flagNames = []string{"nearfull", "full", "pauserd", "pausewr", "pauserec", "
 var stateNames = []string{"exists", "up", "autoout", "new", "full", "nearfull", "backfillfull", "destroyed", "noup", "nodown", "noin", "noout"}
 
 var poolFlagNames = []string{"hashpspool", "full", "ec_overwrites", "incomplete_clones", "nodelete", "nopgchange", "nosizechange", "write_fadvise_dontneed", "noscrub",
-	"nodeep-scrub", "full_quota", "nearfull", "backfillfull", "selfmanaged_snaps", "pool_snaps", "creating", "eio"}
+	"nodeep-scrub", "full_quota", "nearfull", "backfillfull", "selfmanaged_snaps", "pool_snaps", "creating", "eio", "bulk"}
 
 // names returns those of the bits that are set, from the lowest.
 func names(set uint64, table []string) []string {

@@ -51,7 +51,11 @@ type DumpXInfo struct {
 	DeadEpoch       ceph.Epoch `json:"dead_epoch"`
 }
 
-func (m *Map) dumpOSD(osd int32) DumpOSD {
+// StateNames returns what holds of an OSD, by name.
+func (m *Map) StateNames(osd int32) []string { return sorted(names(uint64(m.States[osd]), stateNames)) }
+
+// DumpOSD returns an OSD that exists in the shape of a dump.
+func (m *Map) DumpOSD(osd int32) DumpOSD {
 	affinity := uint32(DefaultAffinity)
 	if len(m.Affinity) > 0 {
 		affinity = m.Affinity[osd]
@@ -62,7 +66,7 @@ func (m *Map) dumpOSD(osd int32) DumpOSD {
 		CleanBegin: i.CleanBegin, CleanEnd: i.CleanEnd, UpFrom: i.UpFrom, UpThru: i.UpThru, DownAt: i.DownAt, LostAt: i.LostAt,
 		Public: dumpAddrs(m.Client[osd]), Cluster: dumpAddrs(m.Cluster[osd]), HeartbeatBack: dumpAddrs(m.HeartbeatBack[osd]), HeartbeatFront: dumpAddrs(m.HeartbeatFront[osd]),
 		PublicOne: one(m.Client[osd]), ClusterOne: one(m.Cluster[osd]), BackOne: one(m.HeartbeatBack[osd]), FrontOne: one(m.HeartbeatFront[osd]),
-		State: sorted(names(uint64(m.States[osd]), stateNames)),
+		State: m.StateNames(osd),
 	}
 	if m.IsUp(osd) {
 		d.Up = 1

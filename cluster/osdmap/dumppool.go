@@ -111,7 +111,8 @@ func word[N ~uint8 | ~int32](n N, table []string) string {
 	return strconv.Itoa(int(n))
 }
 
-func (m *Map) dumpPool(id ceph.PoolID) DumpPool {
+// DumpPool returns a pool that exists in the shape of a dump.
+func (m *Map) DumpPool(id ceph.PoolID) DumpPool {
 	p := m.Pools[id]
 	g := p.LastMerge
 	d := DumpPool{

@@ -4,6 +4,7 @@ import (
 	"ebofs/cluster/ceph"
 	"ebofs/cluster/crush"
 	"ebofs/cluster/denc"
+	"slices"
 )
 
 // PoolFlags are properties of a pool.
@@ -28,6 +29,7 @@ const (
 	PoolSnaps            PoolFlags = 1 << 14
 	PoolCreating         PoolFlags = 1 << 15
 	PoolEIO              PoolFlags = 1 << 16
+	PoolBulk             PoolFlags = 1 << 17 // will be large: for autoscalers
 )
 
 // Pool is a pool. (pg_pool_t.) See NewPool for the values of a new one.
@@ -319,4 +321,30 @@ func decodeMerge(d *denc.Decoder) Merge {
 	g := Merge{ceph.DecodePG(d), ceph.Epoch(d.U32()), ceph.Epoch(d.U32()), ceph.Epoch(d.U32()), ceph.DecodeEVersion(d), ceph.DecodeEVersion(d)}
 	d.End(s)
 	return g
+}
+
+// OptionKey returns the key of a pool's option by its name, −1 if there is none.
+func OptionKey(name string) int32 { return int32(slices.Index(optionNames, name)) }
+
+// Option returns the value of an option, and whether it is set.
+func (p *Pool) Option(key int32) (any, bool) {
+	for _, o := range p.Options {
+		if o.Key == key {
+			return o.value(), true
+		}
+	}
+	return nil, false
+}
+
+// SetOption sets an option, or takes it away.
+func (p *Pool) SetOption(o PoolOption, unset bool) {
+	p.Options = slices.DeleteFunc(slices.Clone(p.Options), func(x PoolOption) bool { return x.Key == o.Key })
+	if unset {
+		return
+	}
+	i := slices.IndexFunc(p.Options, func(x PoolOption) bool { return x.Key > o.Key })
+	if i < 0 {
+		i = len(p.Options)
+	}
+	p.Options = slices.Insert(p.Options, i, o)
 }
