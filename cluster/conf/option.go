@@ -68,6 +68,9 @@ var options = []Option{
 	{Name: "mon_host", Default: "", Help: "addresses of the monitors"},
 	{Name: "mon_initial_members", Default: "", Help: "names of the monitors of a new cluster"},
 	{Name: "mon_osd_report_timeout", Kind: Seconds, Default: "900", Help: "how long an OSD may be silent before it is marked down", Who: []string{"mon"}},
+	{Name: "mon_warn_on_pool_no_app", Kind: Bool, Default: "true", Help: "warn of pools with objects that no application is named for", Live: true},
+	{Name: "mon_warn_on_pool_pg_num_not_power_of_two", Kind: Bool, Default: "true", Help: "warn of pools whose PGs hold unequal shares", Live: true},
+	{Name: "mon_warn_on_too_few_osds", Kind: Bool, Default: "true", Help: "warn of fewer OSDs than a new pool has copies", Live: true},
 	{Name: "mon_warn_on_pool_no_redundancy", Kind: Bool, Default: "true", Help: "warn of pools with a single copy", Live: true},
 	{Name: "ms_client_mode", Default: "crc secure", Help: "modes of connections of clients, in order of preference"},
 	{Name: "ms_cluster_mode", Default: "secure crc", Help: "modes of connections among daemons"},
@@ -180,7 +183,9 @@ func (o Option) Check(value string) error {
 	return nil
 }
 
-// fits is Check for a value as it is written: with variables it cannot be told yet.
+// Fits is Check for a value as it is written: with variables it cannot be told yet.
+func (o Option) Fits(value string) error { return o.fits(value) }
+
 func (o Option) fits(value string) error {
 	if value == "" || strings.Contains(value, "$") {
 		return nil
