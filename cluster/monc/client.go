@@ -305,6 +305,11 @@ func (c *Client) Send(p msg.Payload) error {
 
 // Command runs a command: its prefix and arguments.
 func (c *Client) Command(ctx context.Context, args map[string]any) (*msg.MonCommandAck, error) {
+	return c.CommandWith(ctx, args, nil)
+}
+
+// CommandWith runs a command that reads input.
+func (c *Client) CommandWith(ctx context.Context, args map[string]any, input []byte) (*msg.MonCommandAck, error) {
 	fsid, err := c.FSID(ctx)
 	if err != nil {
 		return nil, err
@@ -316,7 +321,7 @@ func (c *Client) Command(ctx context.Context, args map[string]any) (*msg.MonComm
 	c.mu.Lock()
 	c.mu.tid++
 	tid := c.mu.tid
-	m := &msg.MonCommand{Paxos: msg.NewPaxos(0), Request: msg.Request{FSID: fsid, Words: []string{string(text)}}}
+	m := &msg.MonCommand{Paxos: msg.NewPaxos(0), Request: msg.Request{FSID: fsid, Words: []string{string(text)}, Input: input}}
 	p := &pending{m: m, done: make(chan *msg.MonCommandAck, 1)}
 	c.mu.pending[tid] = p
 	conn := c.mu.conn

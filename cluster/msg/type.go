@@ -65,6 +65,7 @@ const (
 	TypeMgrClose            Type = 0x708
 	TypeMgrCommand          Type = 0x709
 	TypeMgrCommandReply     Type = 0x70a
+	TypeMonPeer             Type = 0xeb00 // ours alone
 )
 
 var typeNames = map[Type]string{
@@ -85,7 +86,7 @@ var typeNames = map[Type]string{
 	TypeOSDScrub2: "osd_scrub2", TypeOSDPGReadyToMerge: "osd_pg_ready_to_merge", TypeOSDMarkMeDead: "osd_mark_me_dead", TypeMgrOpen: "mgr_open",
 	TypeMgrConfigure: "mgr_configure", TypeMgrReport: "mgr_report", TypeMgrMap: "mgr_map", TypeMgrDigest: "mgr_digest",
 	TypeMonMgrReport: "mon_mgr_report", TypeServiceMap: "service_map", TypeMgrClose: "mgr_close", TypeMgrCommand: "mgr_command",
-	TypeMgrCommandReply: "mgr_command_reply",
+	TypeMgrCommandReply: "mgr_command_reply", TypeMonPeer: "mon_peer",
 }
 
 // String returns Ceph's name of t, or its number.
