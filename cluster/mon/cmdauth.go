@@ -12,16 +12,20 @@ import (
 )
 
 func init() {
-	add("auth", "rx", "auth ls", "list authentication state", cmdAuthLs)
-	add("auth", "rx", "auth get entity:CephString", "write keyring file with requested key", cmdAuthGet)
-	add("auth", "rx", "auth get-key entity:CephString", "display requested key", cmdAuthKey)
-	add("auth", "rx", "auth print-key entity:CephString", "display requested key", cmdAuthKey)
-	add("auth", "rwx", "auth add entity:CephString [caps:CephString…]", "add auth info for <entity> from input file, or random key if no input is given, and/or any caps specified in the command", cmdAuthAdd)
-	add("auth", "rwx", "auth get-or-create entity:CephString [caps:CephString…]", "add auth info for <entity> from input file, or random key if no input given, and/or any caps specified in the command", cmdAuthCreate)
-	add("auth", "rwx", "auth get-or-create-key entity:CephString [caps:CephString…]", "get, or add, key for <name> from system/caps pairs specified in the command", cmdAuthCreateKey)
-	add("auth", "rwx", "auth caps entity:CephString caps:CephString…", "update caps for <name> from caps specified in the command", cmdAuthCaps)
-	add("auth", "rwx", "auth rm entity:CephString", "remove all caps for <name>", cmdAuthRm)
-	add("auth", "rwx", "auth del entity:CephString", "delete all caps for <name>", cmdAuthRm)
+	add("auth", "rx", "auth ls", "list entities, their keys and caps", cmdAuthLs)
+	add("auth", "rx", "auth get entity:CephString", "show the keyring of an entity", cmdAuthGet)
+	add("auth", "rx", "auth get-key entity:CephString", "show the key of an entity", cmdAuthKey)
+	add("auth", "rx", "auth print-key entity:CephString", "show the key of an entity", cmdAuthKey)
+	add("auth", "rwx", "auth add entity:CephString [caps:CephString…]", "make an entity with a new key and these caps", cmdAuthAdd)
+	add("auth", "rwx", "auth get-or-create entity:CephString [caps:CephString…]", "show an entity, made with these caps if there is none", cmdAuthCreate)
+	add("auth", "rwx", "auth get-or-create-key entity:CephString [caps:CephString…]", "show the key of an entity, made with these caps if there is none", cmdAuthCreateKey)
+	add("auth", "rwx", "auth caps entity:CephString caps:CephString…", "give an entity these caps and no others", cmdAuthCaps)
+	old("auth", "rx", "auth list", "list entities, their keys and caps", cmdAuthLs)
+	add("auth", "rx", "auth export [entity:CephString]", "show the keyring of an entity, or of all", cmdAuthExport)
+	add("auth", "rwx", "auth import", "take the entities of a keyring (-i FILE)", cmdAuthImport)
+	add("auth", "rx", "auth print_key entity:CephString", "show the key of an entity", cmdAuthKey)
+	add("auth", "rwx", "auth rm entity:CephString", "remove an entity", cmdAuthRm)
+	old("auth", "rwx", "auth del entity:CephString", "remove an entity", cmdAuthRm)
 }
 
 // entity reads the argument of that name.
@@ -47,6 +51,9 @@ func (c *call) caps() (map[ceph.EntityType]string, error) {
 			return nil, fail(ceph.EINVAL, "caps for %q: want mon, osd, mds or mgr", list[i])
 		}
 		out[t] = list[i+1]
+	}
+	if err := checkCaps(out); err != nil {
+		return nil, fail(ceph.EINVAL, "%v", err)
 	}
 	return out, nil
 }
@@ -77,10 +84,8 @@ func (j entityJSON) keyring() string {
 
 func cmdAuthLs(c *call) error {
 	list := []entityJSON{}
-	for _, n := range slices.SortedFunc(maps.Keys(c.st.Entities), ceph.EntityName.Compare) {
-		if n.Type != ceph.TypeMon {
-			list = append(list, newEntityJSON(n, c.st.Entities[n]))
-		}
+	for _, n := range c.entities() {
+		list = append(list, newEntityJSON(n, c.st.Entities[n]))
 	}
 	c.text = "installed auth entries:\n"
 	return c.print(map[string]any{"auth_dump": list}, func() string {
@@ -116,6 +121,78 @@ func cmdAuthGet(c *call) error {
 	c.text = fmt.Sprintf("exported keyring for %v", n)
 	j := newEntityJSON(n, e)
 	return c.print([]entityJSON{j}, j.keyring)
+}
+
+// entities returns every entity but the monitors' own, by name.
+func (c *call) entities() (names []ceph.EntityName) {
+	for _, n := range slices.SortedFunc(maps.Keys(c.st.Entities), ceph.EntityName.Compare) {
+		if n.Type != ceph.TypeMon {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+func cmdAuthExport(c *call) error {
+	if _, one := c.str("entity"); one {
+		n, e, err := c.find()
+		if err != nil {
+			return err
+		}
+		c.text = "export " + n.String()
+		j := newEntityJSON(n, e)
+		return c.print([]entityJSON{j}, j.keyring)
+	}
+	out := []entityJSON{}
+	var b strings.Builder
+	for _, n := range c.entities() {
+		j := newEntityJSON(n, c.st.Entities[n])
+		out = append(out, j)
+		b.WriteString(j.keyring())
+	}
+	c.text = "exported master keyring"
+	return c.print(out, b.String)
+}
+
+// cmdAuthImport takes the entities of a keyring: new ones, and those there are.
+func cmdAuthImport(c *call) error {
+	ring, err := cephx.ParseKeyring(string(c.input))
+	switch {
+	case err != nil:
+		return fail(ceph.EINVAL, "bad keyring: %v", err)
+	case len(ring) == 0:
+		return fail(ceph.EINVAL, "auth import: no data supplied")
+	}
+	for n, e := range ring {
+		if n.Type == ceph.TypeMon {
+			return fail(ceph.EINVAL, "%v: the monitors' own key is not to be replaced here", n)
+		}
+		if err := checkCaps(e.Caps); err != nil {
+			return fail(ceph.EINVAL, "%v: %v", n, err)
+		}
+	}
+	c.text = "imported keyring"
+	return c.change(func(ch *Change) error {
+		for n, e := range ring {
+			ch.Put(prefixAuth+n.String(), encodeEntity(e))
+		}
+		return nil
+	})
+}
+
+// checkCaps refuses caps that grant nothing because nobody can read them.
+func checkCaps(caps map[ceph.EntityType]string) error {
+	if s, ok := caps[ceph.TypeMon]; ok {
+		if _, err := cephx.ParseMonCaps(s); err != nil {
+			return fmt.Errorf("mon capability parse failed, stopped at '%s': %w", s, err)
+		}
+	}
+	if s, ok := caps[ceph.TypeOSD]; ok {
+		if _, err := cephx.ParseOSDCaps(s); err != nil {
+			return fmt.Errorf("osd capability parse failed, stopped at '%s': %w", s, err)
+		}
+	}
+	return nil
 }
 
 func cmdAuthKey(c *call) error {

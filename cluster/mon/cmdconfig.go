@@ -7,23 +7,30 @@ import (
 	"strings"
 
 	"ebofs/cluster/ceph"
+	"ebofs/cluster/conf"
 )
 
 func init() {
-	add("config", "rw", "config set who:CephString name:CephString value:CephString [force:CephBool]", "Set a configuration option for one or more entities", cmdConfigSet)
-	add("config", "rw", "config rm who:CephString name:CephString", "Clear a configuration option for one or more entities", cmdConfigRm)
-	add("config", "r", "config get who:CephString [key:CephString]", "Show configuration option(s) for an entity", cmdConfigGet)
-	add("config", "r", "config dump", "Show all configuration option(s)", cmdConfigDump)
-	add("config-key", "rw", "config-key set key:CephString [val:CephString]", "set <key> to value <val>", cmdKeySet)
-	add("config-key", "r", "config-key get key:CephString", "get <key>", cmdKeyGet)
-	add("config-key", "rw", "config-key rm key:CephString", "rm <key>", cmdKeyRm)
-	add("config-key", "r", "config-key exists key:CephString", "check for <key>'s existence", cmdKeyExists)
-	add("config-key", "r", "config-key ls", "list keys", cmdKeyLs)
+	add("config", "rw", "config set who:CephString name:CephString value:CephString [force:CephBool]", "set an option for all, a type or one entity", cmdConfigSet)
+	add("config", "rw", "config rm who:CephString name:CephString", "take back what is set for all, a type or one entity", cmdConfigRm)
+	add("config", "r", "config get who:CephString [key:CephString]", "show what is set for an entity", cmdConfigGet)
+	add("mon", "r", "config dump", "list all that is set", cmdConfigDump)
+	add("config", "r", "config help key:CephString", "say what an option is", cmdConfigHelp)
+	add("config", "r", "config ls", "list the options of our daemons", cmdConfigLs)
+	add("config", "r", "config log [num:CephInt=1]", "list the last changes of options", cmdConfigLog)
+	add("config", "rw", "config assimilate-conf", "take the options of a ceph.conf (-i FILE) and return what must stay in it", cmdAssimilate)
+	add("config", "r", "config generate-minimal-conf", "show the ceph.conf that a client needs", cmdMinimalConf)
+	add("mgr", "r", "config show who:CephString [key:CephString]", "show the options of a daemon that are not defaults, and who set them", cmdConfigShow)
 }
 
-// who checks whom an option is for: all, a type, or one entity.
+// who reads whom an option is for.
 func (c *call) who() (string, error) {
 	s, _ := c.str("who")
+	return target(s)
+}
+
+// target checks whom an option is for: all, a type, or one entity.
+func target(s string) (string, error) {
 	if s == "global" {
 		return s, nil
 	}
@@ -33,26 +40,49 @@ func (c *call) who() (string, error) {
 	if _, err := ceph.ParseEntityName(s); err == nil {
 		return s, nil
 	}
-	return "", fail(ceph.EINVAL, "unrecognized config target '%s': want global, a type as osd, or an entity as osd.3", s)
+	return "", fail(ceph.EINVAL, "unrecognized config target '%s'", s)
 }
 
-// option writes the name of an option in its one form.
-func option(s string) string { return strings.NewReplacer(" ", "_", "-", "_").Replace(s) }
+// foreign are the beginnings of options of clients, which are handed on to them
+// unseen.
+var foreign = []string{"rbd_", "client_", "rados_", "objecter_", "librados_", "rgw_", "debug_", "ms_", "log_", "mon_client_", "auth_", "cephx_", "mds_", "mgr/"}
+
+// option reads the name of an option in its one form. One that neither we nor any
+// client can know is a slip, unless force is set.
+func (c *call) option() (string, error) {
+	name, _ := c.str("name")
+	if name == "" || strings.ContainsAny(name, " \n") && conf.Key(name) == "" {
+		return "", fail(ceph.EINVAL, "unrecognized config option '%s'", name)
+	}
+	key := conf.Key(name)
+	if _, ok := conf.Lookup(key); ok || c.flag("force") {
+		return key, nil
+	}
+	if near := conf.Nearest(key); near != "" {
+		return "", fail(ceph.EINVAL, "unrecognized config option '%s': did you mean %s? (--force sets it all the same)", name, near)
+	}
+	if !slices.ContainsFunc(foreign, func(p string) bool { return strings.HasPrefix(key, p) }) {
+		return "", fail(ceph.EINVAL, "unrecognized config option '%s' (--force sets it all the same)", name)
+	}
+	return key, nil
+}
 
 func cmdConfigSet(c *call) error {
 	who, err := c.who()
 	if err != nil {
 		return err
 	}
-	name, _ := c.str("name")
-	value, _ := c.str("value")
-	if name == "" || strings.Contains(name, "/") {
-		return fail(ceph.EINVAL, "option %q: not a name", name)
+	key, err := c.option()
+	if err != nil {
+		return err
 	}
-	return c.change(func(ch *Change) error {
-		ch.Put(prefixConfig+who+"/"+option(name), []byte(value))
-		return nil
-	})
+	value, _ := c.str("value")
+	if o, ok := conf.Lookup(key); ok {
+		if err := o.Fits(value); err != nil {
+			return fail(ceph.EINVAL, "error parsing value: %v", err)
+		}
+	}
+	return c.configure([]configChange{{who, key, &value}})
 }
 
 func cmdConfigRm(c *call) error {
@@ -61,10 +91,7 @@ func cmdConfigRm(c *call) error {
 		return err
 	}
 	name, _ := c.str("name")
-	return c.change(func(ch *Change) error {
-		ch.Delete(prefixConfig + who + "/" + option(name))
-		return nil
-	})
+	return c.configure([]configChange{{who, conf.Key(name), nil}})
 }
 
 type optionJSON struct {
@@ -76,21 +103,39 @@ type optionJSON struct {
 	Mask    string `json:"mask"`
 }
 
+// live reports whether an option takes effect in a daemon that runs. What only
+// clients read takes effect when they start.
+func live(name string) bool {
+	o, ok := conf.Lookup(name)
+	return ok && o.Live
+}
+
 func cmdConfigDump(c *call) error {
-	list := []optionJSON{}
+	out := []optionJSON{}
+	t := columns(left("WHO", "MASK", "LEVEL", "OPTION", "VALUE", "RO"))
 	for _, who := range slices.Sorted(maps.Keys(c.st.Config)) {
 		for _, name := range slices.Sorted(maps.Keys(c.st.Config[who])) {
-			list = append(list, optionJSON{who, name, c.st.Config[who][name], "advanced", true, ""})
+			v := c.st.Config[who][name]
+			out = append(out, optionJSON{who, name, v, "advanced", live(name), ""})
+			t.row(word(who == "global", who, "  "+who), "", "advanced", name, v, word(live(name), "", "*"))
 		}
 	}
-	return c.print(list, func() string {
-		var b strings.Builder
-		fmt.Fprintf(&b, "%-12s %-9s %-40s %s\n", "WHO", "LEVEL", "OPTION", "VALUE")
-		for _, o := range list {
-			fmt.Fprintf(&b, "%-12s %-9s %-40s %s\n", o.Section, o.Level, o.Name, o.Value)
+	return c.print(out, t.String)
+}
+
+// setFor returns what is set for somebody, and in which section.
+func (s *State) setFor(who string) (values, sections map[string]string) {
+	values, sections = map[string]string{}, map[string]string{}
+	list := []string{"global"}
+	if typ, _, ok := strings.Cut(who, "."); ok {
+		list = append(list, typ)
+	}
+	for _, section := range append(list, who) {
+		for k, v := range s.Config[section] {
+			values[k], sections[k] = v, section
 		}
-		return b.String()
-	})
+	}
+	return values, sections
 }
 
 func cmdConfigGet(c *call) error {
@@ -98,65 +143,183 @@ func cmdConfigGet(c *call) error {
 	if err != nil {
 		return err
 	}
-	merged := map[string]string{}
-	sections := []string{"global"}
-	if typ, _, ok := strings.Cut(who, "."); ok {
-		sections = append(sections, typ)
+	values, sections := c.st.setFor(who)
+	if name, ok := c.str("key"); ok {
+		v, set := values[conf.Key(name)]
+		if !set {
+			o, known := conf.Lookup(name)
+			if !known {
+				return fail(ceph.ENOENT, "unrecognized key '%s'", name)
+			}
+			v = o.Default
+		}
+		c.out = []byte(v + "\n") // whatever the format
+		return nil
 	}
-	for _, s := range append(sections, who) {
-		maps.Copy(merged, c.st.Config[s])
+	type entry struct {
+		Value   string `json:"value"`
+		Section string `json:"section"`
+		Mask    empty  `json:"mask"`
+		Update  bool   `json:"can_update_at_runtime"`
+	}
+	out := map[string]entry{}
+	t := columns(left("WHO", "MASK", "LEVEL", "OPTION", "VALUE", "RO"))
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		out[k] = entry{Value: values[k], Section: sections[k], Update: live(k)}
+		t.row(sections[k], "", "advanced", k, values[k], word(live(k), "", "*"))
+	}
+	return c.print(out, t.String)
+}
+
+// kindWords are the kinds of values as config help calls them.
+var kindWords = map[conf.Kind]string{conf.String: "str", conf.Bool: "bool", conf.Int: "int", conf.Float: "float", conf.Size: "size", conf.Seconds: "secs", conf.Address: "addr"}
+
+func cmdConfigHelp(c *call) error {
+	name, _ := c.str("key")
+	o, ok := conf.Lookup(name)
+	if !ok {
+		return fail(ceph.ENOENT, "no option '%s' of ours", name)
+	}
+	j := optionHelp(o)
+	return c.print(j, func() string {
+		return fmt.Sprintf("%s - %s\n  (%s, advanced)\n  Default: %s\n  Can update at runtime: %v\n", o.Name, o.Help, j.Type, o.Default, o.Live)
+	})
+}
+
+type helpJSON struct {
+	Name     string   `json:"name"`
+	Type     string   `json:"type"`
+	Level    string   `json:"level"`
+	Desc     string   `json:"desc"`
+	Long     string   `json:"long_desc"`
+	Default  any      `json:"default"`
+	Daemon   string   `json:"daemon_default"`
+	Tags     []string `json:"tags"`
+	Services []string `json:"services"`
+	SeeAlso  []string `json:"see_also"`
+	Enum     []string `json:"enum_values,omitempty"`
+	Min      string   `json:"min"`
+	Max      string   `json:"max"`
+	Update   bool     `json:"can_update_at_runtime"`
+	Flags    []string `json:"flags"`
+}
+
+func optionHelp(o conf.Option) helpJSON {
+	j := helpJSON{Name: o.Name, Type: kindWords[o.Kind], Level: "advanced", Desc: o.Help, Default: o.Default, Tags: []string{}, Services: list(o.Who), SeeAlso: []string{}, Enum: o.Choices, Update: o.Live, Flags: []string{}}
+	if o.Live {
+		j.Flags = append(j.Flags, "runtime")
+	}
+	switch d := conf.Defaults(ceph.EntityName{Type: ceph.TypeMon, ID: "x"}); o.Kind {
+	case conf.Bool:
+		j.Default = d.Bool(o.Name)
+	case conf.Int:
+		j.Default = d.Int(o.Name)
+	case conf.Size:
+		j.Default = d.Bytes(o.Name)
+	case conf.Seconds:
+		j.Default = d.Duration(o.Name).Seconds()
+	}
+	return j
+}
+
+func cmdConfigLs(c *call) error {
+	names := []string{}
+	for _, o := range conf.Options() {
+		names = append(names, o.Name)
+	}
+	return c.print(names, func() string { return strings.Join(append(names, ""), "\n") })
+}
+
+// local are options that a host needs before it can ask a monitor: they stay in its
+// file.
+var local = []string{"fsid", "mon_host", "keyring", "key", "keyfile", "host", "mon_data", "osd_data", "mon_initial_members", "public_addr", "cluster_addr", "admin_socket", "run_dir", "pid_file", "log_file"}
+
+func cmdAssimilate(c *call) error {
+	f, err := conf.Parse("", string(c.input))
+	if err != nil {
+		return fail(ceph.EINVAL, "%v", err)
+	}
+	var changes []configChange
+	rest := map[string][]string{}
+	for _, l := range f.Lines {
+		o, ok := conf.Lookup(l.Key)
+		if _, err := target(l.Section); err != nil || !ok || slices.Contains(local, o.Name) || o.Fits(l.Value) != nil {
+			rest[l.Section] = append(rest[l.Section], fmt.Sprintf("\t%s = %s\n", l.Key, l.Value))
+			continue
+		}
+		changes = append(changes, configChange{l.Section, o.Name, &l.Value})
+	}
+	if err := c.configure(changes); err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, s := range slices.Sorted(maps.Keys(rest)) {
+		fmt.Fprintf(&b, "\n[%s]\n%s", s, strings.Join(rest[s], ""))
+	}
+	c.out = []byte(b.String())
+	return nil
+}
+
+func cmdMinimalConf(c *call) error {
+	var hosts []string
+	for r := range c.st.MonMap.Ranks {
+		hosts = append(hosts, fmt.Sprint(c.st.MonMap.At(r).Addrs))
+	}
+	id := c.st.MonMap.FSID
+	c.out = fmt.Appendf(nil, "# minimal ceph.conf for %v\n[global]\n\tfsid = %v\n\tmon_host = %s\n", id, id, strings.Join(hosts, " "))
+	return nil
+}
+
+// runningJSON is an option of a daemon as it runs.
+type runningJSON struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Source string `json:"source"`
+}
+
+// cmdConfigShow shows what is not a default: of this monitor all of it, of others
+// what the database says. Their files are theirs: tell asks them.
+func cmdConfigShow(c *call) error {
+	who, _ := c.str("who")
+	n, err := ceph.ParseEntityName(who)
+	if err != nil {
+		return fail(ceph.EINVAL, "%v", err)
+	}
+	id, isOSD := osdID(n.ID)
+	switch {
+	case n.Type == ceph.TypeMon && c.st.MonMap.Rank(n.ID) >= 0:
+	case n.Type == ceph.TypeOSD && isOSD == nil && c.st.OSD.IsUp(id):
+	default:
+		return fail(ceph.ENOENT, "no config state for daemon %s", who)
+	}
+	out := []runningJSON{}
+	if n.Type == ceph.TypeMon && n.ID == c.m.cfg.Name {
+		for _, s := range c.m.cfg.Options.Changed() {
+			out = append(out, runningJSON{s.Name, s.Shown(), s.Source.String()})
+		}
+	} else {
+		for _, k := range slices.Sorted(maps.Keys(c.st.configFor(n))) {
+			out = append(out, runningJSON{k, c.st.configFor(n)[k], conf.Database.String()})
+		}
 	}
 	if key, ok := c.str("key"); ok {
-		v, set := merged[option(key)]
-		if !set {
-			return fail(ceph.ENOENT, "option %s is not set for %s; defaults are the daemons'", key, who)
+		v := ""
+		if o, known := conf.Lookup(key); known {
+			v = o.Default
+		} else {
+			return fail(ceph.ENOENT, "unrecognized key '%s'", key)
 		}
-		return c.print(v, func() string { return v + "\n" })
-	}
-	return c.print(merged, nil)
-}
-
-func cmdKeySet(c *call) error {
-	key, _ := c.str("key")
-	val, ok := c.str("val")
-	if !ok {
-		val = string(c.input)
-	}
-	c.text = "set " + key
-	return c.change(func(ch *Change) error {
-		ch.Put(prefixKV+key, []byte(val))
+		for _, r := range out {
+			if r.Name == conf.Key(key) {
+				v = r.Value
+			}
+		}
+		c.out = []byte(v + "\n")
 		return nil
-	})
-}
-
-func cmdKeyGet(c *call) error {
-	key, _ := c.str("key")
-	v, ok := c.st.KV[key]
-	if !ok {
-		return fail(ceph.ENOENT, "key '%s' doesn't exist", key)
 	}
-	c.text, c.out = fmt.Sprintf("obtained '%s'", key), v
-	return nil
-}
-
-func cmdKeyRm(c *call) error {
-	key, _ := c.str("key")
-	c.text = "key deleted"
-	return c.change(func(ch *Change) error {
-		ch.Delete(prefixKV + key)
-		return nil
-	})
-}
-
-func cmdKeyExists(c *call) error {
-	key, _ := c.str("key")
-	if _, ok := c.st.KV[key]; !ok {
-		return fail(ceph.ENOENT, "key '%s' doesn't exist", key)
+	t := columns(left("NAME", "VALUE", "SOURCE", "OVERRIDES", "IGNORES"))
+	for _, r := range out {
+		t.row(r.Name, r.Value, r.Source, "", "")
 	}
-	c.text = fmt.Sprintf("key '%s' exists", key)
-	return nil
-}
-
-func cmdKeyLs(c *call) error {
-	return c.print(slices.AppendSeq([]string{}, slices.Values(slices.Sorted(maps.Keys(c.st.KV)))), nil)
+	return c.print(out, t.String)
 }

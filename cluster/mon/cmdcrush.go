@@ -3,6 +3,7 @@ package mon
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ebofs/cluster/ceph"
@@ -11,18 +12,20 @@ import (
 
 func init() {
 	add("osd", "r", "osd crush dump", "dump crush map", cmdCrushDump)
-	add("osd", "r", "osd crush rule ls", "list crush rules", cmdRuleLs)
-	add("osd", "r", "osd crush class ls", "list all crush device classes", cmdClassLs)
-	add("osd", "rw", "osd crush rule create-replicated name:CephString=[A-Za-z0-9-_.] root:CephString=[A-Za-z0-9-_.] type:CephString=[A-Za-z0-9-_.] [class:CephString=[A-Za-z0-9-_.]]",
-		"create crush rule <name> for replicated pool", cmdRuleCreate)
-	add("osd", "rw", "osd crush rule rm name:CephString=[A-Za-z0-9-_.]", "remove crush rule <name>", cmdRuleRm)
-	add("osd", "rw", "osd crush add-bucket name:CephString=[A-Za-z0-9-_.] type:CephString [args:CephString…=[A-Za-z0-9-_.=]]", "add no-parent (probably root) crush bucket <name> of type <type> to location <args>", cmdAddBucket)
-	add("osd", "rw", "osd crush move name:CephString=[A-Za-z0-9-_.] args:CephString…=[A-Za-z0-9-_.=]", "move existing entry for <name> to location <args>", cmdCrushMove)
-	add("osd", "rw", "osd crush rm name:CephString=[A-Za-z0-9-_.]", "remove <name> from crush map", cmdCrushRm)
-	add("osd", "rw", "osd crush reweight name:CephString=[A-Za-z0-9-_.] weight:CephFloat=0.0", "change <name>'s weight to <weight> in crush map", cmdCrushReweight)
-	add("osd", "rw", "osd crush create-or-move id:CephOsdName weight:CephFloat=0.0 args:CephString…=[A-Za-z0-9-_.=]", "create entry or move existing entry for <name> <weight> at/to location <args>", cmdCreateOrMove)
-	add("osd", "rw", "osd crush set-device-class class:CephString ids:CephString…", "set the <class> of the osd(s) <id> [<id>...]", cmdSetClass)
-	add("osd", "rw", "osd crush rm-device-class ids:CephString…", "remove class of the osd(s) <id> [<id>...]", cmdRmClass)
+	add("osd", "rw", "osd crush add-bucket name:CephString=[A-Za-z0-9-_.] type:CephString [args:CephString…=[A-Za-z0-9-_.=]]", "make a bucket, at a place or in none", cmdAddBucket)
+	add("osd", "rw", "osd crush move name:CephString=[A-Za-z0-9-_.] args:CephString…=[A-Za-z0-9-_.=]", "move a bucket or OSD to a place", cmdCrushMove)
+	add("osd", "rw", "osd crush rm name:CephString=[A-Za-z0-9-_.] [ancestor:CephString=[A-Za-z0-9-_.]]", "remove a bucket or OSD from the CRUSH map", cmdCrushRm)
+	old("osd", "rw", "osd crush remove name:CephString=[A-Za-z0-9-_.] [ancestor:CephString=[A-Za-z0-9-_.]]", "remove a bucket or OSD from the CRUSH map", cmdCrushRm)
+	add("osd", "rw", "osd crush link name:CephString args:CephString…=[A-Za-z0-9-_.=]", "put a bucket at one more place", cmdCrushLink)
+	add("osd", "rw", "osd crush unlink name:CephString=[A-Za-z0-9-_.] [ancestor:CephString=[A-Za-z0-9-_.]]", "take a bucket from all its places", cmdCrushUnlink)
+	add("osd", "rw", "osd crush rename-bucket srcname:CephString=[A-Za-z0-9-_.] dstname:CephString=[A-Za-z0-9-_.]", "give a bucket another name", cmdRenameBucket)
+	add("osd", "r", "osd crush ls node:CephString", "list what is in a bucket", cmdCrushLs)
+	add("osd", "rw", "osd crush set id:CephOsdName weight:CephFloat=0.0 args:CephString…=[A-Za-z0-9-_.=]", "put an OSD at a place with a weight", cmdCrushSet)
+	add("osd", "rw", "osd crush add id:CephOsdName weight:CephFloat=0.0 args:CephString…=[A-Za-z0-9-_.=]", "put an OSD at a place with a weight", cmdCrushSet)
+	add("osd", "rw", "osd crush reweight-all", "sum the weights of buckets anew; they always are", cmdReweightAll)
+	add("osd", "rw", "osd crush reweight-subtree name:CephString=[A-Za-z0-9-_.] weight:CephFloat=0.0", "give all OSDs below a bucket a weight", cmdReweightSubtree)
+	add("osd", "rw", "osd crush reweight name:CephString=[A-Za-z0-9-_.] weight:CephFloat=0.0", "give an OSD a weight", cmdCrushReweight)
+	add("osd", "rw", "osd crush create-or-move id:CephOsdName weight:CephFloat=0.0 args:CephString…=[A-Za-z0-9-_.=]", "put an OSD at a place unless it is there", cmdCreateOrMove)
 }
 
 // edit changes the CRUSH map and translates what it refuses.
@@ -75,60 +78,24 @@ func cmdCrushDump(c *call) error {
 	return c.print(d, nil)
 }
 
-func cmdRuleLs(c *call) error {
+// has reports whether the tree has an item of that name.
+func (c *call) has(name string) bool {
 	m, err := crush.Decode(c.st.OSD.Crush)
 	if err != nil {
-		return err
+		return false
 	}
-	names := []string{}
-	for id, r := range m.Rules {
-		if r != nil {
-			names = append(names, m.RuleNames[int32(id)])
+	for _, n := range m.Names {
+		if n == name {
+			return true
 		}
 	}
-	return c.print(names, func() string { return strings.Join(append(names, ""), "\n") })
+	return false
 }
 
-func cmdClassLs(c *call) error {
-	dump, err := c.st.crushDump()
-	if err != nil {
-		return err
-	}
-	seen := map[string]bool{}
-	names := []string{}
-	for _, d := range dump.Devices {
-		if d.Class != "" && !seen[d.Class] {
-			seen[d.Class] = true
-			names = append(names, d.Class)
-		}
-	}
-	return c.print(names, nil)
-}
-
-func cmdRuleCreate(c *call) error {
-	name, _ := c.str("name")
-	root, _ := c.str("root")
-	typ, _ := c.str("type")
-	class, _ := c.str("class")
-	m, err := crush.Decode(c.st.OSD.Crush)
-	if err != nil {
-		return err
-	}
-	for id := range m.Rules {
-		if m.Rules[id] != nil && m.RuleNames[int32(id)] == name {
-			c.text = fmt.Sprintf("rule %s already exists", name)
-			return nil
-		}
-	}
-	return c.edit(func(e *crush.Editor) error {
-		_, err := e.AddRule(crush.NewRule{Name: name, Root: root, Class: class, Domain: typ, Type: crush.Replicated})
-		return err
-	})
-}
-
-func cmdRuleRm(c *call) error {
-	name, _ := c.str("name")
-	return c.edit(func(e *crush.Editor) error { return ignoreMissing(e.RemoveRule(name)) })
+// placeText writes a location as Ceph does.
+func (c *call) placeText() string {
+	args := slices.Sorted(slices.Values(c.strs("args")))
+	return "{" + strings.Join(args, ",") + "}"
 }
 
 func cmdAddBucket(c *call) error {
@@ -138,9 +105,16 @@ func cmdAddBucket(c *call) error {
 	if err != nil {
 		return err
 	}
+	if c.has(name) {
+		c.text = fmt.Sprintf("bucket '%s' already exists", name)
+		return nil
+	}
 	c.text = fmt.Sprintf("added bucket %s type %s to crush map", name, typ)
+	if len(at) > 0 {
+		c.text = fmt.Sprintf("added bucket %s type %s to location %s", name, typ, c.placeText())
+	}
 	return c.edit(func(e *crush.Editor) error {
-		if _, err := e.AddBucket(name, typ, crush.Straw2); err != nil {
+		if _, err := e.AddBucket(name, typ, crush.Straw2); err != nil || len(at) == 0 {
 			return err
 		}
 		return e.Link(name, at...)
@@ -153,14 +127,98 @@ func cmdCrushMove(c *call) error {
 	if err != nil {
 		return err
 	}
-	c.text = fmt.Sprintf("moved item '%s' to location %v in crush map", name, c.strs("args"))
+	c.text = fmt.Sprintf("moved item '%s' to location %s in crush map", name, c.placeText())
 	return c.edit(func(e *crush.Editor) error { return e.Move(name, at...) })
 }
 
-func cmdCrushRm(c *call) error {
+func cmdCrushLink(c *call) error {
 	name, _ := c.str("name")
+	at, err := c.places()
+	if err != nil {
+		return err
+	}
+	p, err := newPlaces(c.st.OSD)
+	if err != nil {
+		return err
+	}
+	if id, ok := p.find(name); ok && len(at) > 0 {
+		where := p.location(id)
+		if slices.ContainsFunc(at, func(x crush.Place) bool { return where[x.Type] == x.Name }) {
+			c.text = fmt.Sprintf("no need to move item id %d name '%s' to location %s in crush map", id, name, c.placeText())
+			return nil
+		}
+	}
+	c.text = fmt.Sprintf("linked item '%s' to location %s in crush map", name, c.placeText())
+	return c.edit(func(e *crush.Editor) error { return e.Link(name, at...) })
+}
+
+// fromOne refuses what is offered for the whole tree only.
+func (c *call) fromOne() error {
+	if a, ok := c.str("ancestor"); ok {
+		return fail(ceph.EOPNOTSUPP, "only below %s: not offered, leave the ancestor out to mean everywhere", a)
+	}
+	return nil
+}
+
+func cmdCrushUnlink(c *call) error {
+	if err := c.fromOne(); err != nil {
+		return err
+	}
+	name, _ := c.str("name")
+	if !c.has(name) {
+		c.text = fmt.Sprintf("device '%s' does not appear in the crush map", name)
+		return nil
+	}
+	c.text = fmt.Sprintf("removed item '%s' from crush map", name)
+	return c.edit(func(e *crush.Editor) error { return e.Unlink(name) })
+}
+
+func cmdCrushRm(c *call) error {
+	if err := c.fromOne(); err != nil {
+		return err
+	}
+	name, _ := c.str("name")
+	if !c.has(name) {
+		c.text = fmt.Sprintf("device '%s' does not appear in the crush map", name)
+		return nil
+	}
 	c.text = fmt.Sprintf("removed item '%s' from crush map", name)
 	return c.edit(func(e *crush.Editor) error { return ignoreMissing(e.Remove(name)) })
+}
+
+func cmdRenameBucket(c *call) error {
+	from, _ := c.str("srcname")
+	to, _ := c.str("dstname")
+	if !c.has(from) && c.has(to) {
+		c.text = fmt.Sprintf("already renamed to '%s'", to) // asked twice
+		return nil
+	}
+	if !c.has(from) {
+		return fail(ceph.ENOENT, "bucket '%s' does not exist", from)
+	}
+	c.text = fmt.Sprintf("renamed bucket %s into %s", from, to)
+	return c.edit(func(e *crush.Editor) error { return e.Rename(from, to) })
+}
+
+func cmdCrushLs(c *call) error {
+	p, err := newPlaces(c.st.OSD)
+	if err != nil {
+		return err
+	}
+	name, _ := c.str("node")
+	id, ok := p.find(name)
+	if !ok {
+		return fail(ceph.ENOENT, "node '%s' does not exist", name)
+	}
+	names := []string{}
+	if b := p.buckets[id]; b == nil {
+		names = append(names, name)
+	} else {
+		for _, it := range b.Items {
+			names = append(names, p.name(it.ID))
+		}
+	}
+	return c.print(names, func() string { return strings.Join(append(names, ""), "\n") })
 }
 
 func cmdCrushReweight(c *call) error {
@@ -169,8 +227,58 @@ func cmdCrushReweight(c *call) error {
 	if err != nil {
 		return err
 	}
-	c.text = fmt.Sprintf("reweighted item '%s' to %g in crush map", name, c.float("weight", 0))
+	if !c.has(name) {
+		return fail(ceph.ENOENT, "device '%s' does not appear in the crush map", name)
+	}
+	c.text = fmt.Sprintf("reweighted item name '%s' to %g in crush map", name, c.float("weight", 0))
 	return c.edit(func(e *crush.Editor) error { return e.Reweight(name, w) })
+}
+
+func cmdReweightSubtree(c *call) error {
+	name, _ := c.str("name")
+	w, err := c.weight()
+	if err != nil {
+		return err
+	}
+	if !c.has(name) {
+		return fail(ceph.ENOENT, "device '%s' does not appear in the crush map", name)
+	}
+	c.text = fmt.Sprintf("reweighted subtree name '%s' to %g in crush map", name, c.float("weight", 0))
+	return c.edit(func(e *crush.Editor) error { return e.Reweight(name, w) })
+}
+
+// cmdReweightAll has nothing to do: every edit keeps the sums.
+func cmdReweightAll(c *call) error {
+	c.text = "reweighted crush hierarchy"
+	return nil
+}
+
+// cmdCrushSet puts an OSD where it is said to be, with the weight that is given.
+func cmdCrushSet(c *call) error {
+	id, err := c.theOSD()
+	if err != nil {
+		return err
+	}
+	at, err := c.places()
+	if err != nil {
+		return err
+	}
+	w, err := c.weight()
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("osd.%d", id)
+	known := c.has(name)
+	c.text = fmt.Sprintf("set item id %d name '%s' weight %g at location %s", id, name, c.float("weight", 0), c.placeText())
+	return c.edit(func(e *crush.Editor) error {
+		if !known {
+			return e.AddDevice(id, name, w, at...)
+		}
+		if err := e.Move(name, at...); err != nil {
+			return err
+		}
+		return e.Reweight(name, w)
+	})
 }
 
 // cmdCreateOrMove is what an OSD says as it starts: where it is and how large.
@@ -210,59 +318,4 @@ func cmdCreateOrMove(c *call) error {
 		}
 	}
 	return c.edit(func(e *crush.Editor) error { return e.AddDevice(id, name, w, at...) })
-}
-
-func cmdSetClass(c *call) error {
-	class, _ := c.str("class")
-	dump, err := c.st.crushDump()
-	if err != nil {
-		return err
-	}
-	has := map[int32]string{}
-	for _, d := range dump.Devices {
-		has[d.ID] = d.Class
-	}
-	var names []string
-	for _, s := range c.strs("ids") {
-		id, err := osdID(s)
-		if err != nil {
-			return err
-		}
-		switch old, placed := has[id]; {
-		case !c.st.OSD.Exists(id):
-			return fail(ceph.ENOENT, "osd.%d does not exist", id)
-		case !placed || old == class:
-			continue // an OSD says it before it has a place: it will say it again
-		case old != "":
-			return fail(ceph.EBUSY, "osd.%d has already bound to class '%s', can not reset class to '%s'; use 'ceph osd crush rm-device-class <id>' to remove old class first", id, old, class)
-		}
-		names = append(names, fmt.Sprintf("osd.%d", id))
-	}
-	c.text = fmt.Sprintf("set osd(s) %v to class '%s'", c.strs("ids"), class)
-	if len(names) == 0 {
-		return nil
-	}
-	return c.edit(func(e *crush.Editor) error {
-		for _, n := range names {
-			if err := e.SetClass(n, class); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func cmdRmClass(c *call) error {
-	return c.edit(func(e *crush.Editor) error {
-		for _, s := range c.strs("ids") {
-			id, err := osdID(s)
-			if err != nil {
-				return err
-			}
-			if err := e.SetClass(fmt.Sprintf("osd.%d", id), ""); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

@@ -15,21 +15,16 @@ func init() {
 	add("osd", "r", "osd stat", "print summary of OSD map", cmdOSDStat)
 	add("osd", "r", "osd dump [epoch:CephInt=0]", "print summary of OSD map", cmdOSDDump)
 	add("osd", "r", "osd getmap [epoch:CephInt=0]", "get OSD map", cmdOSDGetMap)
-	add("osd", "r", "osd getcrushmap", "get CRUSH map", cmdGetCrush)
+	add("osd", "r", "osd getcrushmap [epoch:CephInt=0]", "get CRUSH map", cmdGetCrush)
 	add("osd", "rw", "osd setcrushmap [prior_version:CephInt]", "set crush map from input file", cmdSetCrush)
 	add("osd", "r", "osd ls [epoch:CephInt=0]", "show all OSD ids", cmdOSDLs)
-	add("osd", "r", "osd perf", "print dump of OSD perf summary stats", cmdOSDPerf)
-	add("osd", "r", "osd metadata [id:CephOsdName]", "fetch metadata for osd {id} (default all)", cmdOSDMetadata)
-	add("osd", "r", "osd find id:CephOsdName", "find osd <id> in the CRUSH map and show its location", cmdOSDFind)
-	add("osd", "r", "osd map pool:CephPoolname object:CephObjectname [nspace:CephString]", "find pg for <object> in <pool> with [namespace]", cmdOSDMap)
+	add("osd", "r", "osd map pool:CephPoolname object:CephObjectname [nspace:CephString]", "show the PG and the OSDs of an object", cmdOSDMap)
 	add("osd", "r", "osd getmaxosd", "show largest OSD id", cmdGetMaxOSD)
 }
 
 func cmdOSDStat(c *call) error {
-	total, up, in := counts(c.st.OSD)
-	return c.print(map[string]any{"epoch": c.st.OSD.Epoch, "num_osds": total, "num_up_osds": up, "osd_up_since": c.st.OSD.LastUp.Sec, "num_in_osds": in, "osd_in_since": c.st.OSD.LastIn.Sec, "num_remapped_pgs": 0}, func() string {
-		return fmt.Sprintf("%d osds: %d up, %d in; epoch: e%d\n", total, up, in, c.st.OSD.Epoch)
-	})
+	n := newOSDCounts(c.st.OSD)
+	return c.print(n, func() string { return fmt.Sprintf("%s; epoch: e%d\n", n.line(c.st.OSD, c.ago), c.st.OSD.Epoch) })
 }
 
 // at returns the map of the epoch that was asked for, and its bytes.
@@ -60,29 +55,53 @@ func cmdOSDDump(c *call) error {
 	}
 	return c.print(d, func() string {
 		var b strings.Builder
-		fmt.Fprintf(&b, "epoch %d\nfsid %v\ncreated %v\nmodified %v\nflags %s\ncrush_version %d\nfull_ratio %g\nbackfillfull_ratio %g\nnearfull_ratio %g\nrequire_osd_release %s\n",
-			m.Epoch, m.FSID, m.Created, m.Modified, d.Flags, m.CrushVersion, m.FullRatio, m.BackfillFullRatio, m.NearFullRatio, osdmap.ReleaseName(m.RequireRelease))
+		fmt.Fprintf(&b, "epoch %d\nfsid %v\ncreated %v\nmodified %v\nflags %s\ncrush_version %d\nfull_ratio %g\nbackfillfull_ratio %g\nnearfull_ratio %g\nrequire_min_compat_client %s\nmin_compat_client %s\nrequire_osd_release %s\nstretch_mode_enabled %v\n",
+			m.Epoch, m.FSID, m.Created, m.Modified, d.Flags, m.CrushVersion, m.FullRatio, m.BackfillFullRatio, m.NearFullRatio, d.RequireMinClient, d.MinClient, d.RequireRelease, d.Stretch.Enabled)
 		for _, id := range sortedPools(m) {
-			p := m.Pools[id]
-			kind := "replicated"
-			if p.IsErasure() {
-				kind = "erasure"
-			}
-			fmt.Fprintf(&b, "pool %d '%s' %s size %d min_size %d crush_rule %d object_hash rjenkins pg_num %d pgp_num %d last_change %d", id, m.PoolNames[id], kind, p.Size, p.MinSize, p.CrushRule, p.PGNum, p.PGPNum, p.LastChange)
-			if apps := slices.Sorted(maps.Keys(p.Applications)); len(apps) > 0 {
-				fmt.Fprintf(&b, " application %s", strings.Join(apps, ","))
-			}
-			b.WriteByte('\n')
+			b.WriteString(poolLine(m, id) + "\n")
 		}
-		fmt.Fprintf(&b, "max_osd %d\n", m.MaxOSD)
+		fmt.Fprintf(&b, "\nmax_osd %d\n", m.MaxOSD)
 		for osd := range m.MaxOSD {
 			if m.Exists(osd) {
-				fmt.Fprintf(&b, "osd.%d %s %s weight %g up_from %d up_thru %d down_at %d %v %v %v\n", osd, word(m.IsUp(osd), "up", "down"), word(m.Weights[osd] > 0, "in", "out"),
-					float64(m.Weights[osd])/float64(crush.One), m.Infos[osd].UpFrom, m.Infos[osd].UpThru, m.Infos[osd].DownAt, m.Client[osd], m.Cluster[osd], m.UUIDs[osd])
+				i := m.Infos[osd]
+				fmt.Fprintf(&b, "osd.%d %s %s weight %g up_from %d up_thru %d down_at %d last_clean_interval [%d,%d) %v %v %s %v\n", osd, word(m.IsUp(osd), "up  ", "down"), word(m.Weights[osd] > 0, "in ", "out"),
+					float64(m.Weights[osd])/float64(crush.One), i.UpFrom, i.UpThru, i.DownAt, i.CleanBegin, i.CleanEnd, m.Client[osd], m.Cluster[osd], strings.Join(m.StateNames(osd), ","), m.UUIDs[osd])
 			}
+		}
+		for _, a := range slices.SortedFunc(maps.Keys(m.Blocklist), ceph.Addr.Compare) {
+			fmt.Fprintf(&b, "blocklist %v/%d expires %v\n", a.IP, a.Nonce, m.Blocklist[a])
 		}
 		return b.String()
 	})
+}
+
+// poolLine is a pool in one line.
+func poolLine(m *osdmap.Map, id ceph.PoolID) string {
+	p := m.Pools[id]
+	d := m.DumpPool(id)
+	var b strings.Builder
+	fmt.Fprintf(&b, "pool %d '%s' %s size %d min_size %d crush_rule %d object_hash rjenkins pg_num %d pgp_num %d", id, m.PoolNames[id], word(p.IsErasure(), "erasure", "replicated"), p.Size, p.MinSize, p.CrushRule, p.PGNum, p.PGPNum)
+	if p.PGNumTarget != p.PGNum {
+		fmt.Fprintf(&b, " pg_num_target %d", p.PGNumTarget)
+	}
+	if p.PGPNumTarget != p.PGPNum {
+		fmt.Fprintf(&b, " pgp_num_target %d", p.PGPNumTarget)
+	}
+	fmt.Fprintf(&b, " autoscale_mode %s last_change %d flags %s", d.Autoscale, p.LastChange, d.FlagsNames)
+	if p.QuotaBytes > 0 {
+		fmt.Fprintf(&b, " max_bytes %d", p.QuotaBytes)
+	}
+	if p.QuotaObjects > 0 {
+		fmt.Fprintf(&b, " max_objects %d", p.QuotaObjects)
+	}
+	fmt.Fprintf(&b, " stripe_width %d", p.StripeWidth)
+	for _, name := range slices.Sorted(maps.Keys(d.Options)) {
+		fmt.Fprintf(&b, " %s %v", name, d.Options[name])
+	}
+	if apps := slices.Sorted(maps.Keys(p.Applications)); len(apps) > 0 {
+		fmt.Fprintf(&b, " application %s", strings.Join(apps, ","))
+	}
+	return b.String()
 }
 
 func word(b bool, yes, no string) string {
@@ -101,8 +120,11 @@ func cmdOSDGetMap(c *call) error {
 }
 
 func cmdGetCrush(c *call) error {
-	c.out, c.text = c.st.OSD.Crush, fmt.Sprint(c.st.OSD.CrushVersion)
-	return nil
+	m, _, err := c.at()
+	if err == nil {
+		c.out, c.text = m.Crush, fmt.Sprint(m.CrushVersion)
+	}
+	return err
 }
 
 func cmdSetCrush(c *call) error {
@@ -146,67 +168,6 @@ func cmdOSDLs(c *call) error {
 	})
 }
 
-func cmdOSDPerf(c *call) error {
-	sum := c.m.stats.summary(c.st.OSD)
-	type perf struct {
-		ID    int32 `json:"id"`
-		Stats struct {
-			Commit uint32 `json:"commit_latency_ms"`
-			Apply  uint32 `json:"apply_latency_ms"`
-		} `json:"perf_stats"`
-	}
-	list := []perf{}
-	for _, id := range slices.Sorted(maps.Keys(sum.OSDs)) {
-		p := perf{ID: id}
-		p.Stats.Commit, p.Stats.Apply = sum.OSDs[id].CommitMillis, sum.OSDs[id].ApplyMillis
-		list = append(list, p)
-	}
-	return c.print(map[string]any{"osdstats": map[string]any{"osd_perf_infos": list}}, func() string {
-		b := "osd  commit_latency(ms)  apply_latency(ms)\n"
-		for _, p := range list {
-			b += fmt.Sprintf("%3d  %18d  %17d\n", p.ID, p.Stats.Commit, p.Stats.Apply)
-		}
-		return b
-	})
-}
-
-func cmdOSDMetadata(c *call) error {
-	one := func(id int32) map[string]any {
-		out := map[string]any{"id": id}
-		for k, v := range c.st.Meta[id] {
-			out[k] = v
-		}
-		return out
-	}
-	if s, ok := c.str("id"); ok {
-		id, err := osdID(s)
-		if err != nil {
-			return err
-		}
-		if !c.st.OSD.Exists(id) {
-			return fail(ceph.ENOENT, "osd.%d does not exist", id)
-		}
-		return c.print(one(id), nil)
-	}
-	all := []map[string]any{}
-	for _, id := range c.ids(c.st.OSD) {
-		all = append(all, one(id))
-	}
-	return c.print(all, nil)
-}
-
-func cmdOSDFind(c *call) error {
-	s, _ := c.str("id")
-	id, err := osdID(s)
-	if err != nil {
-		return err
-	}
-	if !c.st.OSD.Exists(id) {
-		return fail(ceph.ENOENT, "osd.%d does not exist", id)
-	}
-	return c.print(map[string]any{"osd": id, "osd_fsid": c.st.OSD.UUIDs[id].String(), "host": c.st.Meta[id]["hostname"], "addrs": c.st.OSD.Client[id].String()}, nil)
-}
-
 func cmdOSDMap(c *call) error {
 	name, _ := c.str("pool")
 	object, _ := c.str("object")
@@ -229,8 +190,22 @@ func cmdOSDMap(c *call) error {
 		return err
 	}
 	raw := fmt.Sprintf("%d.%x", id, hash)
-	return c.print(map[string]any{"epoch": c.st.OSD.Epoch, "pool": name, "pool_id": id, "objname": object, "raw_pgid": raw, "pgid": pg.String(), "up": at.Up, "up_primary": at.UpPrimary, "acting": at.Acting, "acting_primary": at.ActingPrimary}, func() string {
-		return fmt.Sprintf("osdmap e%d pool '%s' (%d) object '%s' -> pg %s (%v) -> up (%v, p%d) acting (%v, p%d)\n", c.st.OSD.Epoch, name, id, object, raw, pg, at.Up, at.UpPrimary, at.Acting, at.ActingPrimary)
+	if ns != "" {
+		object = ns + "/" + object
+	}
+	return c.print(struct {
+		Epoch         ceph.Epoch  `json:"epoch"`
+		Pool          string      `json:"pool"`
+		ID            ceph.PoolID `json:"pool_id"`
+		Object        string      `json:"objname"`
+		Raw           string      `json:"raw_pgid"`
+		PG            string      `json:"pgid"`
+		Up            []int32     `json:"up"`
+		UpPrimary     int32       `json:"up_primary"`
+		Acting        []int32     `json:"acting"`
+		ActingPrimary int32       `json:"acting_primary"`
+	}{c.st.OSD.Epoch, name, id, object, raw, pg.String(), list(at.Up), at.UpPrimary, list(at.Acting), at.ActingPrimary}, func() string {
+		return fmt.Sprintf("osdmap e%d pool '%s' (%d) object '%s' -> pg %s (%v) -> up (%s, p%d) acting (%s, p%d)\n", c.st.OSD.Epoch, name, id, object, raw, pg, osds(at.Up), at.UpPrimary, osds(at.Acting), at.ActingPrimary)
 	})
 }
 

@@ -11,15 +11,12 @@ import (
 )
 
 func init() {
-	add("osd", "rw", "osd new uuid:CephUUID [id:CephOsdName]", "Create a new OSD", cmdOSDNew)
-	add("osd", "rw", "osd create [uuid:CephUUID] [id:CephOsdName]", "create new osd (with optional UUID and ID)", cmdOSDNew)
-	add("osd", "rw", "osd down ids:CephString…", "set osd(s) <id> [<id>...] down", cmdOSDDown)
-	add("osd", "rw", "osd out ids:CephString…", "set osd(s) <id> [<id>...] out", func(c *call) error { return c.weigh(0, "out") })
-	add("osd", "rw", "osd in ids:CephString…", "set osd(s) <id> [<id>...] in", func(c *call) error { return c.weigh(crush.One, "in") })
-	add("osd", "rw", "osd reweight id:CephOsdName weight:CephFloat=0.0|1.0", "reweight osd to 0.0 < <weight> < 1.0", cmdReweight)
-	add("osd", "rw", "osd rm ids:CephString…", "remove osd(s) <id> [<id>...]", cmdOSDRm)
-	add("osd", "rw", "osd purge id:CephOsdName [force:CephBool] [yes_i_really_mean_it:CephBool]",
-		"purge all osd data from the monitors including the OSD id and CRUSH position", cmdOSDPurge)
+	add("osd", "rw", "osd new uuid:CephUUID [id:CephOsdName]", "make an OSD, or find the one of that uuid", cmdOSDNew)
+	old("osd", "rw", "osd create [uuid:CephUUID] [id:CephOsdName]", "make an OSD, or find the one of that uuid", cmdOSDNew)
+	add("osd", "rw", "osd down ids:CephString… [definitely_dead:CephBool]", "mark OSDs down", cmdOSDDown)
+	add("osd", "rw", "osd out ids:CephString…", "mark OSDs out", func(c *call) error { return c.weigh(0, "out") })
+	add("osd", "rw", "osd in ids:CephString…", "mark OSDs in", func(c *call) error { return c.weigh(crush.One, "in") })
+	add("osd", "rw", "osd reweight id:CephOsdName weight:CephFloat=0.0|1.0", "set how much of an OSD is in, 0 to 1", cmdReweight)
 }
 
 // cmdOSDNew makes an OSD, or finds the one of that uuid.
@@ -63,7 +60,7 @@ func cmdOSDNew(c *call) error {
 		if id >= m.MaxOSD {
 			inc.MaxOSD = id + 1
 		}
-		inc.States = map[int32]osdmap.State{id: (osdmap.Exists | osdmap.New) &^ m.State(id)}
+		inc.States = map[int32]osdmap.State{id: (osdmap.Exists|osdmap.New)&^m.State(id) | m.State(id)&osdmap.Destroyed}
 		inc.UUIDs = map[int32]ceph.UUID{id: uuid}
 		return nil
 	})
@@ -73,7 +70,7 @@ func cmdOSDNew(c *call) error {
 	return c.print(map[string]any{"osdid": id}, func() string { return fmt.Sprintf("%d\n", id) })
 }
 
-// each calls f for the OSDs named; those that do not exist are an error.
+// each calls f for the OSDs named that exist.
 func (c *call) each(f func(ch *Change, osd int32) (string, error)) error {
 	var said []string
 	err := c.change(func(ch *Change) error {
@@ -84,7 +81,8 @@ func (c *call) each(f func(ch *Change, osd int32) (string, error)) error {
 				return err
 			}
 			if !ch.State.OSD.Exists(id) {
-				return fail(ceph.ENOENT, "osd.%d does not exist", id)
+				said = append(said, fmt.Sprintf("osd.%d does not exist.", id))
+				continue
 			}
 			text, err := f(ch, id)
 			if err != nil {
@@ -147,54 +145,5 @@ func cmdReweight(c *call) error {
 		return nil
 	})
 	c.text = fmt.Sprintf("reweighted osd.%d to %g (%x)", id, c.float("weight", 0), w)
-	return err
-}
-
-// remove takes an OSD out of the map.
-func (ch *Change) remove(osd int32) error {
-	m := ch.State.OSD
-	if m.IsUp(osd) {
-		return fail(ceph.EBUSY, "osd.%d is still up; must be down before removal", osd)
-	}
-	inc := ch.Inc()
-	if inc.States == nil {
-		inc.States = map[int32]osdmap.State{}
-	}
-	inc.States[osd] = m.States[osd]
-	if inc.UUIDs == nil {
-		inc.UUIDs = map[int32]ceph.UUID{}
-	}
-	inc.UUIDs[osd] = ceph.UUID{}
-	ch.weigh(osd, 0)
-	ch.Delete(osdKey(osd))
-	return nil
-}
-
-func cmdOSDRm(c *call) error {
-	return c.each(func(ch *Change, osd int32) (string, error) {
-		return fmt.Sprintf("removed osd.%d", osd), ch.remove(osd)
-	})
-}
-
-func cmdOSDPurge(c *call) error {
-	s, _ := c.str("id")
-	id, err := osdID(s)
-	if err != nil {
-		return err
-	}
-	if !c.flag("yes_i_really_mean_it") {
-		return fail(ceph.EPERM, "Are you SURE? this will remove osd.%d, its key and its place in the CRUSH map. Pass --yes-i-really-mean-it if you really do.", id)
-	}
-	err = c.change(func(ch *Change) error {
-		if !ch.State.OSD.Exists(id) {
-			return nil
-		}
-		if err := ch.remove(id); err != nil {
-			return err
-		}
-		ch.Delete(prefixAuth + fmt.Sprintf("osd.%d", id))
-		return ch.Crush(func(e *crush.Editor) error { return ignoreMissing(e.Remove(fmt.Sprintf("osd.%d", id))) })
-	})
-	c.text = fmt.Sprintf("purged osd.%d", id)
 	return err
 }

@@ -1,21 +1,25 @@
 package mon
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
+	"ebofs/cluster/ceph"
 	"ebofs/cluster/crush"
 	"ebofs/cluster/osdmap"
 )
 
 func init() {
-	add("osd", "r", "osd tree [epoch:CephInt=0] [states:CephChoices…=up|down|in|out|destroyed]", "print OSD tree", cmdOSDTree)
-	add("osd", "r", "osd df [output_method:CephChoices=plain|tree]", "show OSD utilization", cmdOSDDf)
+	add("osd", "r", "osd tree [epoch:CephInt=0] [states:CephChoices…=up|down|in|out|destroyed]", "print OSD tree", func(c *call) error { return c.osdTree(false) })
+	add("osd", "r", "osd tree-from [epoch:CephInt=0] bucket:CephString [states:CephChoices…=up|down|in|out|destroyed]", "print OSD tree in bucket", func(c *call) error { return c.osdTree(true) })
+	add("osd", "r", "osd ls-tree [epoch:CephInt=0] name:CephString", "list the OSDs below a bucket", cmdLsTree)
+	add("osd", "r", "osd crush tree [shadow:CephChoices=--show-shadow]", "show the CRUSH tree", cmdCrushTree)
 }
 
-// treeNode is a bucket or an OSD as "ceph osd tree" shows it.
+// treeNode is a bucket or an OSD in a tree as JSON shows it. Weight and what
+// follows is of OSDs alone.
 type treeNode struct {
 	ID       int32    `json:"id"`
 	Class    string   `json:"device_class,omitempty"`
@@ -23,168 +27,246 @@ type treeNode struct {
 	Type     string   `json:"type"`
 	TypeID   int32    `json:"type_id"`
 	Weight   *float64 `json:"crush_weight,omitempty"`
-	Depth    int      `json:"depth"`
+	Depth    *int     `json:"depth,omitempty"`
+	PoolW    *empty   `json:"pool_weights,omitempty"` // of what lies in another
 	Exists   *int     `json:"exists,omitempty"`
 	Status   string   `json:"status,omitempty"`
 	Reweight *float64 `json:"reweight,omitempty"`
 	Affinity *float64 `json:"primary_affinity,omitempty"`
-	Children []int32  `json:"children,omitempty"`
+	*usageJSON
+	Children *[]int32 `json:"children,omitempty"`
+
+	depth  int
+	weight float64
 }
 
-// tree returns the nodes of the CRUSH tree in the order in which they are shown,
-// and OSDs that are in none.
-func (c *call) tree(m *osdmap.Map) (nodes, stray []treeNode, err error) {
-	cm, err := crush.Decode(m.Crush)
-	if err != nil {
-		return nil, nil, err
+// typeName is the node as a tree of text has it.
+func (n *treeNode) typeName() string {
+	pad := strings.Repeat("    ", n.depth)
+	if n.ID >= 0 {
+		return pad + n.Name
 	}
-	d, err := cm.Dump()
-	if err != nil {
-		return nil, nil, err
+	return pad + n.Type + " " + n.Name
+}
+
+func (n *treeNode) idText() string {
+	if n.ID >= 0 {
+		return " " + fmt.Sprint(n.ID)
 	}
-	buckets := map[int32]*crush.DumpBucket{}
-	inside, placed := map[int32]bool{}, map[int32]bool{}
-	for i := range d.Buckets {
-		b := &d.Buckets[i]
-		if strings.Contains(b.Name, "~") {
-			continue
+	return fmt.Sprint(n.ID)
+}
+
+func weightText(f float64) string { return fmt.Sprintf("%.5f", f) }
+
+// walk returns the nodes below the roots in the order in which trees are shown:
+// parents first, devices by class.
+func (p *places) walk(roots []int32) (nodes []treeNode) {
+	var one func(id int32, depth int)
+	one = func(id int32, depth int) {
+		n := treeNode{ID: id, Name: p.name(id), Type: "osd", depth: depth, Class: p.class[id], weight: float64(p.weight[id]) / float64(crush.One)}
+		if depth > 0 {
+			n.PoolW = &empty{}
 		}
-		buckets[b.ID] = b
-		for _, it := range b.Items {
-			inside[it.ID] = true
+		b := p.buckets[id]
+		if b == nil {
+			n.Weight, n.Depth = &n.weight, &n.depth
+			n.PoolW = &empty{}
+			nodes = append(nodes, n)
+			return
+		}
+		n.Type, n.TypeID, n.weight = b.TypeName, int32(b.TypeID), float64(b.Weight)/float64(crush.One)
+		items := slices.SortedStableFunc(slices.Values(b.Items), func(a, b crush.DumpItem) int {
+			return cmp.Or(strings.Compare(p.class[a.ID], p.class[b.ID]), cmp.Compare(a.ID, b.ID))
+		})
+		children := []int32{}
+		for _, it := range slices.Backward(items) {
+			children = append(children, it.ID)
+		}
+		n.Children = &children
+		nodes = append(nodes, n)
+		for _, it := range items {
+			one(it.ID, depth+1)
 		}
 	}
-	class := map[int32]string{}
-	for _, dev := range d.Devices {
-		class[dev.ID] = dev.Class
+	for _, id := range roots {
+		one(id, 0)
 	}
-	osd := func(id int32, weight float64, depth int) treeNode {
-		placed[id] = true
-		n := treeNode{ID: id, Class: class[id], Name: fmt.Sprintf("osd.%d", id), Type: "osd", Depth: depth, Weight: &weight, Exists: new(int), Status: word(m.IsUp(id), "up", "down"), Reweight: new(float64), Affinity: new(float64)}
-		if m.Exists(id) {
-			*n.Exists = 1
-			*n.Reweight = float64(m.Weights[id]) / float64(crush.One)
-			*n.Affinity = 1
-			if len(m.Affinity) > 0 {
-				*n.Affinity = float64(m.Affinity[id]) / osdmap.DefaultAffinity
+	return nodes
+}
+
+// stray returns OSDs that are in no bucket.
+func (p *places) stray(m *osdmap.Map) (nodes []treeNode) {
+	for id := range m.MaxOSD {
+		if m.Exists(id) && p.parent[id] == nil {
+			n := treeNode{ID: id, Name: fmt.Sprintf("osd.%d", id), Type: "osd"}
+			n.Weight, n.Depth = &n.weight, &n.depth
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+// show adds what the OSD map says of an OSD.
+func (n *treeNode) show(m *osdmap.Map) {
+	n.Exists, n.Reweight, n.Affinity = new(int), new(float64), new(float64)
+	n.Status = "down"
+	if !m.Exists(n.ID) {
+		n.Status = "DNE"
+		return
+	}
+	*n.Exists, *n.Affinity = 1, 1
+	*n.Reweight = float64(m.Weights[n.ID]) / float64(crush.One)
+	if len(m.Affinity) > 0 {
+		*n.Affinity = float64(m.Affinity[n.ID]) / osdmap.DefaultAffinity
+	}
+	switch {
+	case m.States[n.ID]&osdmap.Destroyed != 0:
+		n.Status = "destroyed"
+	case m.IsUp(n.ID):
+		n.Status = "up"
+	}
+}
+
+// inStates reports whether an OSD is in one of the states, all of each kind: up and
+// down, in and out.
+func inStates(m *osdmap.Map, id int32, states []string) bool {
+	if len(states) == 0 {
+		return true
+	}
+	destroyed := m.Exists(id) && m.States[id]&osdmap.Destroyed != 0
+	is := map[string]bool{"up": m.IsUp(id), "down": !m.IsUp(id) && !destroyed, "in": m.Exists(id) && m.Weights[id] > 0, "out": m.Exists(id) && m.Weights[id] == 0, "destroyed": destroyed}
+	for _, kind := range [][]string{{"up", "down", "destroyed"}, {"in", "out"}} {
+		asked, ok := false, false
+		for _, s := range kind {
+			if slices.Contains(states, s) {
+				asked, ok = true, ok || is[s]
 			}
 		}
-		return n
-	}
-	var walk func(id int32, weight float64, depth int)
-	walk = func(id int32, weight float64, depth int) {
-		if id >= 0 {
-			nodes = append(nodes, osd(id, weight, depth))
-			return
-		}
-		b := buckets[id]
-		if b == nil {
-			return
-		}
-		w := float64(b.Weight) / float64(crush.One)
-		n := treeNode{ID: id, Name: b.Name, Type: b.TypeName, TypeID: int32(b.TypeID), Depth: depth, Weight: &w}
-		for _, it := range slices.Backward(b.Items) {
-			n.Children = append(n.Children, it.ID)
-		}
-		nodes = append(nodes, n)
-		for _, it := range b.Items {
-			walk(it.ID, float64(it.Weight)/float64(crush.One), depth+1)
+		if asked && !ok {
+			return false
 		}
 	}
-	for _, id := range slices.Backward(slices.Sorted(maps.Keys(buckets))) {
-		if !inside[id] {
-			walk(id, 0, 0)
-		}
-	}
-	for _, id := range c.ids(m) {
-		if !placed[id] {
-			stray = append(stray, osd(id, 0, 0))
-		}
-	}
-	return nodes, stray, nil
+	return true
 }
 
-func cmdOSDTree(c *call) error {
+// prune drops buckets that nothing is below any more.
+func prune(nodes []treeNode) []treeNode {
+	out := []treeNode{}
+	for i, n := range nodes {
+		if n.ID < 0 {
+			used := false
+			for _, below := range nodes[i+1:] {
+				if below.depth <= n.depth {
+					break
+				}
+				used = used || below.ID >= 0
+			}
+			if !used {
+				continue
+			}
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+func (c *call) osdTree(from bool) error {
 	m, _, err := c.at()
 	if err != nil {
 		return err
 	}
-	nodes, stray, err := c.tree(m)
+	p, err := newPlaces(m)
 	if err != nil {
 		return err
 	}
-	if nodes == nil {
-		nodes = []treeNode{}
+	roots := p.roots()
+	if from {
+		name, _ := c.str("bucket")
+		id, ok := p.find(name)
+		if !ok || p.buckets[id] == nil {
+			return fail(ceph.ENOENT, "bucket '%s' does not exist", name)
+		}
+		roots = []int32{id}
 	}
-	if stray == nil {
-		stray = []treeNode{}
+	states := c.strs("states")
+	filter := func(list []treeNode) (out []treeNode) {
+		out = []treeNode{}
+		for _, n := range list {
+			if n.ID >= 0 && !inStates(m, n.ID, states) {
+				continue
+			}
+			if n.ID >= 0 {
+				n.show(m)
+			}
+			out = append(out, n)
+		}
+		return out
 	}
-	return c.print(map[string]any{"nodes": nodes, "stray": stray}, func() string {
-		var b strings.Builder
-		fmt.Fprintf(&b, "%-4s %-5s  %-9s %-22s %-6s  %-8s  %s\n", "ID", "CLASS", "WEIGHT", "TYPE NAME", "STATUS", "REWEIGHT", "PRI-AFF")
+	nodes := filter(p.walk(roots))
+	if len(states) > 0 {
+		nodes = prune(nodes)
+	}
+	stray := []treeNode{}
+	j := map[string]any{"nodes": nodes}
+	if !from {
+		stray = filter(p.stray(m))
+		j["stray"] = stray
+	}
+	return c.print(j, func() string {
+		t := columns(left("ID"), under("CLASS", "WEIGHT"), left("TYPE NAME"), right("STATUS"), under("REWEIGHT", "PRI-AFF"))
 		for _, n := range append(nodes, stray...) {
-			name := strings.Repeat("    ", n.Depth) + n.Name
-			if n.Type != "osd" {
-				name = strings.Repeat("    ", n.Depth) + n.Type + " " + n.Name
+			if n.ID < 0 {
+				t.row(n.idText(), "", weightText(n.weight), n.typeName(), "", "", "")
+				continue
 			}
-			fmt.Fprintf(&b, "%4d %5s  %9.5f %-22s", n.ID, n.Class, *n.Weight, name)
-			if n.Type == "osd" {
-				fmt.Fprintf(&b, " %6s  %8.5f  %7.5f", n.Status, *n.Reweight, *n.Affinity)
-			}
-			b.WriteByte('\n')
+			t.row(n.idText(), n.Class, weightText(n.weight), n.typeName(), n.Status, weightText(*n.Reweight), weightText(*n.Affinity))
+		}
+		return t.String()
+	})
+}
+
+func cmdLsTree(c *call) error {
+	m, _, err := c.at()
+	if err != nil {
+		return err
+	}
+	p, err := newPlaces(m)
+	if err != nil {
+		return err
+	}
+	name, _ := c.str("name")
+	at, ok := p.find(name)
+	if !ok {
+		return fail(ceph.ENOENT, "\"%s\" does not exist", name)
+	}
+	ids := slices.Sorted(slices.Values(p.devices(at)))
+	return c.print(list(ids), func() string {
+		var b strings.Builder
+		for _, id := range ids {
+			fmt.Fprintln(&b, id)
 		}
 		return b.String()
 	})
 }
 
-func cmdOSDDf(c *call) error {
-	sum := c.m.stats.summary(c.st.OSD)
-	type node struct {
-		ID          int32   `json:"id"`
-		Name        string  `json:"name"`
-		Type        string  `json:"type"`
-		Reweight    float64 `json:"reweight"`
-		KB          int64   `json:"kb"`
-		KBUsed      int64   `json:"kb_used"`
-		KBData      int64   `json:"kb_used_data"`
-		KBOmap      int64   `json:"kb_used_omap"`
-		KBMeta      int64   `json:"kb_used_meta"`
-		KBAvail     int64   `json:"kb_avail"`
-		Utilization float64 `json:"utilization"`
-		PGs         uint32  `json:"pgs"`
-		Status      string  `json:"status"`
+func cmdCrushTree(c *call) error {
+	p, err := newPlaces(c.st.OSD)
+	if err != nil {
+		return err
 	}
-	j := struct {
-		Nodes   []node `json:"nodes"`
-		Stray   []node `json:"stray"`
-		Summary struct {
-			KB      int64   `json:"total_kb"`
-			KBUsed  int64   `json:"total_kb_used"`
-			KBAvail int64   `json:"total_kb_avail"`
-			Average float64 `json:"average_utilization"`
-		} `json:"summary"`
-	}{Nodes: []node{}, Stray: []node{}}
-	for _, id := range c.ids(c.st.OSD) {
-		s := sum.OSDs[id]
-		n := node{ID: id, Name: fmt.Sprintf("osd.%d", id), Type: "osd", Reweight: float64(c.st.OSD.Weights[id]) / float64(crush.One), KB: s.KB, KBUsed: s.KBUsed, KBData: s.KBData, KBOmap: s.KBOmap, KBMeta: s.KBMeta, KBAvail: s.KBAvail, PGs: s.PGs, Status: word(c.st.OSD.IsUp(id), "up", "down")}
-		if s.KB > 0 {
-			n.Utilization = 100 * float64(s.KBUsed) / float64(s.KB)
+	nodes := p.walk(p.roots())
+	if _, ok := c.str("shadow"); ok {
+		all, err := allPlaces(c.st.OSD)
+		if err != nil {
+			return err
 		}
-		j.Nodes = append(j.Nodes, n)
-		j.Summary.KB += s.KB
-		j.Summary.KBUsed += s.KBUsed
-		j.Summary.KBAvail += s.KBAvail
+		nodes = all.walk(all.roots())
 	}
-	if j.Summary.KB > 0 {
-		j.Summary.Average = 100 * float64(j.Summary.KBUsed) / float64(j.Summary.KB)
-	}
-	return c.print(j, func() string {
-		var b strings.Builder
-		fmt.Fprintf(&b, "%-3s %-8s %9s %9s %9s %6s %4s %s\n", "ID", "REWEIGHT", "SIZE", "USE", "AVAIL", "%USE", "PGS", "STATUS")
-		for _, n := range j.Nodes {
-			fmt.Fprintf(&b, "%3d %8.5f %9s %9s %9s %6.2f %4d %6s\n", n.ID, n.Reweight, bytesText(n.KB*1024), bytesText(n.KBUsed*1024), bytesText(n.KBAvail*1024), n.Utilization, n.PGs, n.Status)
+	return c.print(map[string]any{"nodes": list(nodes), "stray": []string{}}, func() string {
+		t := columns(left("ID"), under("CLASS", "WEIGHT"), left("TYPE NAME"))
+		for _, n := range nodes {
+			t.row(n.idText(), n.Class, weightText(n.weight), n.typeName())
 		}
-		fmt.Fprintf(&b, "             %9s %9s %9s %6.2f TOTAL\n", bytesText(j.Summary.KB*1024), bytesText(j.Summary.KBUsed*1024), bytesText(j.Summary.KBAvail*1024), j.Summary.Average)
-		return b.String()
+		return t.String()
 	})
 }

@@ -133,6 +133,6 @@ func scrubChecks(sum *summary) []check {
 	if n == 0 {
 		return nil
 	}
-	scrubErrors := check{"OSD_SCRUB_ERRORS", healthErr, fmt.Sprintf("%d scrub errors", n), int(n), nil}
+	scrubErrors := check{Code: "OSD_SCRUB_ERRORS", Severity: healthErr, Summary: fmt.Sprintf("%d scrub errors", n), Count: int(n)}
 	return []check{scrubErrors}
 }

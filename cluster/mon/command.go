@@ -20,6 +20,7 @@ type command struct {
 	args   []arg
 	module string
 	perm   string // what the caps must allow: letters of r, w, x
+	flags  int
 	help   string
 	run    func(c *call) error
 }
@@ -36,9 +37,18 @@ type arg struct {
 
 func (c *command) prefix() string { return strings.Join(c.words, " ") }
 
-// commands are all of them, by prefix, and in the order of help.
+// Flags of commands, as the command line tool is told of them.
+const (
+	flagTell       = 1 // for `ceph tell mon.X`: of that monitor alone
+	flagDeprecated = 4
+	flagHidden     = 32 // not in the list of help
+)
+
+// commands are all of them, by prefix, and in the order of help; tells are those of
+// `ceph tell mon.X`.
 var (
 	commands = map[string]*command{}
+	tells    = map[string]*command{}
 	inOrder  []*command
 )
 
@@ -48,7 +58,42 @@ var (
 //
 //	osd pool create pool:CephPoolname [pg_num:CephInt=0] [pool_type:CephChoices=replicated|erasure]
 func add(module, perm, signature, help string, run func(c *call) error) {
-	c := &command{module: module, perm: perm, help: help, run: run}
+	c := parse(signature)
+	c.module, c.perm, c.help, c.run = module, perm, help, run
+	enter(commands, c)
+}
+
+// old declares another name of a command, which is in no list of help.
+func old(module, perm, signature, help string, run func(c *call) error) {
+	c := parse(signature)
+	c.module, c.perm, c.help, c.run, c.flags = module, perm, help, run, flagDeprecated
+	enter(commands, c)
+}
+
+// hidden declares a command that programs use, which is in no list of help.
+func hidden(module, perm, signature, help string, run func(c *call) error) {
+	c := parse(signature)
+	c.module, c.perm, c.help, c.run, c.flags = module, perm, help, run, flagHidden
+	enter(commands, c)
+}
+
+// tell declares a command of `ceph tell mon.X`.
+func tell(perm, signature, help string, run func(c *call) error) {
+	c := parse(signature)
+	c.module, c.perm, c.help, c.run, c.flags = "mon", perm, help, run, flagTell
+	enter(tells, c)
+}
+
+func enter(table map[string]*command, c *command) {
+	if table[c.prefix()] != nil {
+		panic("mon: command twice: " + c.prefix())
+	}
+	table[c.prefix()] = c
+	inOrder = append(inOrder, c)
+}
+
+func parse(signature string) *command {
+	c := &command{}
 	for _, w := range strings.Fields(signature) {
 		a := arg{}
 		if w, a.optional = strings.CutPrefix(w, "["); a.optional {
@@ -72,16 +117,12 @@ func add(module, perm, signature, help string, run func(c *call) error) {
 		}
 		c.args = append(c.args, a)
 	}
-	if commands[c.prefix()] != nil {
-		panic("mon: command twice: " + c.prefix())
-	}
-	commands[c.prefix()] = c
-	inOrder = append(inOrder, c)
+	return c
 }
 
 // describe returns what get_command_descriptions answers. Values are strings, as
 // real monitors send them.
-func describe(list []*command) []byte {
+func describe(toMonitor bool) []byte {
 	type description struct {
 		Sig    []any  `json:"sig"`
 		Help   string `json:"help"`
@@ -90,8 +131,11 @@ func describe(list []*command) []byte {
 		Flags  int    `json:"flags"`
 	}
 	out := map[string]description{}
-	for i, c := range list {
-		d := description{Help: c.help, Module: c.module, Perm: c.perm}
+	for i, c := range inOrder {
+		if toMonitor != (c.flags&flagTell != 0) {
+			continue
+		}
+		d := description{Help: c.help, Module: c.module, Perm: c.perm, Flags: c.flags &^ flagTell}
 		for _, w := range c.words {
 			d.Sig = append(d.Sig, w)
 		}
@@ -128,6 +172,7 @@ type call struct {
 	args   map[string]json.RawMessage
 	format string
 	input  []byte
+	told   bool // by `ceph tell`
 
 	text    string // for people
 	out     []byte
@@ -149,14 +194,14 @@ func fail(e ceph.Errno, format string, args ...any) error {
 }
 
 // command carries out a request on a goroutine of its own and hands on the answer.
-func (m *Monitor) command(s *session, in *msg.Message, r msg.Request, answer func(a msg.Answer, version uint64)) {
+func (m *Monitor) command(s *session, in *msg.Message, r msg.Request, told bool, answer func(a msg.Answer, version uint64)) {
 	words, input := slices.Clone(r.Words), slices.Clone(r.Input)
 	m.background(in, func() {
-		c := &call{m: m, s: s, st: m.State(), input: input}
+		c := &call{m: m, s: s, st: m.State(), input: input, told: told}
 		err := c.do(words)
 		a := msg.Answer{Text: c.text, Output: c.out}
 		if err != nil {
-			a.Result, a.Text, a.Output = int32(ceph.EIO), err.Error(), nil
+			a.Result, a.Text = int32(ceph.EIO), err.Error()
 			var e ceph.Errno
 			if errors.As(err, &e) {
 				a.Result = int32(e)
@@ -177,10 +222,16 @@ func (c *call) do(words []string) error {
 	prefix, _ := c.str("prefix")
 	c.format, _ = c.str("format")
 	if prefix == "get_command_descriptions" {
-		c.out = describe(inOrder)
+		c.out = describe(c.told)
 		return nil
 	}
-	if c.cmd = commands[prefix]; c.cmd == nil {
+	if c.told {
+		c.cmd = tells[prefix]
+	}
+	if c.cmd == nil { // a client may ask one monitor what it may ask any
+		c.cmd = commands[prefix]
+	}
+	if c.cmd == nil {
 		return fail(ceph.EINVAL, "command not known")
 	}
 	args := map[string]string{}
@@ -275,6 +326,8 @@ func (c *call) num(name string, def int64) int64 {
 	return int64(f)
 }
 
+func parseFloat(s string) (float64, error) { return strconv.ParseFloat(s, 64) }
+
 // float returns a number, or def.
 func (c *call) float(name string, def float64) float64 {
 	s, ok := c.str(name)
@@ -346,28 +399,4 @@ func (c *call) print(v any, plain func() string) error {
 		return fail(ceph.EINVAL, "format %q is not offered, use plain, json or json-pretty", c.format)
 	}
 	return nil
-}
-
-// Argument is an argument of a command as the command line tool is told of it: Req
-// is "false" for one that may be left out, N is "N" for one that may come often.
-type Argument struct{ Name, Type, Req, N string }
-
-// Signatures returns the arguments of every command by its prefix.
-func Signatures() map[string][]Argument {
-	out := map[string][]Argument{}
-	for _, c := range inOrder {
-		list := []Argument{}
-		for _, a := range c.args {
-			x := Argument{Name: a.name, Type: a.kind}
-			if a.optional {
-				x.Req = "false"
-			}
-			if a.many {
-				x.N = "N"
-			}
-			list = append(list, x)
-		}
-		out[c.prefix()] = list
-	}
-	return out
 }

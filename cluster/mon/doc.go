@@ -19,9 +19,13 @@
 //	I3  What a session may do is decided for each message and command by its caps;
 //	    what no table allows is refused.
 //
-// Goroutines: one follows the quorum, one keeps time (down OSDs, keys), commands
-// run on their own, so many at once. Lock order: Monitor.mu, session.mu.
+// Several monitors share what OSDs tell one of them: each hands statistics, beacons
+// and reports of failures on to the others (msg.MonPeer), which is a sign of life as
+// well. There is no leader: what is written goes through the quorum's transactions,
+// and whoever is first wins.
 //
-// One monitor process serves at present: statistics that OSDs report to one are
-// not known to others.
+// Goroutines: one follows the quorum, one keeps time (down OSDs, keys, mutes), one
+// looks at what statistics ask for, one keeps in touch with the other monitors,
+// commands run on their own, so many at once. Lock order: Monitor.mu, session.mu;
+// the locks of peers and of statistics are held alone.
 package mon

@@ -43,9 +43,9 @@ var degrees = []struct {
 	name, is          string // "N … osd(s)", "osd.0 is …"
 	osdCheck, inPools check
 }{
-	{osdmap.Full, osdmap.PoolFull, "full", "full", check{"OSD_FULL", healthErr, "", 0, nil}, check{"POOL_FULL", healthWarn, "", 0, nil}},
-	{osdmap.BackfillFull, osdmap.PoolBackfillFull, "backfillfull", "backfill full", check{"OSD_BACKFILLFULL", healthWarn, "", 0, nil}, check{"POOL_BACKFILLFULL", healthWarn, "", 0, nil}},
-	{osdmap.NearFull, osdmap.PoolNearFull, "nearfull", "near full", check{"OSD_NEARFULL", healthWarn, "", 0, nil}, check{"POOL_NEARFULL", healthWarn, "", 0, nil}},
+	{osdmap.Full, osdmap.PoolFull, "full", "full", check{Code: "OSD_FULL", Severity: healthErr}, check{Code: "POOL_FULL", Severity: healthWarn}},
+	{osdmap.BackfillFull, osdmap.PoolBackfillFull, "backfillfull", "backfill full", check{Code: "OSD_BACKFILLFULL", Severity: healthWarn}, check{Code: "POOL_BACKFILLFULL", Severity: healthWarn}},
+	{osdmap.NearFull, osdmap.PoolNearFull, "nearfull", "near full", check{Code: "OSD_NEARFULL", Severity: healthWarn}, check{Code: "POOL_NEARFULL", Severity: healthWarn}},
 }
 
 // osdFull takes what an OSD says of its space.

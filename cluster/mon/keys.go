@@ -23,16 +23,21 @@ const (
 	prefixKV       = "config-key/" // key: value
 	prefixOSD      = "osd-meta/"   // id: JSON of what it said of itself
 	prefixCreating = "creating/"   // pool: PGs to be made
+	prefixMon      = "mon-meta/"   // name: likewise
+	prefixMute     = "mute/"       // code of a health check: JSON
+	prefixHistory  = "config-log/" // number: JSON of a change of the configuration
 	prefixLog      = "log/"        // number: entry
 	keyLog         = "log-last"    // u64: number of the newest entry
 	keptEpochs     = 500           // of OSD maps; clients further behind get a full one
 	keptLog        = 2000
+	keptHistory    = 100  // changes of the configuration
 	globalIDRange  = 1000 // taken at once: one write of the quorum for so many logins
 	firstGlobalID  = 4096
 )
 
 func epochKey(prefix string, e ceph.Epoch) string { return fmt.Sprintf("%s%010d", prefix, e) }
 func osdKey(id int32) string                      { return fmt.Sprintf("%s%d", prefixOSD, id) }
+func historyKey(n uint64) string                  { return fmt.Sprintf("%s%010d", prefixHistory, n) }
 func logKey(n uint64) string                      { return fmt.Sprintf("%s%020d", prefixLog, n) }
 
 func number(n uint64) []byte { return strconv.AppendUint(nil, n, 10) }

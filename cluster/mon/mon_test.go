@@ -32,6 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // cluster is a monitor on a quorum in RAM.
 type cluster struct {
 	options func(name string) string // of the file; nil: what tests need
+	more    map[string]string        // of the file, besides
 	t       *testing.T
 	q       *quorum.Memory
 	m       *mon.Monitor
@@ -40,7 +41,13 @@ type cluster struct {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{t: t, q: quorum.NewMemory()}
+	return newClusterWith(t, nil)
+}
+
+// newClusterWith is one whose monitor's file has some more options.
+func newClusterWith(t *testing.T, more map[string]string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, q: quorum.NewMemory(), more: more}
 	ctx := context.Background()
 	var err error
 	c.made, err = mon.Make(ctx, c.q.View("a"), mon.NewCluster{Monitors: []monmap.Monitor{{Name: "a", Addrs: ceph.AddrVec{ceph.MsgrAddr(freePort(t), 0)}}}, Now: time.Now()})
@@ -84,6 +91,11 @@ func (c *cluster) start() {
 			c.t.Fatal(err)
 		}
 	}
+	for name, v := range c.more {
+		if err := o.Set(conf.FromFile, name, v); err != nil {
+			c.t.Fatal(err)
+		}
+	}
 	if c.m, err = mon.New(ctx, mon.Config{Name: "a", Addr: at, Quorum: q, Options: o}); err != nil {
 		c.t.Fatal(err)
 	}
@@ -107,6 +119,7 @@ type client struct {
 	m    *msgr.Messenger
 	c    *monc.Client
 	maps chan *msg.OSDMap
+	log  chan *msg.Log
 }
 
 func (c *cluster) client(name string, key cephx.Key) *client {
@@ -115,25 +128,7 @@ func (c *cluster) client(name string, key cephx.Key) *client {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	auth, err := cephx.NewClient(cephx.ClientOptions{
-		Name: n, Key: key, Methods: []cephx.Method{cephx.MethodCephX}, MonModes: []cephx.Mode{cephx.ModeSecure}, Modes: []cephx.Mode{cephx.ModeSecure},
-		Services: uint32(ceph.TypeMon | ceph.TypeOSD), Now: time.Now, Rand: rand.Reader,
-	})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	x := &client{t: c.t, maps: make(chan *msg.OSDMap, 100)}
-	x.m, err = msgr.New(msgr.Options{Type: ceph.TypeClient, GID: -1, Dispatcher: x, ClientAuth: func(to ceph.EntityType) (msgr.ClientAuth, error) { return auth.Handshake(to) }})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if err := x.m.Start(); err != nil {
-		c.t.Fatal(err)
-	}
-	x.c = monc.New(monc.Options{Monitors: []ceph.AddrVec{c.addrs()}, Messenger: x.m, Auth: auth})
-	x.c.Start()
-	c.t.Cleanup(func() { x.c.Close(); x.m.Shutdown() })
-	return x
+	return c.login(n, key, -1)
 }
 
 func (x *client) HandleMessage(_ *msgr.Conn, in *msg.Message) {
@@ -149,6 +144,9 @@ func (x *client) HandleMessage(_ *msgr.Conn, in *msg.Message) {
 	case *msg.OSDMap:
 		in.Hold()
 		x.maps <- p
+	case *msg.Log:
+		in.Hold()
+		x.log <- p
 	default:
 		x.c.Handle(p)
 	}
@@ -211,13 +209,13 @@ func TestCommands(t *testing.T) {
 	x := c.client("client.admin", c.made.Admin)
 	var status struct {
 		FSID   string
-		Health struct{ Status string }
+		Health struct{ Checks map[string]any }
 		OSDMap struct {
 			Num int `json:"num_osds"`
 		}
 	}
 	x.ok(&status, "status")
-	if status.FSID != c.made.FSID.String() || status.Health.Status != "HEALTH_OK" {
+	if status.FSID != c.made.FSID.String() || len(status.Health.Checks) != 1 || status.Health.Checks["TOO_FEW_OSDS"] == nil {
 		t.Errorf("%+v", status)
 	}
 	const uuid = "3f0c9a1e-4c0e-4b6e-9d5f-0f4f8e2a9b11"
@@ -405,34 +403,37 @@ func TestRace(t *testing.T) {
 }
 
 // TestSignatures holds our commands against those of a real monitor: the same
-// words, and of its arguments those we know, of the same name and type.
+// words, module and permissions, and of its arguments those we know, of the same
+// name and type.
 func TestSignatures(t *testing.T) {
-	type arg struct{ Name, Type, Req, N string }
-	real := map[string][]arg{}
+	type signature struct {
+		Prefix, Module, Perm string
+		Args                 []mon.Argument
+	}
+	real := map[string]signature{}
 	for line := range golden.Lines(t, golden.Files(t, "wire/command-signatures.jsonl")[0]) {
-		var s struct {
-			Prefix string
-			Args   []arg
-		}
+		var s signature
 		if err := json.Unmarshal(line, &s); err != nil {
 			t.Fatal(err)
 		}
-		real[s.Prefix] = s.Args
+		real[s.Prefix] = s
 	}
-	ours := mon.Signatures()
-	if len(ours) < 80 {
-		t.Errorf("only %d commands", len(ours))
-	}
-	for prefix, args := range ours {
-		want, ok := real[prefix]
-		if !ok {
-			t.Errorf("%q is no command of a real monitor", prefix)
+	for _, c := range mon.Commands() {
+		want, ok := real[c.Prefix]
+		if c.Tell {
 			continue
 		}
-		for _, a := range args {
-			i := slices.IndexFunc(want, func(w arg) bool { return w.Name == a.Name })
-			if i < 0 || want[i].Type != a.Type || want[i].N != a.N || a.Req == "" && want[i].Req == "false" {
-				t.Errorf("%q: argument %+v, real ones %+v", prefix, a, want)
+		if !ok {
+			t.Errorf("%q is no command of a real monitor", c.Prefix)
+			continue
+		}
+		if c.Module != want.Module || c.Perm != want.Perm {
+			t.Errorf("%q: module %s, perm %s, real ones %s, %s", c.Prefix, c.Module, c.Perm, want.Module, want.Perm)
+		}
+		for _, a := range c.Args {
+			i := slices.IndexFunc(want.Args, func(w mon.Argument) bool { return w.Name == a.Name })
+			if i < 0 || want.Args[i].Type != a.Type || want.Args[i].N != a.N || a.Req == "" && want.Args[i].Req == "false" {
+				t.Errorf("%q: argument %+v, real ones %+v", c.Prefix, a, want.Args)
 			}
 		}
 	}

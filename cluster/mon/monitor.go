@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -36,6 +38,10 @@ type Config struct {
 	// the option mon_osd_report_timeout.
 	DownAfter time.Duration
 
+	// PeerEvery is how often monitors tell each other that they live. Default 2 s;
+	// who has been silent for four times as long counts as down.
+	PeerEvery time.Duration
+
 	Transport msgr.Transport // default: TCP
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -57,6 +63,9 @@ type Monitor struct {
 	stats *stats
 	gids  globalIDs
 	start time.Time
+	peers peers
+
+	statsKick chan struct{} // statistics have changed
 
 	manager manager
 
@@ -91,6 +100,9 @@ func New(ctx context.Context, cfg Config) (*Monitor, error) {
 	if cfg.DownAfter == 0 {
 		cfg.DownAfter = cfg.Options.Duration("mon_osd_report_timeout")
 	}
+	if cfg.PeerEvery == 0 {
+		cfg.PeerEvery = 2 * time.Second
+	}
 	st, err := load(ctx, cfg.Quorum)
 	if err != nil {
 		return nil, fmt.Errorf("monitor %s: %w", cfg.Name, err)
@@ -101,7 +113,8 @@ func New(ctx context.Context, cfg Config) (*Monitor, error) {
 	if !cfg.Addr.IsValid() || cfg.Addr.Port() == 0 {
 		cfg.Addr = st.MonMap.Monitors[cfg.Name].Addrs.Msgr2().IP
 	}
-	m := &Monitor{cfg: cfg, log: cfg.Log, slots: make(chan struct{}, commandsAtOnce), stats: newStats(), start: cfg.Now()}
+	m := &Monitor{cfg: cfg, log: cfg.Log, slots: make(chan struct{}, commandsAtOnce), stats: newStats(cfg.Now), start: cfg.Now(), statsKick: make(chan struct{}, 1)}
+	m.peers.init()
 	m.mu.state, m.mu.changed, m.mu.sessions = st, make(chan struct{}), map[*session]struct{}{}
 	m.useDatabase(nil, st)
 	m.ctx, m.stop = context.WithCancel(context.Background())
@@ -121,7 +134,7 @@ func (m *Monitor) listen() error {
 	}
 	o := msgr.Options{
 		Type: ceph.TypeMon, GID: int64(m.State().MonMap.Rank(m.cfg.Name)), Dispatcher: (*dispatcher)(m), Transport: m.cfg.Transport, Log: m.log,
-		ServerAuth: func() msgr.ServerAuth { return server.Handshake() },
+		ServerAuth: func() msgr.ServerAuth { return server.Handshake() }, ClientAuth: m.peerAuth,
 	}
 	var err error
 	if m.msgr, err = msgr.New(o); err != nil {
@@ -158,8 +171,16 @@ func (m *Monitor) Start(ctx context.Context) error {
 	if err := m.gids.fill(ctx, m); err != nil {
 		return err
 	}
+	if err := m.introduce(ctx); err != nil {
+		return err
+	}
 	m.wg.Go(m.keepTime)
-	return m.msgr.Start()
+	m.wg.Go(m.followStats)
+	if err := m.msgr.Start(); err != nil {
+		return err
+	}
+	m.wg.Go(m.keepPeers)
+	return nil
 }
 
 // Close ends all sessions and waits for what runs. The quorum stays open.
@@ -168,6 +189,24 @@ func (m *Monitor) Close() {
 	m.closeManager()
 	m.stop()
 	m.wg.Wait()
+}
+
+// introduce enters what this monitor is into the quorum, where others show it.
+func (m *Monitor) introduce(ctx context.Context) error {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	meta := encodeMeta(map[string]string{
+		"addrs": m.Addrs().String(), "arch": runtime.GOARCH, "os": runtime.GOOS, "hostname": host, "ceph_version": Version, "ceph_version_short": "16.2", "ceph_release": "pacific",
+	})
+	_, err = m.change(ctx, func(c *Change) error {
+		if old, ok := c.State.MonMeta[m.cfg.Name]; !ok || string(encodeMeta(old)) != string(meta) {
+			c.Put(prefixMon+m.cfg.Name, meta)
+		}
+		return nil
+	})
+	return err
 }
 
 // follow keeps the State as the quorum's store is.
@@ -273,6 +312,9 @@ func (m *Monitor) keepTime() {
 		}
 		if err := m.rotate(m.ctx); err != nil && m.ctx.Err() == nil {
 			m.log.Warn("keys are not rotated", "err", err)
+		}
+		if err := m.endMutes(); err != nil && m.ctx.Err() == nil {
+			m.log.Warn("mutes are not ended", "err", err)
 		}
 		if err := m.markSilent(m.ctx); err != nil && m.ctx.Err() == nil {
 			m.log.Warn("silent OSDs are not marked down", "err", err)

@@ -14,7 +14,7 @@ func TestOptions(t *testing.T) {
 	x.ok(nil, "config set", "who", "mon", "name", "mon_allow_pool_size_one", "value", "false") // the file says true
 	x.ok(nil, "config set", "who", "mon.a", "name", "osd_pool_default_size", "value", "2")
 	x.ok(nil, "config set", "who", "global", "name", "osd_pool_default_pg_num", "value", "8")
-	x.ok(nil, "config set", "who", "mon.a", "name", "osd_pool_default_min_size", "value", "junk")
+	x.fails(ceph.EINVAL, "config set", "who", "mon.a", "name", "osd_pool_default_min_size", "value", "junk")
 	x.ok(nil, "osd pool create", "pool", "p")
 	for name, want := range map[string]int{"size": 2, "min_size": 1, "pg_num": 8} {
 		got := map[string]any{}

@@ -2,7 +2,6 @@ package mon
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"time"
 
@@ -32,25 +31,20 @@ func (m *Monitor) handleOSD(s *session, in *msg.Message, p msg.Payload) {
 		in.Hold()
 		m.background(in, func() { m.markMeDown(s, in, osd, p) })
 	case *msg.OSDFailure:
-		in.Hold()
-		m.background(in, func() { m.failure(s, osd, p) })
-	case *msg.OSDBeacon:
-		m.stats.beacon(osd, m.cfg.Now())
+		if !m.knowsFailed(osd, p) {
+			m.sendMap(s, min(p.Epoch, m.State().OSD.Epoch-1))
+			return
+		}
+		m.forward(osd, in)
+		m.heardOf(osd, p)
+	case *msg.OSDBeacon, *msg.PGStats:
+		m.forward(osd, in)
+		m.heardOf(osd, p)
 	case *msg.OSDFull:
 		in.Hold()
 		m.background(in, func() { m.osdFull(s, osd, p) })
 	case *msg.OSDPGCreated:
 		m.made(p.PG)
-	case *msg.PGStats:
-		if m.ours(p.FSID) {
-			m.stats.report(osd, p, m.cfg.Now())
-			in.Hold()
-			m.background(in, func() {
-				if err := errors.Join(m.checkQuotas(m.ctx), m.publishPurged(m.ctx)); err != nil && m.ctx.Err() == nil {
-					m.log.Warn("what follows from statistics is not stored", "err", err)
-				}
-			})
-		}
 	}
 }
 
@@ -181,17 +175,15 @@ func (m *Monitor) down(c *Change, osd int32, why string) {
 	c.Log(m.line(c.Now, "cluster", msg.LogInfo, "osd.%d marked down: %s", osd, why))
 }
 
-// failure counts reports of an OSD that does not answer others.
-func (m *Monitor) failure(s *session, by int32, p *msg.OSDFailure) {
-	st := m.State()
-	now := st.OSD
-	if !m.ours(p.FSID) || p.Target < 0 || p.Target >= now.MaxOSD || !now.IsUp(p.Target) || !now.IsUp(by) || !now.Client[p.Target].Equal(p.Addrs) {
-		m.sendMap(s, min(p.Epoch, now.Epoch-1))
-		return
-	}
-	if !m.stats.failed(p.Target, m.host(st, by), p, m.cfg.Now()) {
-		return
-	}
+// knowsFailed reports whether a report of failure is about an OSD that is up, by one
+// that is.
+func (m *Monitor) knowsFailed(by int32, p *msg.OSDFailure) bool {
+	now := m.State().OSD
+	return m.ours(p.FSID) && p.Target >= 0 && p.Target < now.MaxOSD && now.IsUp(p.Target) && now.IsUp(by) && now.Client[p.Target].Equal(p.Addrs)
+}
+
+// markFailed marks an OSD down that does not answer others.
+func (m *Monitor) markFailed(p *msg.OSDFailure) {
 	_, err := m.change(m.ctx, func(c *Change) error {
 		if c.State.OSD.IsUp(p.Target) && c.State.OSD.Client[p.Target].Equal(p.Addrs) {
 			m.down(c, p.Target, "others report it as failed")

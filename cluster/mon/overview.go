@@ -180,9 +180,9 @@ func (m *Monitor) Overview() *Overview {
 		Now: m.cfg.Now(), Started: m.start, Name: m.cfg.Name, Version: Version, FSID: st.MonMap.FSID.String(), Epoch: om.Epoch, Changed: om.Modified.Std(),
 		NearFull: float64(om.NearFullRatio), BackfillFull: float64(om.BackfillFullRatio), Full: float64(om.FullRatio),
 	}
-	var checks []check
-	o.Health, checks = m.health(st, sum)
-	for _, c := range checks {
+	h := m.health(st, sum)
+	o.Health = h.Worst
+	for _, c := range h.Checks {
 		o.Checks = append(o.Checks, HealthCheck{c.Code, c.Severity, c.Summary, c.Detail, action(c.Code)})
 	}
 	for _, f := range flagNames {

@@ -98,7 +98,7 @@ func TestOverview(t *testing.T) {
 
 // TestAdvice: every check of this package says what to do, by commands that exist.
 func TestAdvice(t *testing.T) {
-	files, err := filepath.Glob("*.go")
+	files, err := filepath.Glob("[^c]*.go") // not the heads of tables
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestAdvice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, c := range regexp.MustCompile(`check\{(?:Code: )?"([A-Z_]+)"`).FindAllStringSubmatch(string(text), -1) {
+		for _, c := range regexp.MustCompile(`"((?:AUTH|CRUSH|LARGE|MON|OBJECT|OLD|OSDMAP|OSD|PG|POOL|SLOW|TOO)_[A-Z_]*[A-Z])"[,}]`).FindAllStringSubmatch(string(text), -1) {
 			if codes++; advice[c[1]] == "" {
 				t.Errorf("%s: %s has no line in advice", f, c[1])
 			}
@@ -117,13 +117,16 @@ func TestAdvice(t *testing.T) {
 	if codes < 9 {
 		t.Errorf("only %d checks were found in the sources", codes)
 	}
-	known := Signatures()
+	known := map[string]bool{}
+	for _, c := range Commands() {
+		known[c.Prefix] = true
+	}
 	for code, a := range advice {
 		for _, c := range regexp.MustCompile(`ceph ((?:osd|pg|config|health|crash)[a-z -]*[a-z])`).FindAllStringSubmatch(a, -1) {
 			words := strings.Fields(c[1])
 			found := false
 			for n := len(words); n > 0 && !found; n-- {
-				_, found = known[strings.Join(words[:n], " ")]
+				found = known[strings.Join(words[:n], " ")]
 			}
 			if !found {
 				t.Errorf("advice for %s names %q, which is no command", code, c[0])

@@ -107,12 +107,12 @@ func (m *Monitor) handle(s *session, in *msg.Message, p msg.Payload) {
 			return
 		}
 		in.Hold()
-		m.command(s, in, p.Request, func(a msg.Answer, version uint64) {
+		m.command(s, in, p.Request, false, func(a msg.Answer, version uint64) {
 			s.reply(in, &msg.MonCommandAck{Paxos: msg.NewPaxos(version), Result: a.Result, Text: a.Text, Words: p.Words, Output: a.Output})
 		})
 	case *msg.Command:
 		in.Hold()
-		m.command(s, in, p.Request, func(a msg.Answer, _ uint64) { s.reply(in, &msg.CommandReply{Answer: a}) })
+		m.command(s, in, p.Request, true, func(a msg.Answer, _ uint64) { s.reply(in, &msg.CommandReply{Answer: a}) })
 	case *msg.PoolOp:
 		in.Hold()
 		m.background(in, func() { m.poolOp(s, in, p) })
@@ -124,6 +124,8 @@ func (m *Monitor) handle(s *session, in *msg.Message, p msg.Payload) {
 		m.auth(s, in, p)
 	case *msg.Ping:
 		s.reply(in, &msg.Ping{Status: m.pingStatus(st)})
+	case *msg.MonPeer:
+		m.fromPeer(s, p)
 	case *msg.Log:
 		in.Hold()
 		m.background(in, func() { m.takeLog(s, in, p) })

@@ -37,8 +37,11 @@ type State struct {
 	KV        map[string][]byte
 	Creating  map[ceph.PoolID]creating
 	Meta      map[int32]map[string]string // by OSD
-	Log       []msg.LogEntry              // the last keptLog
-	logFirst  uint64                      // number of Log[0]
+	MonMeta   map[string]map[string]string
+	Mutes     map[string]mute     // by code
+	History   map[uint64]revision // of the configuration
+	Log       []msg.LogEntry      // the last keptLog
+	logFirst  uint64              // number of Log[0]
 
 	revs map[string]int64 // of every key
 }
@@ -53,7 +56,8 @@ func (s *State) Entity(n ceph.EntityName) (cephx.Entity, bool) {
 func load(ctx context.Context, q quorum.Store) (*State, error) {
 	s := &State{
 		Incs: map[ceph.Epoch][]byte{}, Entities: map[ceph.EntityName]cephx.Entity{}, Config: map[string]map[string]string{},
-		KV: map[string][]byte{}, Creating: map[ceph.PoolID]creating{}, Meta: map[int32]map[string]string{}, revs: map[string]int64{},
+		KV: map[string][]byte{}, Creating: map[ceph.PoolID]creating{}, Meta: map[int32]map[string]string{}, MonMeta: map[string]map[string]string{}, Mutes: map[string]mute{}, History: map[uint64]revision{},
+		revs: map[string]int64{},
 	}
 	all, rev, err := q.List(ctx, "")
 	if err != nil {
@@ -88,6 +92,7 @@ func (s *State) with(c quorum.Changes) (*State, error) {
 	n.Incs, n.Entities, n.Config = maps.Clone(s.Incs), maps.Clone(s.Entities), maps.Clone(s.Config)
 	n.Creating = maps.Clone(s.Creating)
 	n.KV, n.Meta, n.revs = maps.Clone(s.KV), maps.Clone(s.Meta), maps.Clone(s.revs)
+	n.MonMeta, n.Mutes, n.History = maps.Clone(s.MonMeta), maps.Clone(s.Mutes), maps.Clone(s.History)
 	n.Log = slices.Clip(s.Log)
 	n.Rev = c.Rev
 	for _, e := range c.Events {
@@ -156,6 +161,28 @@ func (s *State) take(kv quorum.KV) (err error) {
 			return err
 		}
 		s.Meta[id] = m
+	case "mon-meta":
+		var m map[string]string
+		if err := json.Unmarshal(kv.Value, &m); err != nil {
+			return err
+		}
+		s.MonMeta[rest] = m
+	case "mute":
+		var m mute
+		if err := json.Unmarshal(kv.Value, &m); err != nil {
+			return err
+		}
+		s.Mutes[rest] = m
+	case "config-log":
+		var n uint64
+		var r revision
+		if _, err := fmt.Sscanf(rest, "%d", &n); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(kv.Value, &r); err != nil {
+			return err
+		}
+		s.History[n] = r
 	case "log":
 		var n uint64
 		if _, err := fmt.Sscanf(rest, "%d", &n); err != nil {
@@ -228,6 +255,15 @@ func (s *State) drop(key string) {
 		var id int32
 		if _, err := fmt.Sscanf(rest, "%d", &id); err == nil {
 			delete(s.Meta, id)
+		}
+	case "mon-meta":
+		delete(s.MonMeta, rest)
+	case "mute":
+		delete(s.Mutes, rest)
+	case "config-log":
+		var n uint64
+		if _, err := fmt.Sscanf(rest, "%d", &n); err == nil {
+			delete(s.History, n)
 		}
 	case "log":
 		if len(s.Log) > 0 {

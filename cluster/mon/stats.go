@@ -21,19 +21,42 @@ const (
 
 // stats is what OSDs report, in RAM: whoever starts anew is told again.
 type stats struct {
-	mu struct {
+	now func() time.Time
+	mu  struct {
 		sync.Mutex
 		osds    map[int32]msg.OSDStat
 		pgs     map[ceph.PG]msg.PGStat
 		seen    map[int32]time.Time
 		reports map[int32]map[string]time.Time // failures: target, host of the reporter, since when
+		pools   map[poolOnOSD]msg.StoreStatfs
 		version uint64
+		// samples are sums of what clients did, the oldest first: rates are the
+		// difference of two.
+		samples []sample
 	}
 }
 
-func newStats() *stats {
-	s := &stats{}
-	s.mu.osds, s.mu.pgs = map[int32]msg.OSDStat{}, map[ceph.PG]msg.PGStat{}
+// poolOnOSD is the part of a pool that is on an OSD.
+type poolOnOSD struct {
+	pool ceph.PoolID
+	osd  int32
+}
+
+// sample is what had been done by a time.
+type sample struct {
+	at    time.Time
+	pools map[ceph.PoolID]msg.ObjectSum
+}
+
+const (
+	sampleEvery = time.Second
+	rateSpan    = 10 * time.Second // over which a rate is taken
+	rateStale   = 15 * time.Second // nobody has reported: nothing is known of rates
+)
+
+func newStats(now func() time.Time) *stats {
+	s := &stats{now: now}
+	s.mu.osds, s.mu.pgs, s.mu.pools = map[int32]msg.OSDStat{}, map[ceph.PG]msg.PGStat{}, map[poolOnOSD]msg.StoreStatfs{}
 	s.mu.seen, s.mu.reports = map[int32]time.Time{}, map[int32]map[string]time.Time{}
 	return s
 }
@@ -52,7 +75,45 @@ func (s *stats) report(osd int32, p *msg.PGStats, now time.Time) {
 		st.LocationCounts = slices.Clone(st.LocationCounts)
 		s.mu.pgs[id] = st
 	}
+	maps.DeleteFunc(s.mu.pools, func(k poolOnOSD, _ msg.StoreStatfs) bool { return k.osd == osd })
+	for id, fs := range p.PerPool {
+		s.mu.pools[poolOnOSD{id, osd}] = fs
+	}
 	s.mu.version++
+	s.sampleLocked(now)
+}
+
+// sampleLocked notes what has been done so far, once in sampleEvery.
+func (s *stats) sampleLocked(now time.Time) {
+	list := s.mu.samples
+	if len(list) > 0 && now.Sub(list[len(list)-1].at) < sampleEvery {
+		return
+	}
+	one := sample{now, map[ceph.PoolID]msg.ObjectSum{}}
+	for id, st := range s.mu.pgs {
+		sum := one.pools[id.Pool]
+		sum.Add(&st.Sum)
+		one.pools[id.Pool] = sum
+	}
+	list = append(list, one)
+	for len(list) > 2 && now.Sub(list[0].at) > rateSpan {
+		list = list[1:]
+	}
+	s.mu.samples = slices.Clone(list)
+}
+
+// rateLocked returns what is done to a pool in a second, by the samples.
+func (s *stats) rateLocked(pool ceph.PoolID, now time.Time) (r msg.ObjectSum) {
+	list := s.mu.samples
+	if len(list) < 2 || now.Sub(list[len(list)-1].at) > rateStale {
+		return r
+	}
+	a, b := list[0].pools[pool], list[len(list)-1].pools[pool]
+	span := list[len(list)-1].at.Sub(list[0].at).Seconds()
+	per := func(now, then int64) int64 { return int64(float64(max(0, now-then)) / span) }
+	r.Reads, r.ReadKB, r.Writes, r.WriteKB = per(b.Reads, a.Reads), per(b.ReadKB, a.ReadKB), per(b.Writes, a.Writes), per(b.WriteKB, a.WriteKB)
+	r.RecoveredObjects, r.RecoveredBytes, r.RecoveredKeys = per(b.RecoveredObjects, a.RecoveredObjects), per(b.RecoveredBytes, a.RecoveredBytes), per(b.RecoveredKeys, a.RecoveredKeys)
+	return r
 }
 
 func (s *stats) beacon(osd int32, now time.Time) {
@@ -117,6 +178,10 @@ type summary struct {
 	OSDs    map[int32]msg.OSDStat // of OSDs that exist
 	Sum     msg.ObjectSum
 	Store   msg.StoreStatfs
+	Rates   map[ceph.PoolID]msg.ObjectSum // what is done in a second
+	Rate    msg.ObjectSum                 // to all pools
+
+	PoolStatfs map[poolOnOSD]msg.StoreStatfs
 }
 
 // stale is how long after its primary went away a PG's report counts.
@@ -125,8 +190,9 @@ func (s *stats) summary(m *osdmap.Map) *summary {
 	defer s.mu.Unlock()
 	out := &summary{
 		Version: s.mu.version, PGs: map[ceph.PG]msg.PGStat{}, States: map[msg.PGState]int{},
-		Pools: map[ceph.PoolID]msg.ObjectSum{}, OSDs: map[int32]msg.OSDStat{},
+		Pools: map[ceph.PoolID]msg.ObjectSum{}, OSDs: map[int32]msg.OSDStat{}, Rates: map[ceph.PoolID]msg.ObjectSum{}, PoolStatfs: maps.Clone(s.mu.pools),
 	}
+	now := s.now()
 	for id, pool := range m.Pools {
 		sum := out.Pools[id]
 		for seed := range pool.PGNum {
@@ -145,6 +211,9 @@ func (s *stats) summary(m *osdmap.Map) *summary {
 		}
 		out.Pools[id] = sum
 		out.Sum.Add(&sum)
+		rate := s.rateLocked(id, now)
+		out.Rates[id] = rate
+		out.Rate.Add(&rate)
 	}
 	for osd := range m.MaxOSD {
 		if st, ok := s.mu.osds[osd]; ok && m.Exists(osd) {
@@ -164,6 +233,7 @@ func (s *stats) forget(m *osdmap.Map) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	maps.DeleteFunc(s.mu.pgs, func(pg ceph.PG, _ msg.PGStat) bool { p := m.Pools[pg.Pool]; return p == nil || pg.Seed >= p.PGNum })
+	maps.DeleteFunc(s.mu.pools, func(k poolOnOSD, _ msg.StoreStatfs) bool { return m.Pools[k.pool] == nil || !m.Exists(k.osd) })
 	maps.DeleteFunc(s.mu.osds, func(osd int32, _ msg.OSDStat) bool { return !m.Exists(osd) })
 }
 
