@@ -88,7 +88,7 @@
       series: [{}, { stroke: color("--p50"), width: 1.6, points: { show: false } }, { stroke: color("--p99"), width: 1.3, dash: [4, 3], points: { show: false } }],
       axes: [
         { ...axis, space: 80, values: (u, list) => list.map((t) => new Date(t * 1000).toISOString().slice(11, 16)) },
-        { ...axis, size: 52, values: (u, list) => list.map(decade) },
+        { ...axis, size: 52, grid: { ...axis.grid, filter: (u, list) => list.map((v) => (decade(v) ? v : null)) }, values: (u, list) => list.map(decade) },
       ],
       hooks: {
         setCursor: [(u) => {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"ebofs/tools/daemon"
+	"ebofs/tools/local"
 	"ebofs/tools/status"
 	"ebofs/tools/status/fixture"
 )
@@ -314,4 +317,64 @@ func TestLost(t *testing.T) {
 		t.Error(r, err)
 	}
 	_ = r.Body.Close()
+}
+
+// TestLive looks at a cluster that runs, and sees an OSD go away.
+func TestLive(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	c, err := local.Make(ctx, local.Options{Dir: t.TempDir(), OSDs: 3, OSDBytes: 256 << 20, Memory: 64 << 20, Tuning: daemon.Tuning{Fast: true, Unsafe: true, Report: 100 * time.Millisecond}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, a := range [][]any{{"osd pool create", "pool", "p", "pg_num", 16}, {"osd pool application enable", "pool", "p", "app", "rados"}} {
+		if _, err := c.Command(ctx, a[0].(string), a[1:]...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.WaitClean(ctx); err != nil {
+		t.Fatal(err)
+	}
+	src := c.Mon.Source()
+	src.Daemon, src.Version, src.Started = "demo", "ebofs", time.Now()
+	var running atomic.Pointer[[]status.OSD]
+	show := func() {
+		var list []status.OSD
+		for _, o := range c.OSDs {
+			if o != nil {
+				list = append(list, o.Shown())
+			}
+		}
+		running.Store(&list)
+	}
+	show()
+	src.OSDs = func() []status.OSD { return *running.Load() }
+	s, err := status.Serve("127.0.0.1:0", 1, src, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	x := open(t, 1240, "light")
+	x.do(chromedp.Navigate(s.URL()))
+	x.until("everything is well", `document.querySelector("h1").textContent === "Everything is well"`)
+	x.until("all PGs are good", `document.querySelectorAll("#pgs .squares .pg.good").length === 16`)
+	x.until("the device is drawn", `(i => i.complete && i.naturalWidth === 768)(document.getElementById("map-png"))`)
+	x.shot("page-live.png")
+	list := *running.Load()
+	rest := list[:2]
+	running.Store(&rest)
+	if err := c.StopOSD(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	x.until("an OSD is down", `document.querySelector("#health").textContent.includes("OSD_DOWN")`)
+	x.until("its PGs are not good", `document.querySelectorAll("#pgs .squares .pg.good").length < 16`)
+	x.quiet(s.URL())
 }
