@@ -142,6 +142,20 @@ func (o *Op) CopyFrom() CopyFrom {
 	return CopyFrom{ceph.SnapID(le.Uint64(o.Arg[0:])), le.Uint64(o.Arg[8:]), o.Arg[16], le.Uint32(o.Arg[17:])}
 }
 
+// SetCopyFrom writes them.
+func (o *Op) SetCopyFrom(c CopyFrom) {
+	le.PutUint64(o.Arg[0:], uint64(c.Snap))
+	le.PutUint64(o.Arg[8:], c.Version)
+	o.Arg[16] = c.Flags
+	le.PutUint32(o.Arg[17:], c.Fadvise)
+}
+
+// CopyGet reads the argument of copy-get: how many bytes at most.
+func (o *Op) CopyGet() uint64 { return le.Uint64(o.Arg[0:]) }
+
+// SetCopyGet writes it.
+func (o *Op) SetCopyGet(most uint64) { le.PutUint64(o.Arg[0:], most) }
+
 // AllocHint reads the arguments of set-alloc-hint: sizes expected, and flags.
 func (o *Op) AllocHint() (objectSize, writeSize uint64, flags uint32) {
 	return le.Uint64(o.Arg[0:]), le.Uint64(o.Arg[8:]), le.Uint32(o.Arg[16:])

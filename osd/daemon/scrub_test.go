@@ -15,7 +15,7 @@ import (
 // eventually waits until ask returns all of want.
 func eventually(t *testing.T, ask func() string, want ...string) string {
 	t.Helper()
-	for stop := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for stop := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		got, missing := ask(), ""
 		for _, w := range want {
 			if !strings.Contains(got, w) {

@@ -27,7 +27,7 @@ func init() {
 		msg.OpOmapSetHeader: opOmapSetHeader, msg.OpOmapClear: opOmapClear, msg.OpOmapRmKeys: opOmapRmKeys,
 		msg.OpOmapRmKeyRange: opOmapRmKeyRange,
 
-		msg.OpCall: opCall, msg.OpPGNList: opPGNList, msg.OpScrubList: opScrubList,
+		msg.OpCall: opCall, msg.OpPGNList: opPGNList, msg.OpScrubList: opScrubList, msg.OpCopyGet: opCopyGet,
 
 		// Cache tiering is not offered: no pool is in cache mode.
 		msg.OpCacheFlush: opNoCache, msg.OpCacheTryFlush: opNoCache, msg.OpCacheEvict: opNoCache,
