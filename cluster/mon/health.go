@@ -39,6 +39,7 @@ func (m *Monitor) health(st *State, sum *summary) health {
 	h.Checks = append(h.Checks, m.osdChecks(st, sum)...)
 	h.Checks = append(h.Checks, fullChecks(st.OSD)...)
 	h.Checks = append(h.Checks, scrubChecks(sum)...)
+	h.Checks = append(h.Checks, slowChecks(m.stats.slowOps(st.OSD))...)
 	h.Checks = append(h.Checks, crushChecks(st.OSD)...)
 	h.Checks = append(h.Checks, pgChecks(sum, m.cfg.Now())...)
 	h.Checks = append(h.Checks, m.poolChecks(st, sum)...)

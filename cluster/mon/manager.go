@@ -106,6 +106,8 @@ func (r *reports) HandleMessage(c *msgr.Conn, in *msg.Message) {
 		_ = c.Send(msg.Pack(&msg.MgrConfigure{Period: reportEvery, Threshold: 5}))
 	case *msg.MgrClose:
 		_ = c.Send(msg.Pack(p))
+	case *msg.MgrReport:
+		m.heardHealth(int32(c.Peer().ID.Num), p)
 	case *msg.PGStats:
 		if m.ours(p.FSID) {
 			m.stats.report(int32(c.Peer().ID.Num), p, m.cfg.Now())

@@ -37,7 +37,7 @@ func (m *Monitor) handleOSD(s *session, in *msg.Message, p msg.Payload) {
 		}
 		m.forward(osd, in)
 		m.heardOf(osd, p)
-	case *msg.OSDBeacon, *msg.PGStats:
+	case *msg.OSDBeacon, *msg.PGStats, *msg.MgrReport:
 		m.forward(osd, in)
 		m.heardOf(osd, p)
 	case *msg.OSDFull:

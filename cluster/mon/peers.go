@@ -105,6 +105,8 @@ func (m *Monitor) heardOf(osd int32, p msg.Payload) {
 	switch p := p.(type) {
 	case *msg.OSDBeacon:
 		m.stats.beacon(osd, m.cfg.Now())
+	case *msg.MgrReport:
+		m.heardHealth(osd, p)
 	case *msg.PGStats:
 		if m.ours(p.FSID) {
 			m.stats.report(osd, p, m.cfg.Now())

@@ -29,6 +29,7 @@ type stats struct {
 		seen    map[int32]time.Time
 		reports map[int32]map[string]time.Time // failures: target, host of the reporter, since when
 		pools   map[poolOnOSD]msg.StoreStatfs
+		slow    map[int32]msg.HealthMetric // OSDs with slow requests
 		version uint64
 		// samples are sums of what clients did, the oldest first: rates are the
 		// difference of two.
@@ -57,6 +58,7 @@ const (
 func newStats(now func() time.Time) *stats {
 	s := &stats{now: now}
 	s.mu.osds, s.mu.pgs, s.mu.pools = map[int32]msg.OSDStat{}, map[ceph.PG]msg.PGStat{}, map[poolOnOSD]msg.StoreStatfs{}
+	s.mu.slow = map[int32]msg.HealthMetric{}
 	s.mu.seen, s.mu.reports = map[int32]time.Time{}, map[int32]map[string]time.Time{}
 	return s
 }

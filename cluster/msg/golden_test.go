@@ -55,6 +55,11 @@ func roundTrip(t *testing.T, where string, f *frame) Payload {
 	if err != nil {
 		t.Fatalf("%s: %v: %x", where, err, front)
 	}
+	if r, ok := p.(*MgrReport); ok {
+		if _, err := r.Metrics(); err != nil {
+			t.Fatalf("%s: health metrics: %v: %x", where, err, front)
+		}
+	}
 	m := Pack(p)
 	same := bytes.Equal(m.Front, front)
 	if _, ok := p.(*MonSubscribe); ok {

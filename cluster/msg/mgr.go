@@ -12,7 +12,7 @@ func init() {
 		return &MgrConfigure{d.U32(), d.U32(), d.Raw(d.Left())}
 	})
 	register(TypeMgrReport, 9, func(d *denc.Decoder, _ uint16, _ []byte) Payload {
-		return &MgrReport{d.Str(), d.Raw(d.Left())}
+		return &MgrReport{Daemon: d.Str(), Body: d.Raw(d.Left())}
 	})
 	register(TypeMgrMap, 1, func(d *denc.Decoder, _ uint16, _ []byte) Payload { return decodeMgrMap(d) })
 	register(TypeMgrClose, 1, func(d *denc.Decoder, _ uint16, _ []byte) Payload { return &MgrClose{d.Str(), d.Str()} })
@@ -210,10 +210,11 @@ func (m *MgrConfigure) Encode(e *denc.Encoder) {
 }
 
 // MgrReport carries a daemon's counters. Body is all behind the name, encoded; nil
-// is a report without counters. (Front v9.)
+// is a report of Health alone. (Front v9.)
 type MgrReport struct {
 	Daemon string
 	Body   []byte
+	Health []HealthMetric // not read by Unpack: see Metrics
 }
 
 // Kind returns mgr_report v9.
@@ -233,7 +234,7 @@ func (m *MgrReport) Encode(e *denc.Encoder) {
 	e.U32(0) // undeclared names
 	e.Str("")
 	e.Bool(false) // status
-	e.U32(0)      // health metrics
+	denc.PutSlice(e, m.Health, func(e *denc.Encoder, h HealthMetric) { h.encode(e) })
 	e.Blob(nil)   // configuration
 	e.U32(0)      // reports of performance
 	e.Bool(false) // tasks

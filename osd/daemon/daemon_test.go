@@ -29,6 +29,7 @@ import (
 	"ebofs/osd"
 	"ebofs/osd/daemon"
 	"ebofs/osd/ebofsstore"
+	"ebofs/osd/track"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -45,6 +46,8 @@ type cluster struct {
 	osd        *daemon.OSD
 	quiet      bool // the OSD hardly ever reports
 	scrubEvery time.Duration
+	complain   time.Duration
+	wrap       func(osd.ObjectStore) osd.ObjectStore // what the OSD sees of the store
 }
 
 var loopback = netip.MustParseAddrPort("127.0.0.1:0")
@@ -108,6 +111,9 @@ func (c *cluster) start() {
 	s, err := ebofs.Open(ctx(c.t), c.dev, ebofs.Options{MemoryBytes: 128 << 20})
 	must(c.t, err)
 	c.store = ebofsstore.New(s)
+	if c.wrap != nil {
+		c.store = c.wrap(c.store)
+	}
 	c.osd, err = daemon.New(ctx(c.t), c.config(0))
 	must(c.t, err)
 	must(c.t, c.osd.Start(ctx(c.t)))
@@ -118,7 +124,7 @@ func (c *cluster) config(id int32) daemon.Config {
 	if c.quiet {
 		report = time.Hour
 	}
-	return daemon.Config{ID: id, Store: c.store, Addr: loopback, Monitors: []ceph.AddrVec{c.mon.Addrs()}, Key: c.key, Host: "h", Report: report, Scrub: daemon.ScrubConfig{Every: c.scrubEvery, DeepEvery: c.scrubEvery}}
+	return daemon.Config{ID: id, Store: c.store, Addr: loopback, Monitors: []ceph.AddrVec{c.mon.Addrs()}, Key: c.key, Host: "h", Report: report, Track: track.Options{Complain: c.complain}, Scrub: daemon.ScrubConfig{Every: c.scrubEvery, DeepEvery: c.scrubEvery}}
 }
 
 func (c *cluster) stop() {

@@ -7,6 +7,7 @@ import (
 	"ebofs/cluster/ceph"
 	"ebofs/cluster/msg"
 	"ebofs/cluster/msgr"
+	"ebofs/cluster/osdmap"
 )
 
 // manager is the session with the active manager. Where there is one it takes the
@@ -84,16 +85,22 @@ func (o *OSD) managerGone(c *msgr.Conn) bool {
 
 // sendStats sends statistics to who takes them. Until the manager has answered
 // nobody does.
-func (o *OSD) sendStats(p *msg.PGStats) {
+func (o *OSD) sendStats(m *osdmap.Map, p *msg.PGStats) {
+	health := &msg.MgrReport{Daemon: strconv.Itoa(int(o.cfg.ID))}
+	var news bool
+	health.Health, news = o.slow(m)
 	o.mu.Lock()
 	g := o.mu.mgr
 	o.mu.Unlock()
 	switch {
 	case g.open:
-		_ = g.conn.Send(msg.Pack(&msg.MgrReport{Daemon: strconv.Itoa(int(o.cfg.ID))}))
+		_ = g.conn.Send(msg.Pack(health))
 		_ = g.conn.Send(msg.Pack(p))
 	case g.m != nil && g.m.Active.Msgr2().IsBlank():
 		_ = o.mon.Send(p)
+		if news { // a monitor remembers; one that is new hears of slow requests only
+			_ = o.mon.Send(health)
+		}
 	default:
 		o.callManager()
 	}

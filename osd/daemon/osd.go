@@ -72,6 +72,7 @@ type OSD struct {
 	track    *track.Tracker
 	count    counters
 	scrubs   scrubs
+	complain complaints
 	fetches  fetches
 
 	mu struct {

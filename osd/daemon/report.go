@@ -61,7 +61,7 @@ func (o *OSD) report(m *osdmap.Map) uint64 {
 		UpFrom: from, Seq: uint64(from)<<32 | seq, PGs: uint32(len(open)), OSDs: 1,
 		Store: msg.StoreStatfs{Total: int64(st.TotalBytes), Available: int64(st.FreeBytes), Allocated: int64(used), Stored: int64(used)},
 	}
-	o.sendStats(out)
+	o.sendStats(m, out)
 	_ = o.mon.Send(beacon)
 	return out.OSD.Seq
 }
