@@ -23,19 +23,25 @@ type away struct {
 	holds   pg.Status
 }
 
-// storedPGs returns the PGs in a store.
-func storedPGs(ctx context.Context, s osd.ObjectStore) (map[ceph.PG]*away, error) {
+// storedPGs returns the PGs in a store, and what is left of those that were being
+// removed.
+func storedPGs(ctx context.Context, s osd.ObjectStore) (map[ceph.PG]*away, []doomed, error) {
 	list, err := s.Collections(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out := map[ceph.PG]*away{}
+	var rest []doomed
 	for _, c := range list {
-		if id, phase, ok := pg.ParseCollection(c); ok && phase == pg.Whole {
+		switch id, phase, ok := pg.ParseCollection(c); {
+		case !ok:
+		case phase == pg.Whole:
 			out[id] = nil
+		case phase == pg.Removing:
+			rest = append(rest, doomed{pg: id, phase: phase})
 		}
 	}
-	return out, nil
+	return out, rest, nil
 }
 
 // lookAway finds out which PGs of the store are away. Only follow calls it, and

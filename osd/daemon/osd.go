@@ -62,7 +62,9 @@ type OSD struct {
 	newer chan struct{} // a map has come, or orders
 	soon  chan struct{} // there is news to report
 	trims chan struct{} // there may be snapshots to trim
-	began time.Time
+	// removes: there are PGs to remove
+	removes chan struct{}
+	began   time.Time
 	// stored is every PG of the store, with where it is if not here. Only the
 	// goroutine that follows the maps uses it.
 	stored map[ceph.PG]*away
@@ -93,6 +95,7 @@ type OSD struct {
 		mgr      manager
 		peers    map[int32]*peer // that are watched
 		away     map[ceph.PG]*away
+		doomed   []doomed
 		reported uint64
 		lines    []msg.LogEntry // of the cluster's log that no monitor has yet
 		line     uint64
@@ -128,7 +131,7 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 	if cfg.Track.Now == nil {
 		cfg.Track.Now = cfg.Now
 	}
-	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1), soon: make(chan struct{}, 1), trims: make(chan struct{}, 1), began: time.Now(), tells: make(chan struct{}, tellsAtOnce), track: track.New(cfg.Track)}
+	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1), soon: make(chan struct{}, 1), trims: make(chan struct{}, 1), removes: make(chan struct{}, 1), began: time.Now(), tells: make(chan struct{}, tellsAtOnce), track: track.New(cfg.Track)}
 	o.mu.pgs, o.mu.sessions, o.mu.changed = map[ceph.PG]*pg.PG{}, map[*session]struct{}{}, make(chan struct{})
 	o.mu.places, o.mu.told, o.mu.created = map[ceph.PG]*place{}, map[ceph.PG]*order{}, map[ceph.PG]struct{}{}
 	o.scrubs.kick, o.scrubs.ask = make(chan struct{}, 1), map[ceph.PG]scrubAsk{}
@@ -138,7 +141,7 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 	if o.id, err = loadOwner(ctx, cfg.Store, cfg.ID); err != nil {
 		return nil, err
 	}
-	if o.stored, err = storedPGs(ctx, cfg.Store); err != nil {
+	if o.stored, o.mu.doomed, err = storedPGs(ctx, cfg.Store); err != nil {
 		return nil, err
 	}
 	name := ceph.EntityName{Type: ceph.TypeOSD, ID: fmt.Sprint(cfg.ID)}
@@ -201,6 +204,7 @@ func (o *OSD) Start(ctx context.Context) error {
 	o.wg.Go(o.keepTime)
 	o.wg.Go(o.beat)
 	o.wg.Go(o.trimSnaps)
+	o.wg.Go(o.removeDeleted)
 	o.wg.Go(o.scrubAll)
 	return o.waitUp(ctx)
 }

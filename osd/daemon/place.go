@@ -148,6 +148,7 @@ func (o *OSD) setMap(m *osdmap.Map) {
 	for _, p := range gone {
 		p.Close()
 	}
+	o.dropDeleted(m)
 	if me {
 		o.lookAway(m, placer, here)
 	}
