@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -209,6 +210,9 @@ func find(c *verb.Call, name string) (string, error) {
 		socks = all
 	} else if kind, id, ok := strings.Cut(name, "."); ok && kind != "" && id != "" && !strings.ContainsAny(name, "*?[\\") {
 		socks = daemons(name)
+	}
+	if len(socks) > 1 { // a killed process leaves its socket
+		socks = slices.DeleteFunc(socks, func(sock string) bool { return asok.Alive(sock) != nil })
 	}
 	switch len(socks) {
 	case 0:
