@@ -100,6 +100,7 @@ var testOnly = struct{ module, others []string }{
 		"github.com/cockroachdb/datadriven",
 		"pgregory.net/rapid",
 		"go.uber.org/goleak",
+		"go.yaml.in/yaml/",        // alert rules
 		"github.com/google/btree", // measured against
 		"github.com/tidwall/btree",
 		"golang.org/x/sys/",
