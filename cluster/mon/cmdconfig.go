@@ -205,21 +205,30 @@ type helpJSON struct {
 }
 
 func optionHelp(o conf.Option) helpJSON {
-	j := helpJSON{Name: o.Name, Type: kindWords[o.Kind], Level: "advanced", Desc: o.Help, Default: o.Default, Tags: []string{}, Services: list(o.Who), SeeAlso: []string{}, Enum: o.Choices, Update: o.Live, Flags: []string{}}
+	j := helpJSON{Name: o.Name, Type: kindWords[o.Kind], Level: "advanced", Desc: o.Help, Default: typed(o, o.Default), Tags: []string{}, Services: list(o.Who), SeeAlso: []string{}, Enum: o.Choices, Update: o.Live, Flags: []string{}}
 	if o.Live {
 		j.Flags = append(j.Flags, "runtime")
 	}
-	switch d := conf.Defaults(ceph.EntityName{Type: ceph.TypeMon, ID: "x"}); o.Kind {
-	case conf.Bool:
-		j.Default = d.Bool(o.Name)
-	case conf.Int:
-		j.Default = d.Int(o.Name)
-	case conf.Size:
-		j.Default = d.Bytes(o.Name)
-	case conf.Seconds:
-		j.Default = d.Duration(o.Name).Seconds()
-	}
 	return j
+}
+
+// typed is a value as JSON has it: true, a number or a text.
+func typed(o conf.Option, text string) any {
+	c := conf.Defaults(ceph.EntityName{Type: ceph.TypeMon, ID: "x"})
+	if text == "" || c.Set(conf.Override, o.Name, text) != nil {
+		return text
+	}
+	switch o.Kind {
+	case conf.Bool:
+		return c.Bool(o.Name)
+	case conf.Int:
+		return c.Int(o.Name)
+	case conf.Size:
+		return c.Bytes(o.Name)
+	case conf.Seconds:
+		return c.Duration(o.Name).Seconds()
+	}
+	return text
 }
 
 func cmdConfigLs(c *call) error {

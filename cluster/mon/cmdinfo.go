@@ -39,42 +39,36 @@ func cmdVersions(c *call) error {
 	return c.print(j, nil)
 }
 
-// cmdFeatures counts sessions by what they can.
-func cmdFeatures(c *call) error {
-	type row struct {
-		Features string `json:"features"`
-		Release  string `json:"release"`
-		Num      int    `json:"num"`
-	}
-	j := struct {
-		Mon    []row `json:"mon"`
-		OSD    []row `json:"osd"`
-		Client []row `json:"client"`
-		Mgr    []row `json:"mgr"`
-	}{[]row{}, []row{}, []row{}, []row{}}
-	count := func(list *[]row, features uint64, n int) {
-		text := fmt.Sprintf("0x%x", features)
-		for i := range *list {
-			if (*list)[i].Features == text {
-				(*list)[i].Num += n
+// featureRow is how many sessions understand the same.
+type featureRow struct {
+	Features string `json:"features"`
+	Release  string `json:"release"`
+	Num      int    `json:"num"`
+}
+
+// featureMap counts sessions by type and by what they understand.
+func (m *Monitor) featureMap(st *State) map[string][]featureRow {
+	out := map[string][]featureRow{}
+	count := func(typ ceph.EntityType, features uint64, n int) {
+		text, list := fmt.Sprintf("0x%x", features), out[typ.String()]
+		for i := range list {
+			if list[i].Features == text {
+				list[i].Num += n
 				return
 			}
 		}
-		*list = append(*list, row{text, "luminous", n})
+		out[typ.String()] = append(list, featureRow{text, "luminous", n})
 	}
-	count(&j.Mon, allFeatures, len(c.m.quorum(c.st)))
-	for _, s := range c.m.sessions() {
-		switch p := s.conn.Peer(); p.ID.Type {
-		case ceph.TypeOSD:
-			count(&j.OSD, p.Features, 1)
-		case ceph.TypeClient:
-			count(&j.Client, p.Features, 1)
-		case ceph.TypeMgr:
-			count(&j.Mgr, p.Features, 1)
+	count(ceph.TypeMon, allFeatures, len(m.quorum(st)))
+	for _, s := range m.sessions() {
+		if p := s.conn.Peer(); p.ID.Type != ceph.TypeMon {
+			count(p.ID.Type, p.Features, 1)
 		}
 	}
-	return c.print(j, nil)
+	return out
 }
+
+func cmdFeatures(c *call) error { return c.print(c.m.featureMap(c.st), nil) }
 
 // sessions returns those that are open.
 func (m *Monitor) sessions() []*session {

@@ -203,11 +203,11 @@ func (c *call) destroyable(ids []int32) verdict {
 		}
 		gone := !c.st.OSD.Exists(id) || c.st.OSD.States[id]&osdmap.New != 0 // or it has never been up
 		switch {
-		case gone:
-			v.Safe = append(v.Safe, id)
 		case n > 0:
 			v.Active = append(v.Active, id)
 			v.pgs += n
+		case gone:
+			v.Safe = append(v.Safe, id)
 		case !reported && !clean:
 			v.Missing = append(v.Missing, id)
 		case st.PGs > 0 && !clean:

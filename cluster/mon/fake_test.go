@@ -36,7 +36,7 @@ func (c *cluster) login(name ceph.EntityName, key cephx.Key, gid int64, monitors
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	x := &client{t: c.t, maps: make(chan *msg.OSDMap, 1000), log: make(chan *msg.Log, 1000)}
+	x := &client{t: c.t, maps: make(chan *msg.OSDMap, 1000), log: make(chan *msg.Log, 1000), other: make(chan msg.Payload, 1000)}
 	o := msgr.Options{Type: name.Type, GID: gid, Dispatcher: x, ClientAuth: func(to ceph.EntityType) (msgr.ClientAuth, error) { return auth.Handshake(to) }}
 	if name.Type != ceph.TypeClient { // it has an address
 		o.Nonce = uint32(gid) + 1

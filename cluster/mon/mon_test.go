@@ -120,6 +120,8 @@ type client struct {
 	c    *monc.Client
 	maps chan *msg.OSDMap
 	log  chan *msg.Log
+	// other are messages that nobody else takes.
+	other chan msg.Payload
 }
 
 func (c *cluster) client(name string, key cephx.Key) *client {
@@ -148,7 +150,10 @@ func (x *client) HandleMessage(_ *msgr.Conn, in *msg.Message) {
 		in.Hold()
 		x.log <- p
 	default:
-		x.c.Handle(p)
+		if !x.c.Handle(p) {
+			in.Hold()
+			x.other <- p
+		}
 	}
 }
 

@@ -109,12 +109,10 @@ func (m *Monitor) bootChange(c *Change, osd int32, public ceph.AddrVec, p *msg.O
 	if now.UUIDs[osd].IsZero() && !p.Super.OSDID.IsZero() {
 		inc.UUIDs = map[int32]ceph.UUID{osd: p.Super.OSDID}
 	}
-	if st := now.States[osd]; st&(osdmap.New|osdmap.AutoOut) != 0 {
-		inc.States = map[int32]osdmap.State{osd: st & (osdmap.New | osdmap.AutoOut)}
-		if now.Weights[osd] == 0 && now.Flags&osdmap.FlagNoIn == 0 {
-			inc.Weights = map[int32]crush.Weight{osd: crush.One}
-			inc.LastIn = c.Now
-		}
+	// A weight takes New and AutoOut away.
+	if now.States[osd]&(osdmap.New|osdmap.AutoOut) != 0 && now.Weights[osd] == 0 && now.Flags&osdmap.FlagNoIn == 0 && now.States[osd]&osdmap.NoIn == 0 {
+		inc.Weights = map[int32]crush.Weight{osd: crush.One}
+		inc.LastIn = c.Now
 	}
 	if x := now.XInfos[osd]; x.Features != p.Features {
 		x.Features = p.Features

@@ -49,16 +49,18 @@ type monStatusJSON struct {
 		QuorumCon   string   `json:"quorum_con"`
 		QuorumMon   []string `json:"quorum_mon"`
 	} `json:"features"`
-	Outside []string   `json:"outside_quorum"`
-	Extra   []string   `json:"extra_probe_peers"`
-	Sync    []string   `json:"sync_provider"`
-	MonMap  monMapJSON `json:"monmap"`
+	Outside  []string                `json:"outside_quorum"`
+	Extra    []string                `json:"extra_probe_peers"`
+	Sync     []string                `json:"sync_provider"`
+	MonMap   monMapJSON              `json:"monmap"`
+	Sessions map[string][]featureRow `json:"feature_map"`
+	Stretch  bool                    `json:"stretch_mode"`
 }
 
 func (m *Monitor) status(st *State) monStatusJSON {
 	ranks := m.quorum(st)
 	own := st.MonMap.Rank(m.cfg.Name)
-	j := monStatusJSON{Name: m.cfg.Name, Rank: own, State: "peon", Election: int(st.MonMap.Epoch), Quorum: ranks, Age: m.age(), Outside: []string{}, Extra: []string{}, Sync: []string{}, MonMap: newMonMap(st)}
+	j := monStatusJSON{Name: m.cfg.Name, Rank: own, State: "peon", Election: int(st.MonMap.Epoch), Quorum: ranks, Age: m.age(), Outside: []string{}, Extra: []string{}, Sync: []string{}, MonMap: newMonMap(st), Sessions: m.featureMap(st)}
 	if len(ranks) > 0 && ranks[0] == own {
 		j.State = "leader"
 	}

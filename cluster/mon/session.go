@@ -117,9 +117,13 @@ func (m *Monitor) handle(s *session, in *msg.Message, p msg.Payload) {
 		in.Hold()
 		m.background(in, func() { m.poolOp(s, in, p) })
 	case *msg.StatFS:
-		s.reply(in, m.statfs(st, p))
+		if m.ours(p.FSID) && m.allowed(s, "pg", "r") { // else no word, as Ceph
+			s.reply(in, m.statfs(st, p))
+		}
 	case *msg.GetPoolStats:
-		s.reply(in, m.poolStats(st, p))
+		if m.ours(p.FSID) && m.allowed(s, "pg", "r") {
+			s.reply(in, m.poolStats(st, p))
+		}
 	case *msg.Auth:
 		m.auth(s, in, p)
 	case *msg.Ping:
@@ -154,10 +158,28 @@ func (m *Monitor) background(in *msg.Message, f func()) {
 func (m *Monitor) subscribe(s *session, st *State, p *msg.MonSubscribe) {
 	s.mu.Lock()
 	for what, w := range p.What {
+		if !m.maySubscribe(s, what) {
+			m.log.Debug("subscription is not allowed", "from", s.conn.Peer().ID, "what", what)
+			continue // as Ceph, without a word
+		}
 		s.subs[what] = &sub{next: w.Start, once: w.Flags&msg.SubscribeOnce != 0}
 	}
 	s.mu.Unlock()
 	m.publish(s, st)
+}
+
+// maySubscribe reports whether a session may have a map or the log. The map of the
+// monitors and its own options everybody needs to be told where things are.
+func (m *Monitor) maySubscribe(s *session, what string) bool {
+	switch {
+	case what == "osdmap":
+		return m.allowed(s, "osd", "r")
+	case what == "osd_pg_creates":
+		return m.allowed(s, "osd", "w")
+	case strings.HasPrefix(what, "log-"):
+		return m.allowed(s, "log", "r")
+	}
+	return true
 }
 
 // publish sends a session what its subscriptions ask for and it has not got.

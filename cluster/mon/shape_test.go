@@ -26,7 +26,8 @@ var free = []*regexp.Regexp{
 
 // named are the places whose keys are names that somebody chose.
 var named = regexp.MustCompile(`(^|/)(application_metadata|erasure_code_profiles|options|checks|location|crush_location|crush_node_flags|device_class_flags|stats_by_class|always_on_modules|module_options)$` +
-	`|^(osd|mon|mgr) metadata( ARGS)?(/\[\])?$|^osd pool application get( ARGS)?(/[a-z]*)?$|^osd erasure-code-profile get ARGS$|^config get ARGS$|^config-key dump( ARGS)?$|^node ls(/(mon|osd|mgr)| ARGS)$`)
+	`|^(osd|mon|mgr) metadata( ARGS)?(/\[\])?$|^osd pool application get( ARGS)?(/[a-z]*)?$|^osd erasure-code-profile get ARGS$|^config get ARGS$|^config-key dump( ARGS)?$|^node ls(/(mon|osd|mgr)| ARGS)$` +
+	`|^features$|/feature_map$|^tell mon.a config show$|^tell mon.a config get ARGS$|^tell mon.a config diff[a-zA-Z ]*/diff(/[a-z_]*)?$|^tell mon.a perf dump(/[^/]*)?$`)
 
 // shape returns that of v, which stands at path.
 func shape(path string, v any) any {

@@ -55,10 +55,11 @@ func cmdTellShow(c *call) error {
 // configDiff shows what is not as the defaults are: each source that says
 // something, and what counts.
 func (c *call) configDiff(only string) error {
-	diff := map[string]map[string]string{}
+	diff := map[string]map[string]any{}
 	for _, s := range c.m.cfg.Options.Changed() {
 		if only == "" || s.Name == conf.Key(only) {
-			diff[s.Name] = map[string]string{"default": s.Default, s.Source.String(): s.Shown(), "final": s.Shown()}
+			v := typed(s.Option, s.Shown())
+			diff[s.Name] = map[string]any{"default": typed(s.Option, s.Default), s.Source.String(): v, "final": v}
 		}
 	}
 	return c.print(map[string]any{"diff": diff}, nil)
@@ -78,7 +79,7 @@ func cmdTellHelp(c *call) error {
 		for _, o := range conf.Options() {
 			all = append(all, optionHelp(o))
 		}
-		return c.print(all, nil)
+		return c.print(map[string]any{"options": all}, nil)
 	}
 	o, err := c.theOption()
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"syscall"
 
 	"ebofs/cluster/conf"
@@ -74,6 +76,11 @@ func configCommands(cfg *conf.Config, changed func()) []asok.Command {
 			return map[string]string{"success": ""}, err
 		}},
 	}
+}
+
+// tellConfig are those of them that `ceph tell` asks too: what looks only.
+func tellConfig(cfg *conf.Config) []asok.Command {
+	return slices.DeleteFunc(configCommands(cfg, func() {}), func(c asok.Command) bool { return strings.HasSuffix(c.Name, "set") })
 }
 
 // logCommands are those about the log.

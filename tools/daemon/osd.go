@@ -18,6 +18,7 @@ import (
 	"ebofs/devices"
 	"ebofs/ebofs"
 	"ebofs/ebofs/online"
+	"ebofs/internal/asok"
 	osd "ebofs/osd/daemon"
 	"ebofs/osd/ebofsstore"
 	"ebofs/tools/store"
@@ -79,6 +80,7 @@ func OpenOSD(ctx context.Context, cfg *conf.Config, t Tuning, log *slog.Logger, 
 		return nil, err
 	}
 	c.Store = o.store
+	c.Commands = func() []asok.Command { return tellConfig(cfg) }
 	if o.OSD, err = bind(ctx, cfg, c); err != nil {
 		return nil, explainPort(err)
 	}

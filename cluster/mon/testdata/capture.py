@@ -31,6 +31,9 @@ class Cluster:
         return self.c.mon_command(json.dumps(request), data, timeout=20)
 
     def run(self, request, data):
+        if request["prefix"].startswith("tell mon.a "):
+            request["prefix"] = request["prefix"][len("tell mon.a "):]
+            return self.c.mon_command(json.dumps(request), data, timeout=20, target="a")
         if self.flags.get(request["prefix"], 0) & MANAGER:
             return self.c.mgr_command(json.dumps(request), data, timeout=20)
         return self.mon(request, data)
