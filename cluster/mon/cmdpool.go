@@ -165,6 +165,14 @@ func (m *Monitor) dropPool(ch *Change, id ceph.PoolID) error {
 		return fail(ceph.EPERM, "pool deletion is disabled; you must unset nodelete flag for the pool first")
 	}
 	ch.Inc().OldPools = []ceph.PoolID{id}
+	for pg := range ch.State.OSD.PGTemp {
+		if pg.Pool == id {
+			if ch.Inc().PGTemp == nil {
+				ch.Inc().PGTemp = map[ceph.PG][]int32{}
+			}
+			ch.Inc().PGTemp[pg] = nil
+		}
+	}
 	ch.Delete(creatingKey(id))
 	return nil
 }

@@ -278,6 +278,9 @@ func (m *Monitor) setState(st *State) {
 		m.stats.forget(st.OSD)
 	}
 	for _, s := range list {
+		if old.OSD.Epoch != st.OSD.Epoch && s.conn.Peer().ID.Type == ceph.TypeOSD && !s.has("osdmap") {
+			m.sendMap(s, old.OSD.Epoch) // OSDs of Ceph's wait to be told
+		}
 		m.publish(s, st)
 	}
 }

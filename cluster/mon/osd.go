@@ -3,6 +3,7 @@ package mon
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"ebofs/cluster/ceph"
@@ -27,6 +28,9 @@ func (m *Monitor) handleOSD(s *session, in *msg.Message, p msg.Payload) {
 	case *msg.OSDAlive:
 		in.Hold()
 		m.background(in, func() { m.alive(s, osd, p) })
+	case *msg.OSDPGTemp:
+		in.Hold()
+		m.background(in, func() { m.pgTemp(s, osd, p) })
 	case *msg.OSDMarkMeDown:
 		in.Hold()
 		m.background(in, func() { m.markMeDown(s, in, osd, p) })
@@ -142,6 +146,31 @@ func (m *Monitor) alive(s *session, osd int32, p *msg.OSDAlive) {
 	}
 }
 
+// pgTemp lets the OSDs that have a PG act for it until those that the map says have
+// it too.
+func (m *Monitor) pgTemp(s *session, osd int32, p *msg.OSDPGTemp) {
+	st, err := m.change(m.ctx, func(c *Change) error {
+		now := c.State.OSD
+		if !now.IsUp(osd) || !now.Client[osd].Equal(s.conn.Peer().Addrs) {
+			return nil
+		}
+		for pg, list := range p.PGs {
+			pool := now.Pools[pg.Pool]
+			if pool == nil || pg.Seed >= pool.PGNum || slices.Equal(now.PGTemp[pg], list) || slices.ContainsFunc(list, func(o int32) bool { return !now.Exists(o) }) {
+				continue
+			}
+			if c.Inc().PGTemp == nil {
+				c.Inc().PGTemp = map[ceph.PG][]int32{}
+			}
+			c.Inc().PGTemp[pg] = slices.Clone(list)
+		}
+		return nil
+	})
+	if err == nil {
+		m.sendMap(s, min(p.Epoch, st.OSD.Epoch-1))
+	}
+}
+
 // markMeDown marks an OSD down that stops.
 func (m *Monitor) markMeDown(s *session, in *msg.Message, osd int32, p *msg.OSDMarkMeDown) {
 	if !m.ours(p.FSID) || p.Target != osd {
@@ -149,7 +178,11 @@ func (m *Monitor) markMeDown(s *session, in *msg.Message, osd int32, p *msg.OSDM
 	}
 	st, err := m.change(m.ctx, func(c *Change) error {
 		if now := c.State.OSD; now.IsUp(osd) && now.Client[osd].Equal(p.Addrs) {
-			m.down(c, osd, "it stops")
+			if m.down(c, osd, "it stops") && p.Dead { // nothing of it reads any more: nobody waits for its leases
+				x := now.XInfos[osd]
+				x.DeadEpoch = p.Epoch
+				c.Inc().XInfos = map[int32]osdmap.XInfo{osd: x}
+			}
 		}
 		return nil
 	})
@@ -161,9 +194,9 @@ func (m *Monitor) markMeDown(s *session, in *msg.Message, osd int32, p *msg.OSDM
 }
 
 // down marks an OSD down, unless that is forbidden.
-func (m *Monitor) down(c *Change, osd int32, why string) {
+func (m *Monitor) down(c *Change, osd int32, why string) bool {
 	if now := c.State.OSD; now.Flags&osdmap.FlagNoDown != 0 || now.States[osd]&osdmap.NoDown != 0 {
-		return
+		return false
 	}
 	inc := c.Inc()
 	if inc.States == nil {
@@ -171,6 +204,7 @@ func (m *Monitor) down(c *Change, osd int32, why string) {
 	}
 	inc.States[osd] |= osdmap.Up
 	c.Log(m.line(c.Now, "cluster", msg.LogInfo, "osd.%d marked down: %s", osd, why))
+	return true
 }
 
 // knowsFailed reports whether a report of failure is about an OSD that is up, by one

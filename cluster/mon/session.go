@@ -25,6 +25,13 @@ type sub struct {
 	sent bool // something was, at all
 }
 
+// has reports whether something is subscribed to.
+func (s *session) has(what string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.subs[what] != nil
+}
+
 // incsAtOnce is how many increments one message carries.
 const incsAtOnce = 40
 

@@ -16,6 +16,12 @@ func init() {
 	})
 	register(TypeOSDMarkMeDown, 4, decodeOSDMarkMeDown)
 	register(TypeOSDBeacon, 3, decodeOSDBeacon)
+	register(TypeOSDPGTemp, 2, func(d *denc.Decoder, version uint16, _ []byte) Payload {
+		m := &OSDPGTemp{Paxos: paxos(d), Epoch: ceph.Epoch(d.U32())}
+		m.PGs = denc.Map(d, 21, ceph.DecodePG, func(d *denc.Decoder) []int32 { return denc.Slice(d, 4, (*denc.Decoder).I32) })
+		m.Forced = version >= 2 && d.Bool()
+		return m
+	})
 	register(TypeOSDPGCreated, 1, func(d *denc.Decoder, _ uint16, _ []byte) Payload {
 		return &OSDPGCreated{paxos(d), ceph.DecodePG(d)}
 	})
@@ -242,6 +248,26 @@ func decodeOSDBeacon(d *denc.Decoder, version uint16, _ []byte) Payload {
 		m.Interval = d.U32()
 	}
 	return m
+}
+
+// OSDPGTemp asks for other OSDs to act for PGs than the map would have: those that
+// are to act do not have it yet. None takes a request back. (Front v2.)
+type OSDPGTemp struct {
+	Paxos
+	Epoch  ceph.Epoch // of the map
+	PGs    map[ceph.PG][]int32
+	Forced bool
+}
+
+// Kind returns osd_pgtemp v2.
+func (m *OSDPGTemp) Kind() Kind { return Kind{TypeOSDPGTemp, 2, 1} }
+
+// Encode appends the front.
+func (m *OSDPGTemp) Encode(e *denc.Encoder) {
+	m.encode(e)
+	e.U32(uint32(m.Epoch))
+	denc.PutMapFunc(e, m.PGs, ceph.PG.Compare, func(e *denc.Encoder, p ceph.PG) { p.Encode(e) }, func(e *denc.Encoder, l []int32) { denc.PutSlice(e, l, (*denc.Encoder).I32) })
+	e.Bool(m.Forced)
 }
 
 // OSDPGCreated says that a new PG exists.

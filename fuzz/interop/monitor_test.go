@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -16,6 +17,20 @@ func TestMonitor(t *testing.T) {
 		t.Fatalf("PGs by acting set: %v", by)
 	}
 	c.run(strings.NewReader("x"), "rados", "-p", "p", "put", "o", "-")
+
+	// A change that no OSD has asked for reaches all.
+	c.run(nil, "ceph", "osd", "set", "noscrub")
+	var m struct{ Epoch int }
+	c.must(c.ask(&m, "osd", "dump"))
+	for _, osd := range []string{"osd.0", "osd.1"} {
+		c.until(osd+" has the map", func() (bool, string) {
+			var s struct {
+				Newest int `json:"newest_map"`
+			}
+			err := c.ask(&s, "tell", osd, "status")
+			return err == nil && s.Newest >= m.Epoch, fmt.Sprint(s, err)
+		})
+	}
 
 	mon.kill()
 	c.serve("mon.a.out", "mon", "-d", "-i", "a")
