@@ -128,13 +128,17 @@ func (p *PG) enqueue(w *work) {
 	if len(ready) == 0 {
 		w.req.Op.Mark(track.WaitingObject)
 	}
-	quick := len(ready) == 1 && ready[0].writes && !ready[0].waits && w.slot.loaded
+	one := len(ready) == 1
+	quick := one && ready[0].writes && !ready[0].waits && w.slot.loaded // nothing of it waits for a device
 	p.mu.Unlock()
-	if quick { // nothing of it waits for a device
+	switch {
+	case quick:
 		p.write(ready[0])
-		return
+	case one && !ready[0].writes && p.cfg.Alone != nil && p.cfg.Alone():
+		p.read(ready[0])
+	default:
+		p.run(ready)
 	}
-	p.run(ready)
 }
 
 // run does work on goroutines of its own: it may have to wait for the device.

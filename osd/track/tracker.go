@@ -94,6 +94,13 @@ func (t *Tracker) removeLocked(o *Op) bool {
 	return true
 }
 
+// Alone reports whether at most one request is under way.
+func (t *Tracker) Alone() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.count <= 1
+}
+
 func (t *Tracker) drop(o *Op) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
