@@ -159,14 +159,16 @@ type Statfs struct {
 	Used      uint64
 	Available uint64 // of Free, what ordinary writes may still take
 	Reserve   uint64 // kept for removing things on a full store
-	Promised  uint64 // to transactions whose checkpoint is to come
+	Promised  uint64 // to the data of transactions whose checkpoint is to come
 	Objects   int64
 	Data      uint64 // as of the last checkpoint: blocks of objects
 	Meta      uint64 // likewise: tree nodes
 	Stored    uint64 // likewise: sum of object sizes
 }
 
-// Statfs returns the space as it is now.
+// Statfs returns the space as it is now. What nodes of the coming checkpoint may take
+// is not held against Available: as the sum of what each transaction might cost it
+// exceeds a device that is nearly empty, and the reserve is there for nodes.
 func (s *Store) Statfs() (Statfs, error) {
 	if err := s.readable(); err != nil {
 		return Statfs{}, err

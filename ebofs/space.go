@@ -336,7 +336,7 @@ type spaceCounts struct {
 	total    uint64
 	free     uint64 // the stash among them
 	limbo    uint64
-	promised uint64 // to transactions
+	promised uint64 // to transactions as data
 	reserve  uint64
 	freeing  uint64 // see freeingBlocks
 }
@@ -347,7 +347,7 @@ func (s *space) counts() spaceCounts {
 	free, limbo := s.a.FreeBlocks(), s.a.LimboBlocks()
 	return spaceCounts{
 		total: free + limbo + s.a.UsedBlocks(), free: free + s.stashed, limbo: limbo,
-		promised: s.tokens.data + s.tokens.growth + s.tokens.path, reserve: s.reserve,
+		promised: s.tokens.data, reserve: s.reserve,
 		freeing: freeingBlocks(&s.place),
 	}
 }
