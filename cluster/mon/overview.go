@@ -53,6 +53,7 @@ type HealthCheck struct {
 	Summary  string   `json:"summary"`
 	Detail   []string `json:"detail"`
 	Action   string   `json:"action"` // what to do about it
+	Muted    bool     `json:"muted"`
 }
 
 // MonitorStatus is a monitor of the map.
@@ -73,6 +74,9 @@ type Usage struct {
 	Degraded  int64 `json:"objects_degraded"`
 	Misplaced int64 `json:"objects_misplaced"`
 	Unfound   int64 `json:"objects_unfound"`
+	// What is copied to where it belongs, a second.
+	RecoveringObjects int64 `json:"recovering_objects_per_sec"`
+	RecoveringBytes   int64 `json:"recovering_bytes_per_sec"`
 }
 
 // Node is a bucket of the CRUSH tree, or an OSD in it.
@@ -122,7 +126,8 @@ type PoolStatus struct {
 	QuotaBytes   uint64      `json:"quota_bytes"`
 	QuotaObjects uint64      `json:"quota_objects"`
 
-	Sum msg.ObjectSum `json:"sum"`
+	Sum  msg.ObjectSum `json:"sum"`
+	Rate msg.ObjectSum `json:"rate"` // what is done in a second: of reads, writes and recovery
 }
 
 // PGStatus is a PG as its primary reported it last. One that nobody has reported is
@@ -183,21 +188,20 @@ func (m *Monitor) Overview() *Overview {
 	h := m.health(st, sum)
 	o.Health = h.Worst
 	for _, c := range h.Checks {
-		o.Checks = append(o.Checks, HealthCheck{c.Code, c.Severity, c.Summary, c.Detail, action(c.Code)})
+		o.Checks = append(o.Checks, HealthCheck{c.Code, c.Severity, c.Summary, c.Detail, action(c.Code), c.Muted})
 	}
 	for _, f := range flagNames {
 		if f.bit&^osdmap.FlagsOfEveryCluster != 0 && om.Flags&f.bit == f.bit {
 			o.Flags = append(o.Flags, f.name)
 		}
 	}
+	in := m.quorum(st)
 	for r, name := range st.MonMap.Ranks {
-		// Whoever is in the map is in the quorum: monitors share state through the
-		// quorum's store, and this one could not answer without it.
-		o.Monitors = append(o.Monitors, MonitorStatus{name, r, fmt.Sprint(st.MonMap.At(r).Addrs), true})
+		o.Monitors = append(o.Monitors, MonitorStatus{name, r, fmt.Sprint(st.MonMap.At(r).Addrs), slices.Contains(in, r)})
 	}
-	o.Leader = st.MonMap.Ranks[0]
+	o.Leader = st.MonMap.Ranks[in[0]]
 	s := sum.Sum
-	o.Usage = Usage{sum.Store.Total, sum.Store.Allocated, sum.Store.Available, s.Bytes, s.Objects, s.Degraded, s.Misplaced, s.Unfound}
+	o.Usage = Usage{sum.Store.Total, sum.Store.Allocated, sum.Store.Available, s.Bytes, s.Objects, s.Degraded, s.Misplaced, s.Unfound, sum.Rate.RecoveredObjects, sum.Rate.RecoveredBytes}
 	o.osds(st, sum)
 	o.pools(om, sum)
 	o.pgs(om, sum)
@@ -300,7 +304,7 @@ func (o *Overview) pools(om *osdmap.Map, sum *summary) {
 		x := PoolStatus{
 			ID: id, Name: om.PoolNames[id], Type: "replicated", Size: int(p.Size), MinSize: int(p.MinSize), PGs: int(p.PGNum),
 			Applications: slices.Sorted(maps.Keys(p.Applications)), Snaps: len(p.Snaps), Stored: s.Bytes, Used: s.Bytes * size,
-			MaxAvail: int64(float64(sum.Store.Available)*float64(om.FullRatio)) / size, QuotaBytes: p.QuotaBytes, QuotaObjects: p.QuotaObjects, Sum: s,
+			MaxAvail: int64(float64(sum.Store.Available)*float64(om.FullRatio)) / size, QuotaBytes: p.QuotaBytes, QuotaObjects: p.QuotaObjects, Sum: s, Rate: sum.Rates[id],
 		}
 		if p.ErasureProfile != "" {
 			x.Type = "erasure"

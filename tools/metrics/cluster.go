@@ -131,6 +131,7 @@ func pool(t *teller, id string, p *mon.PoolStatus) {
 		{"ceph_pool_quota_bytes", float64(p.QuotaBytes)}, {"ceph_pool_quota_objects", float64(p.QuotaObjects)},
 		{"ceph_pool_rd", float64(s.Reads)}, {"ceph_pool_rd_bytes", float64(s.ReadKB) * 1024},
 		{"ceph_pool_wr", float64(s.Writes)}, {"ceph_pool_wr_bytes", float64(s.WriteKB) * 1024},
+		{"ceph_pool_recovering_objects_per_sec", float64(p.Rate.RecoveredObjects)}, {"ceph_pool_recovering_bytes_per_sec", float64(p.Rate.RecoveredBytes)}, {"ceph_pool_recovering_keys_per_sec", float64(p.Rate.RecoveredKeys)},
 		{"ceph_pool_num_objects_recovered", float64(s.RecoveredObjects)}, {"ceph_pool_num_bytes_recovered", float64(s.RecoveredBytes)},
 		{"ceph_pool_objects_repaired", float64(s.Repaired)},
 	} {

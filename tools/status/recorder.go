@@ -54,6 +54,8 @@ type figures struct {
 type recorder struct {
 	src *Source
 
+	again time.Time // when the cluster is asked next; used by second alone
+
 	mu struct {
 		sync.Mutex
 		cluster  *mon.Overview
@@ -79,10 +81,7 @@ const patience = 300 * time.Millisecond
 // second reads everything anew. It is called by one goroutine.
 func (r *recorder) second() {
 	now := r.src.Now()
-	var cluster *mon.Overview
-	if r.src.Cluster != nil {
-		cluster = r.src.Cluster()
-	}
+	cluster, asked := r.ask()
 	var list []OSD
 	if r.src.OSDs != nil {
 		list = r.src.OSDs()
@@ -92,8 +91,11 @@ func (r *recorder) second() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old := r.mu.cluster
-	r.mu.cluster, r.mu.running = cluster, list
-	if cluster != nil && old != nil && cluster.Epoch != old.Epoch {
+	r.mu.running = list
+	if asked {
+		r.mu.cluster = cluster
+	}
+	if asked && cluster != nil && old != nil && cluster.Epoch != old.Epoch {
 		r.markLocked(mark{now, cluster.Epoch})
 	}
 	sum := delta{}
@@ -128,6 +130,24 @@ func (r *recorder) second() {
 	if sum.seconds > 0 {
 		r.addLocked(all, sum.point(now))
 	}
+}
+
+// clusterShare is how much of the time may go into asking the cluster: an overview of
+// tens of thousands of PGs takes a while, and nothing of it is urgent.
+const clusterShare = 0.02
+
+// ask asks the cluster, unless it has just taken long to answer.
+func (r *recorder) ask() (c *mon.Overview, asked bool) {
+	begin := time.Now()
+	if r.src.Cluster == nil || begin.Before(r.again) {
+		return nil, false
+	}
+	c = r.src.Cluster()
+	took := time.Since(begin)
+	if r.again = begin.Add(time.Duration(float64(took) / clusterShare)); took < 20*time.Millisecond {
+		r.again = begin
+	}
+	return c, true
 }
 
 // readAll reads the figures of each OSD, side by side, of those that answer soon.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"ebofs/cluster/mon"
 	"ebofs/tools/sizes"
 )
 
@@ -30,6 +31,7 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"bar":      newBar,
 	"pgcounts": pgCounts,
 	"plots":    newPlots,
+	"quorum":   humanQuorum,
 	"picked": func(v *View, id int32) bool {
 		return v.Picked == id || v.Picked == all && len(v.Maps) > 0 && v.Maps[0].OSD == id
 	},
@@ -134,6 +136,20 @@ func humanOSDs(ids []int32) string {
 		out = append(out, fmt.Sprintf("osd.%d", id))
 	}
 	return strings.Join(out, ", ")
+}
+
+// humanQuorum says how many monitors serve: "3", or "2 of 3".
+func humanQuorum(list []mon.MonitorStatus) string {
+	in := 0
+	for _, m := range list {
+		if m.Quorum {
+			in++
+		}
+	}
+	if in == len(list) {
+		return fmt.Sprint(in)
+	}
+	return fmt.Sprintf("%d of %d", in, len(list))
 }
 
 // bar is a fill bar with its three marks, in hundredths of its width.

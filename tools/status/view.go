@@ -44,6 +44,8 @@ type View struct {
 	PG      *mon.PGStatus     `json:"-"` // that was clicked
 	Picked  int32             `json:"-"` // whose plots and map are shown; all: nobody's
 
+	Recovery string `json:"-"` // how far it is; empty: there is nothing to recover
+
 	Writes, Reads latency  `json:"-"` // of all OSDs here, in the last second
 	History       *History `json:"-"` // for the plots of a page without JavaScript
 	HasOSDs       bool     `json:"-"`
@@ -329,24 +331,48 @@ func (v *View) judge() {
 	case c.Health == "HEALTH_ERR":
 		v.Level, v.Verdict = Bad, "Action is needed"
 	case c.Health == "HEALTH_WARN":
-		v.Level, v.Verdict = Warn, count(len(c.Checks), "warning", "warnings")
+		v.Level = Warn
 	}
 	if v.Cluster == nil {
 		return
 	}
 	v.Checks = slices.Clone(v.Cluster.Checks)
 	slices.SortStableFunc(v.Checks, func(a, b mon.HealthCheck) int { return strings.Compare(a.Severity, b.Severity) }) // _ERR, _WARN
-	errs := 0
+	errs, warns := 0, 0
 	for _, c := range v.Checks {
-		if c.Severity == "HEALTH_ERR" {
+		switch {
+		case c.Muted:
+		case c.Severity == "HEALTH_ERR":
 			errs++
+		default:
+			warns++
 		}
 	}
-	if warns := len(v.Checks) - errs; errs > 0 {
+	v.recovery()
+	if v.Level == Warn {
+		v.Verdict = count(warns, "warning", "warnings")
+	}
+	if errs > 0 {
 		v.Tally = count(errs, "error", "errors")
 		if warns > 0 {
 			v.Tally += ", " + count(warns, "warning", "warnings")
 		}
+	}
+}
+
+// recovery says how much is to be copied, how fast that goes, and how long it takes.
+func (v *View) recovery() {
+	u := v.Cluster.Usage
+	left := u.Degraded + u.Misplaced
+	if left+u.RecoveringObjects == 0 {
+		return
+	}
+	v.Recovery = fmt.Sprintf("%s objects to copy", humanCount(left))
+	if u.Unfound > 0 {
+		v.Recovery += fmt.Sprintf(", %s of them unfound", humanCount(u.Unfound))
+	}
+	if u.RecoveringObjects > 0 {
+		v.Recovery += fmt.Sprintf("; %s a second, %s/s, about %s left", humanCount(u.RecoveringObjects), humanBytes(u.RecoveringBytes), humanAge(time.Duration(left/u.RecoveringObjects)*time.Second))
 	}
 }
 

@@ -222,7 +222,7 @@ func TestFixture(t *testing.T) {
 				`document.querySelectorAll("#pgs .squares a").length`:                      "104",
 				`document.querySelector('[data-pg="1.1f"]').textContent`:                   "✕",
 				`document.querySelector('[data-pg="1.0"]').className`:                      "pg good",
-				`document.querySelectorAll("#health .check").length`:                       "3",
+				`document.querySelectorAll("#health .check").length`:                       "4",
 				`document.querySelectorAll("#osds tbody tr").length`:                       "10",
 				`document.querySelectorAll("#slow .state.warn").length`:                    "1",
 				`getComputedStyle(document.body).backgroundColor === "rgb(245, 244, 240)"`: fmt.Sprint(scheme == "light"),
