@@ -143,11 +143,19 @@ func (o *OSD) boot(m *osdmap.Map) {
 		Super: msg.Superblock{Cluster: m.FSID, OSD: o.cfg.ID, Current: m.Epoch, Oldest: 1, Newest: m.Epoch, OSDID: o.id.UUID},
 		// One port serves all four: nothing is copied between OSDs yet.
 		HBBack: at, Cluster: at, HBFront: at, Features: msgr.Features16,
-		Metadata: map[string]string{
-			"hostname": o.cfg.Host, "ceph_version": version, "ceph_release": "pacific", "ceph_version_short": "16.2",
-			"osd_objectstore": "ebofs", "arch": runtime.GOARCH, "os": runtime.GOOS,
-		},
+		Metadata: o.metadata(),
 	})
+}
+
+// metadata is what the OSD says of itself at boot: what is the same for every one,
+// and what it was given.
+func (o *OSD) metadata() map[string]string {
+	m := map[string]string{
+		"hostname": o.cfg.Host, "ceph_version": version, "ceph_release": "pacific", "ceph_version_short": "16.2",
+		"osd_objectstore": "ebofs", "arch": runtime.GOARCH, "os": runtime.GOOS,
+	}
+	maps.Copy(m, o.cfg.Metadata)
+	return m
 }
 
 // keepTime reports, and boots again if a monitor has forgotten.

@@ -35,9 +35,11 @@ type Config struct {
 	// Host and Root are where it is in the CRUSH map; default: this host, "default".
 	Host, Root string
 	Class      string // device class; default: none is set
-	Transport  msgr.Transport
-	Log        *slog.Logger
-	Now        func() time.Time
+	// Metadata is what the OSD says of itself beside what it knows: its devices.
+	Metadata  map[string]string
+	Transport msgr.Transport
+	Log       *slog.Logger
+	Now       func() time.Time
 	// Commands are answered to `ceph tell` besides the OSD's own; nil: none.
 	Commands func() []asok.Command
 	// Track says what is kept of requests.

@@ -81,10 +81,24 @@ func OpenOSD(ctx context.Context, cfg *conf.Config, t Tuning, log *slog.Logger, 
 	}
 	c.Store = o.store
 	c.Commands = func() []asok.Command { return tellConfig(cfg) }
+	c.Metadata = o.devices()
 	if o.OSD, err = bind(ctx, cfg, c); err != nil {
 		return nil, explainPort(err)
 	}
 	return o, nil
+}
+
+// devices says which devices the store has, as `ceph osd metadata` shows it.
+func (o *OSD) devices() map[string]string {
+	path := o.Path
+	if p, err := filepath.EvalSymlinks(path); err == nil {
+		path = p
+	}
+	m := map[string]string{"ebofs_device": path, "devices": filepath.Base(path)}
+	if p := o.Config.Text("ebofs_osd_log_device"); p != "" {
+		m["ebofs_log_device"] = p
+	}
+	return m
 }
 
 // place reads crush_location.

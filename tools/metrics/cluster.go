@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -89,22 +90,11 @@ func osdOfMap(t *teller, o *mon.OSDStatus) {
 	t.put("ceph_osd_commit_latency_ms", float64(o.Commit), name)
 	m := o.Meta
 	t.put("ceph_osd_metadata", 1, m["back_iface"], name, m["ceph_version"], hostOf(o.Cluster), o.Class, m["front_iface"], m["hostname"], m["osd_objectstore"], hostOf(o.Addr))
-	dev := m["bluestore_bdev_dev_node"]
-	if dev == "" {
-		dev = m["ebofs_device"]
-	}
+	dev := cmp.Or(m["bluestore_bdev_dev_node"], m["ebofs_device"])
 	if dev == "" {
 		return // it did not say
 	}
-	devices := m["devices"]
-	if devices == "" {
-		devices = "N/A"
-	}
-	ids := m["device_ids"]
-	if ids == "" {
-		ids = "N/A"
-	}
-	t.put("ceph_disk_occupation", 1, name, "", dev, ids, devices, m["hostname"], m["bluefs_wal_dev_node"])
+	t.put("ceph_disk_occupation", 1, name, m["bluefs_db_dev_node"], dev, cmp.Or(m["device_ids"], "N/A"), cmp.Or(m["devices"], "N/A"), m["hostname"], cmp.Or(m["bluefs_wal_dev_node"], m["ebofs_log_device"]))
 	t.put("ceph_disk_occupation_human", 1, name, dev, m["hostname"])
 }
 
