@@ -84,6 +84,10 @@ func cmdPoolSet(c *call) error {
 			return nil
 		case "crush_rule":
 			return c.setRule(ch, p, val)
+		case "pg_num":
+			return c.setPGNum(ch, id, val)
+		case "pgp_num":
+			return c.setPGPNum(ch, id, val)
 		case "use_gmt_hitset", "fast_read":
 			return fail(ceph.EOPNOTSUPP, "%s is of cache tiers and erasure codes, which are not offered", v)
 		}
@@ -165,8 +169,6 @@ func (c *call) setNumber(ch *Change, p *osdmap.Pool, v, val string) error {
 			return fail(ceph.EINVAL, "pool min_size must be between 1 and size, which is set to %d", p.Size)
 		}
 		p.MinSize = uint8(n)
-	case "pg_num", "pgp_num":
-		return fail(ceph.EOPNOTSUPP, "the number of PGs of a pool cannot be changed in this release")
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"ebofs/cluster/ceph"
 	"ebofs/cluster/mon"
 	"ebofs/cluster/msg"
+	"ebofs/cluster/osdmap"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what commands answer, and docs/commands.md, anew")
@@ -66,11 +67,29 @@ type run struct {
 	Text  string `json:"text,omitempty"`
 }
 
+// creating reports whether some pool is still to be made.
+func creating(st *mon.State) bool {
+	for _, p := range st.OSD.Pools {
+		if p.Flags&osdmap.PoolCreating != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // play runs the script, OSDs reporting whenever maps have changed.
 func play(t *testing.T) (list []run) {
 	c, x, osds := withOSDs(t, 3)
 	reported := ceph.Epoch(0)
 	for _, s := range steps(t) {
+		if creating(c.m.State()) {
+			for _, o := range osds {
+				if m := c.m.State().OSD; m.IsUp(o.id) {
+					o.made(m)
+				}
+			}
+			c.until(func(st *mon.State) bool { return !creating(st) })
+		}
 		if st := c.m.State(); st.OSD.Epoch != reported {
 			for _, o := range osds {
 				if st.OSD.IsUp(o.id) {

@@ -22,7 +22,6 @@ func (l differenceList) find(prefix, what string) (string, bool) {
 }
 
 var differences = differenceList{
-	{"osd pool set", "result -95", "pg_num and pgp_num cannot be changed: PGs are not split"},
 	{"osd find", "/container_name", "no container_name: daemons do not say whether they run in a container"},
 	{"osd blocklist ls", "answer is", "one list in JSON; 16.2 puts a second, of ranges, right behind it, which no parser takes"},
 	{"osd blacklist ls", "answer is", "one list in JSON; 16.2 puts a second, of ranges, right behind it, which no parser takes"},

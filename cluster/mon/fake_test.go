@@ -108,6 +108,26 @@ func (c *cluster) until(ok func(*mon.State) bool) {
 	}
 }
 
+// made tells that the PGs of pools exist that it is primary of.
+func (o *fakeOSD) made(m *osdmap.Map) {
+	o.t.Helper()
+	pl, err := osdmap.NewPlacer(m)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	var w osdmap.Work
+	for id, pool := range m.Pools {
+		for seed := range pool.PGNum {
+			pg := ceph.PG{Pool: id, Seed: seed}
+			if at, err := pl.Place(&w, pg); err == nil && at.ActingPrimary == o.id && pool.Flags&osdmap.PoolCreating != 0 {
+				if err := o.c.Send(&msg.OSDPGCreated{Paxos: msg.NewPaxos(uint64(m.Epoch)), PG: pg}); err != nil {
+					o.t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
 // report tells of the PGs that the OSD is primary of, and returns when the monitor
 // knows it.
 func (o *fakeOSD) report(m *osdmap.Map) {

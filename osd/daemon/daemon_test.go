@@ -50,6 +50,8 @@ type cluster struct {
 	wrap       func(osd.ObjectStore) osd.ObjectStore // what the OSD sees of the store
 }
 
+var msgrLossy = msgr.LossyClient
+
 var loopback = netip.MustParseAddrPort("127.0.0.1:0")
 
 func ctx(t *testing.T) context.Context {
@@ -140,20 +142,22 @@ func (c *cluster) stop() {
 // when the map or a connection changes.
 type client struct {
 	msgr.NopDispatcher
-	t    *testing.T
-	m    *msgr.Messenger
-	mon  *monc.Client
-	mu   sync.Mutex
-	cond *sync.Cond
-	maps *osdmap.Map
-	tid  uint64
-	flag uint32      // of requests, besides the usual ones
-	snap ceph.SnapID // that requests are about
-	wait map[uint64]chan *msg.OSDOpReply
-	sent map[uint64]*msg.OSDOp
-	to   map[uint64]ceph.AddrVec // where that was sent
-	told map[uint64]chan *msg.CommandReply
-	lost int
+	t      *testing.T
+	m      *msgr.Messenger
+	mon    *monc.Client
+	mu     sync.Mutex
+	cond   *sync.Cond
+	maps   *osdmap.Map
+	tid    uint64
+	flag   uint32      // of requests, besides the usual ones
+	stale  ceph.Epoch  // how old the map is that requests are said to be made with
+	shared int         // maps that OSDs sent
+	snap   ceph.SnapID // that requests are about
+	wait   map[uint64]chan *msg.OSDOpReply
+	sent   map[uint64]*msg.OSDOp
+	to     map[uint64]ceph.AddrVec // where that was sent
+	told   map[uint64]chan *msg.CommandReply
+	lost   int
 }
 
 func (c *cluster) client(name string, key cephx.Key) *client {
@@ -202,6 +206,11 @@ func (x *client) HandleMessage(c *msgr.Conn, in *msg.Message) {
 		p.Output = slices.Clone(p.Output)
 		x.mon.Answer(in.TID, p)
 	case *msg.OSDMap:
+		if c.Peer().ID.Type == ceph.TypeOSD {
+			x.mu.Lock()
+			x.shared++
+			x.mu.Unlock()
+		}
 		x.take(p)
 	case *msg.CommandReply:
 		p.Output = slices.Clone(p.Output)
@@ -261,6 +270,9 @@ func (x *client) take(p *msg.OSDMap) {
 	x.mon.Got("osdmap", uint64(x.maps.Epoch))
 	x.cond.Broadcast()
 	for tid, m := range x.sent {
+		if a := old.maps; a != nil && a.Pools[m.Locator.Pool] != nil && x.maps.Pools[m.Locator.Pool] != nil && a.Pools[m.Locator.Pool].PGNum != x.maps.Pools[m.Locator.Pool].PGNum {
+			delete(x.to, tid) // its PG may be another
+		}
 		if old.full(m.Locator.Pool) && !x.full(m.Locator.Pool) {
 			delete(x.to, tid) // as if it had been held back until now
 		}
@@ -289,7 +301,7 @@ func (x *client) sendLocked(tid uint64, m *msg.OSDOp) {
 	if err != nil {
 		return
 	}
-	m.PG, m.Hash, m.Epoch = ceph.ShardPG{PG: pg, Shard: ceph.NoShard}, hash, x.maps.Epoch
+	m.PG, m.Hash, m.Epoch = ceph.ShardPG{PG: pg, Shard: ceph.NoShard}, hash, x.maps.Epoch-x.stale
 	pl, err := osdmap.NewPlacer(x.maps)
 	if err != nil {
 		x.t.Error(err)

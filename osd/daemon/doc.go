@@ -18,6 +18,12 @@
 //	I2  Requests of one session on one object reach their PG in order.
 //	I3  A store serves the cluster and the OSD id it was made for, and no other.
 //
-// Goroutines: one follows the maps, one keeps time. Lock order: OSD.mu, then those
+// In the background, one PG at a time: what deleted snapshots have kept is trimmed,
+// and PGs are scrubbed. A PG of a pool that has more PGs than before is split as its
+// map is taken over. A request of a client is followed by osd/track; what is known
+// of it, and the rest of what operators ask, is in Commands.
+//
+// Goroutines: one follows the maps, one keeps time, one trims, one
+// scrubs, one watches other OSDs, and one runs for each command told. Lock order: OSD.mu, then those
 // of PGs.
 package daemon

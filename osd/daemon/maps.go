@@ -52,6 +52,7 @@ func (o *OSD) follow() {
 			o.setMap(m)
 		}
 		for _, p := range list {
+			o.keepIncrements(p)
 			steps, err := apply(m, p)
 			if err != nil {
 				o.log.Warn("osd map is not applied", "osd", o.cfg.ID, "err", err)

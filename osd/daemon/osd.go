@@ -101,6 +101,7 @@ type OSD struct {
 		reported uint64
 		lines    []msg.LogEntry // of the cluster's log that no monitor has yet
 		line     uint64
+		incs     map[ceph.Epoch][]byte // the newest increments of the map
 		failed   error
 		changed  chan struct{}
 	}
@@ -136,6 +137,7 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1), soon: make(chan struct{}, 1), trims: make(chan struct{}, 1), removes: make(chan struct{}, 1), began: time.Now(), tells: make(chan struct{}, tellsAtOnce), track: track.New(cfg.Track)}
 	o.mu.pgs, o.mu.sessions, o.mu.changed = map[ceph.PG]*pg.PG{}, map[*session]struct{}{}, make(chan struct{})
 	o.mu.places, o.mu.told, o.mu.created = map[ceph.PG]*place{}, map[ceph.PG]*order{}, map[ceph.PG]struct{}{}
+	o.mu.incs = map[ceph.Epoch][]byte{}
 	o.scrubs.kick, o.scrubs.ask = make(chan struct{}, 1), map[ceph.PG]scrubAsk{}
 	o.fetches.wait = map[uint64]chan *msg.OSDOpReply{}
 	o.mu.peers, o.mu.away = map[int32]*peer{}, map[ceph.PG]*away{}

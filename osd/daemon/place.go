@@ -18,6 +18,7 @@ import (
 // fields are guarded by OSD.mu.
 type place struct {
 	mapping
+	split   ceph.Epoch  // since when it is as large as it is; 0: before this OSD started
 	since   ceph.Epoch  // this OSD has been its primary from then on
 	seen    time.Time   // since when this OSD knows of it
 	pg      *pg.PG      // nil: not in the store, or copies elsewhere would have to be kept
@@ -56,6 +57,7 @@ func (o *OSD) setMap(m *osdmap.Map) {
 	if me {
 		here = o.here(m, placer)
 	}
+	split := o.splitPGs(m)
 	o.mu.Lock()
 	was, told := maps.Clone(o.mu.places), maps.Clone(o.mu.told)
 	o.mu.Unlock()
@@ -107,6 +109,9 @@ func (o *OSD) setMap(m *osdmap.Map) {
 			o.mu.places[id] = p
 		}
 		p.mapping = at
+		if split[id] {
+			p.split = m.Epoch
+		}
 		if opened[id] != nil {
 			p.pg = opened[id]
 		}

@@ -18,11 +18,12 @@ import (
 
 // session is a client's connection.
 type session struct {
-	conn *msgr.Conn
-	id   ceph.EntityID
-	addr ceph.Addr
-	caps cephx.OSDCaps
-	all  bool // no caps: everything is allowed
+	conn  *msgr.Conn
+	id    ceph.EntityID
+	addr  ceph.Addr
+	caps  cephx.OSDCaps
+	epoch ceph.Epoch // of the newest map it has, as far as known; guarded by OSD.mu
+	all   bool       // no caps: everything is allowed
 }
 
 // Send queues a message. If the session is gone the client asks again.
@@ -205,6 +206,16 @@ type arrival struct {
 	input         int // bytes that it brings
 }
 
+// lists reports whether a request is about its PG: its hash is a cursor then.
+func (w *arrival) lists() bool {
+	for i := range w.req.Ops {
+		if w.req.Ops[i].Code.Kind() == msg.KindPG {
+			return true
+		}
+	}
+	return false
+}
+
 // drop forgets a request: the client makes it again.
 func (w *arrival) drop() {
 	w.req.Op.Drop()
@@ -223,18 +234,30 @@ func (o *OSD) place(w *arrival) {
 		return
 	}
 	g := o.mu.pgs[m.PG.PG]
+	pool := o.mu.m.Pools[m.PG.PG.Pool]
+	if at := o.mu.places[m.PG.PG]; pool == nil || at != nil && m.Epoch < at.split || !w.lists() && pool.PG(m.Hash) != m.PG.PG.Seed {
+		old := m.Epoch < o.mu.m.Epoch
+		o.mu.Unlock()
+		if old {
+			o.share(s, m.Epoch)
+		}
+		w.drop() // the object is elsewhere since the PG was split: the client finds out
+		return
+	}
 	if p := o.mu.places[m.PG.PG]; g == nil && p != nil {
 		req.Op.Mark(track.WaitingPG)
 		p.waiting = append(p.waiting, w)
 		o.mu.Unlock()
 		return
 	}
-	pool := o.mu.m.Pools[m.PG.PG.Pool]
 	name := o.mu.m.PoolNames[m.PG.PG.Pool]
 	blocked := o.mu.m.Blocklist
 	now := o.mu.m
 	o.mu.Unlock()
-	if g == nil || pool == nil {
+	if m.Epoch < now.Epoch {
+		o.share(s, m.Epoch)
+	}
+	if g == nil {
 		w.drop() // not here: the client learns it from the map, and asks who has it
 		return
 	}

@@ -282,6 +282,9 @@ func (r *run) onlyPings() bool {
 	return true
 }
 
+// Add adds what a head and its clones count.
+func (d *Delta) Add(head *State) { d.count(head, 1) }
+
 // negative is what goes when the object goes.
 func negative(s *State) (d Delta) {
 	d.count(s, -1)

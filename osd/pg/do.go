@@ -260,6 +260,15 @@ func (s *Stats) add(d ops.Delta) {
 	s.WriteKB += (d.WriteBytes + 1023) / 1024
 }
 
+// take takes off what a part holds. What was done stays with the whole.
+func (s *Stats) take(d ops.Delta) {
+	s.Objects -= d.Objects
+	s.Clones -= d.Clones
+	s.Bytes -= d.Bytes
+	s.Whiteouts -= d.Whiteouts
+	s.OmapObjects -= d.OmapObjects
+}
+
 // countLocked counts what a read has done.
 func (p *PG) countLocked(d ops.Delta) {
 	p.mu.stats.Reads += d.ReadOps

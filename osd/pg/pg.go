@@ -128,10 +128,9 @@ func (p *PG) Whole(ctx context.Context, head ceph.HObject, snap ceph.SnapID) (*o
 func (p *PG) Close() {
 	p.mu.Lock()
 	p.mu.closed = true
+	var dropped []*work
 	for _, s := range p.mu.slots {
-		for _, w := range s.queue {
-			w.req.Op.Drop()
-		}
+		dropped = append(dropped, s.queue...)
 		s.queue = nil
 	}
 	for _, m := range p.mu.watches {
@@ -143,6 +142,9 @@ func (p *PG) Close() {
 		n.stop()
 	}
 	p.mu.Unlock()
+	for _, w := range dropped {
+		w.drop()
+	}
 	p.stop()
 	p.wg.Wait()
 }

@@ -43,6 +43,13 @@ type work struct {
 	slot   *slot
 }
 
+// drop forgets work that has not begun: a client asks again.
+func (w *work) drop() {
+	if w.reply != nil {
+		w.reply(nil)
+	}
+}
+
 // slotLocked returns the slot of an object, and makes room for it.
 func (p *PG) slotLocked(name ceph.HObject) *slot {
 	if s := p.mu.slots[name]; s != nil {
@@ -87,8 +94,9 @@ func (p *PG) startLocked(s *slot) (ready []*work) {
 }
 
 // Submit takes a request of a client. It is answered by reply, once, later or
-// before Submit returns; with nil, if it is dropped and the client will ask again;
-// or never, if the PG is closed. Requests of one session on
+// before Submit returns; with nil, if it is dropped, as when the PG is closed, and the
+// client will ask again. What has begun when the PG is closed may not be answered.
+// Requests of one session on
 // one object happen in the order of their Submits.
 func (p *PG) Submit(req *ops.Request, from Session, reply func(*msg.OSDOpReply)) {
 	if e := req.Refuse(); e != 0 {
@@ -105,10 +113,14 @@ func (p *PG) Submit(req *ops.Request, from Session, reply func(*msg.OSDOpReply))
 	}
 	if list && !writes {
 		p.mu.Lock()
-		defer p.mu.Unlock()
-		if !p.mu.closed {
+		closed := p.mu.closed
+		if !closed {
 			p.wg.Add(1)
 			go p.list(w)
+		}
+		p.mu.Unlock()
+		if closed {
+			reply(nil)
 		}
 		return
 	}
@@ -120,6 +132,7 @@ func (p *PG) enqueue(w *work) {
 	p.mu.Lock()
 	if p.mu.closed {
 		p.mu.Unlock()
+		w.drop()
 		return
 	}
 	w.slot = p.slotLocked(w.req.Head())

@@ -72,6 +72,10 @@ func anyOf(snaps []ceph.SnapID, removed func(ceph.SnapID) bool) bool {
 func (p *PG) trimOne(ctx context.Context, head ceph.HObject, removed func(ceph.SnapID) bool) error {
 	result := make(chan error, 1)
 	w := &work{req: p.own(head), writes: true, waits: true, reply: func(r *msg.OSDOpReply) {
+		if r == nil {
+			result <- context.Canceled
+			return
+		}
 		if r.Result < 0 {
 			result <- ceph.Errno(r.Result)
 			return
