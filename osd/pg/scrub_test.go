@@ -30,7 +30,7 @@ func TestScrub(t *testing.T) {
 		"no info": {func(b *bench, txn *osd.Transaction, head, _ osd.ObjectID) {
 			txn.RmAttr(b.env.Coll, head, ops.StateAttr)
 		},
-			ops.CopyInfoMissing, ops.SnapsMissing | 0, "no object info", false},
+			ops.CopyInfoMissing, ops.SnapsMissing, "no object info", false},
 		"info": {func(b *bench, txn *osd.Transaction, head, _ osd.ObjectID) {
 			txn.SetAttr(b.env.Coll, head, ops.StateAttr, []byte("nonsense"))
 		}, ops.CopyInfoCorrupted, ops.SnapsMissing, "object info", false},
