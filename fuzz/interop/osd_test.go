@@ -102,6 +102,21 @@ func alone(c *cluster) {
 	}
 	c.clean(12)
 
+	// Deleted snapshots are trimmed, and off the map's queue: the second has to get
+	// by the first.
+	for _, snap := range []string{"a", "b"} {
+		c.run(nil, "rados", "-p", "p", "mksnap", snap)
+		c.run(strings.NewReader(snap), "rados", "-p", "p", "put", "before0", "-")
+		c.run(nil, "rados", "-p", "p", "rmsnap", snap)
+		c.until("snapshot "+snap+" purged", func() (bool, string) {
+			var m struct {
+				Queue []any `json:"removed_snaps_queue"`
+			}
+			err := c.ask(&m, "osd", "dump")
+			return err == nil && len(m.Queue) == 0, fmt.Sprint(m, err)
+		})
+	}
+
 	// The monitor believes it dead: it says that it is not.
 	before := c.upFrom(0)
 	c.run(nil, "ceph", "osd", "down", "0")

@@ -86,8 +86,14 @@ func (o *OSD) removed(pool ceph.PoolID, s ceph.SnapID) bool {
 
 // holdSnaps adds to a report which snapshots are trimmed and which are to be.
 func holdSnaps(r *msg.PGStat, queue osdmap.Intervals, trimming msg.PGState, p *pg.PG) {
-	r.PurgedSnaps = p.Purged()
-	r.SnapTrimQueue = uint32(queue.Without(intervals(r.PurgedSnaps)).Len())
+	// Of what is off the queue nothing is said: Ceph's monitor takes nothing off it
+	// while a report names what it has taken off before.
+	purged := intervals(p.Purged()).Within(queue)
+	r.PurgedSnaps = nil
+	for _, i := range purged {
+		r.PurgedSnaps = append(r.PurgedSnaps, msg.Interval(i))
+	}
+	r.SnapTrimQueue = uint32(queue.Without(purged).Len())
 	if r.State&msg.PGActive == 0 {
 		return
 	}
