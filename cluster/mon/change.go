@@ -120,6 +120,15 @@ func (c *Change) Delete(key string) {
 	c.delete[key] = true
 }
 
+// any reports whether the change changes anything but the log.
+func (c *Change) any() bool {
+	gone := false
+	for k := range c.delete {
+		gone = gone || c.State.revs[k] != 0
+	}
+	return c.inc != nil || c.crush != nil || len(c.put) > 0 || gone
+}
+
 // Log adds a line to the cluster's log.
 func (c *Change) Log(l msg.LogEntry) { c.log = append(c.log, l) }
 
@@ -170,11 +179,28 @@ func (c *Change) nextMap() error {
 	c.Put(epochKey(prefixInc, e), c.inc.Encode())
 	c.Put(epochKey(prefixFull, e), full)
 	c.Put(keyEpoch, number(uint64(e)))
-	if e > keptEpochs {
-		c.Delete(epochKey(prefixInc, e-keptEpochs))
-		c.Delete(epochKey(prefixFull, e-keptEpochs))
-	}
+	c.trim(e)
 	return nil
+}
+
+// trim forgets what maps the new epoch e makes needless. Of full maps there are the
+// newest and one in every fullEvery epochs, from which increments lead to those
+// between; increments go back keptEpochs, and go fullEvery at a time.
+func (c *Change) trim(e ceph.Epoch) {
+	if before := e - 1; before > 1 && before%fullEvery != 0 {
+		c.Delete(epochKey(prefixFull, before))
+	}
+	if e%fullEvery != 0 || e < keptEpochs+fullEvery {
+		return
+	}
+	last := e - keptEpochs // its full map stays
+	for old := last - fullEvery + 1; old <= last; old++ {
+		c.Delete(epochKey(prefixInc, old))
+		if old != last {
+			c.Delete(epochKey(prefixFull, old))
+		}
+	}
+	c.Delete(epochKey(prefixFull, last-fullEvery))
 }
 
 func (c *Change) nextLog() {

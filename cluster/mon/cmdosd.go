@@ -1,6 +1,7 @@
 package mon
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,15 +34,42 @@ func (c *call) at() (*osdmap.Map, []byte, error) {
 	if e == 0 || e == c.st.OSD.Epoch {
 		return c.st.OSD, c.st.Full, nil
 	}
-	kv, err := c.m.cfg.Quorum.Get(c.m.ctx, epochKey(prefixFull, e))
+	m, err := c.m.mapAt(c.m.ctx, c.st, e)
 	if err != nil {
 		return nil, nil, err
 	}
-	if kv.Rev == 0 {
-		return nil, nil, fail(ceph.ENOENT, "there is no map for epoch %d, there are %d to %d", e, c.st.Oldest, c.st.OSD.Epoch)
+	return m, m.Encode(), nil
+}
+
+// mapAt makes the map of an epoch from the full map before it that is kept.
+func (m *Monitor) mapAt(ctx context.Context, st *State, e ceph.Epoch) (*osdmap.Map, error) {
+	base := e
+	for ; base > 0 && st.revs[epochKey(prefixFull, base)] == 0; base-- {
+		if st.Incs[base] == nil {
+			return nil, fail(ceph.ENOENT, "there is no map for epoch %d", e)
+		}
 	}
-	m, err := osdmap.Decode(kv.Value)
-	return m, kv.Value, err
+	kv, err := m.cfg.Quorum.Get(ctx, epochKey(prefixFull, base))
+	if err != nil {
+		return nil, err
+	}
+	if kv.Rev == 0 { // it was the newest, and is not any more
+		if newer := m.State(); newer.Rev > st.Rev {
+			return m.mapAt(ctx, newer, e)
+		}
+		return nil, fail(ceph.EAGAIN, "map of epoch %d is being replaced", base)
+	}
+	om, err := osdmap.Decode(kv.Value)
+	for next := base + 1; err == nil && next <= e; next++ {
+		var inc *osdmap.Incremental
+		if inc, err = osdmap.DecodeIncremental(st.Incs[next]); err == nil {
+			om, err = om.Next(inc)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("map of epoch %d: %w", e, err)
+	}
+	return om, nil
 }
 
 func cmdOSDDump(c *call) error {

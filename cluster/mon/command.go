@@ -368,7 +368,15 @@ func osdID(s string) (int32, error) {
 
 // change makes a change for the command.
 func (c *call) change(f func(*Change) error) error {
-	st, err := c.m.change(c.m.ctx, f)
+	st, err := c.m.change(c.m.ctx, func(ch *Change) error {
+		if err := f(ch); err != nil {
+			return err
+		}
+		if ch.any() {
+			c.audit(ch)
+		}
+		return nil
+	})
 	c.st, c.version = st, uint64(st.OSD.Epoch)
 	return err
 }

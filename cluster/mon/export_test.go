@@ -49,3 +49,6 @@ func (m *Monitor) Wait(ctx context.Context, ok func(*State) bool) error {
 		}
 	}
 }
+
+// Tick does what keepTime does at intervals.
+func (m *Monitor) Tick() { m.tick() }

@@ -24,6 +24,9 @@ type fakeOSD struct {
 	id   int32
 	uuid ceph.UUID
 	seq  uint64
+	// state and sum, if set, are what it reports of PGs.
+	state msg.PGState
+	sum   msg.ObjectSum
 }
 
 // login makes a session of an entity that has a key.
@@ -158,8 +161,12 @@ func (o *fakeOSD) report(m *osdmap.Map) {
 			if len(at.Acting) < int(pool.Size) {
 				state = msg.PGActive | msg.PGUndersized | msg.PGDegraded
 			}
+			sum := msg.ObjectSum{Objects: 1, Bytes: 4096, Copies: 1}
+			if o.state != 0 {
+				state, sum = o.state, o.sum
+			}
 			p.PGs[pg] = msg.PGStat{
-				State: state, ReportedSeq: o.seq, ReportedEpoch: m.Epoch, Created: pool.LastChange, LastEpochClean: m.Epoch, Sum: msg.ObjectSum{Objects: 1, Bytes: 4096, Copies: 1},
+				State: state, ReportedSeq: o.seq, ReportedEpoch: m.Epoch, Created: pool.LastChange, LastEpochClean: m.Epoch, Sum: sum,
 				Up: at.Up, Acting: at.Acting, UpPrimary: at.UpPrimary, ActingPrimary: at.ActingPrimary, MappingEpoch: m.Epoch, LastFresh: now, LastChange: now, LastActive: now, LastClean: now,
 			}
 		}

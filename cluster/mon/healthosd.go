@@ -71,7 +71,7 @@ func (m *Monitor) osdChecks(st *State, sum *summary) (list []check) {
 	}
 	add("OSD_DOWN", healthWarn, "osds down", gone)
 	for typ, names := range p.wholly(down) {
-		add("OSD_"+strings.ToUpper(typ)+"_DOWN", healthWarn, fmt.Sprintf("%s (%s) down", typ, plural(len(down), "osd")), names)
+		add("OSD_"+strings.ToUpper(typ)+"_DOWN", healthWarn, fmt.Sprintf("%s (%d osds) down", typ, len(down)), names)
 	}
 	var orphans []string
 	for id := range p.parent {

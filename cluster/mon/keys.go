@@ -28,7 +28,8 @@ const (
 	prefixHistory  = "config-log/" // number: JSON of a change of the configuration
 	prefixLog      = "log/"        // number: entry
 	keyLog         = "log-last"    // u64: number of the newest entry
-	keptEpochs     = 500           // of OSD maps; clients further behind get a full one
+	keptEpochs     = 500           // of OSD maps, at least; clients further behind get a full one
+	fullEvery      = 100           // epochs: which full maps are kept
 	keptLog        = 2000
 	keptHistory    = 100  // changes of the configuration
 	globalIDRange  = 1000 // taken at once: one write of the quorum for so many logins

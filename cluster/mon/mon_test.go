@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type cluster struct {
 	options func(name string) string // of the file; nil: what tests need
 	more    map[string]string        // of the file, besides
+	offset  atomic.Int64             // seconds that the monitor's clock is ahead
 	t       *testing.T
 	q       *quorum.Memory
 	m       *mon.Monitor
@@ -96,13 +98,20 @@ func (c *cluster) start() {
 			c.t.Fatal(err)
 		}
 	}
-	if c.m, err = mon.New(ctx, mon.Config{Name: "a", Addr: at, Quorum: q, Options: o}); err != nil {
+	if c.m, err = mon.New(ctx, mon.Config{Name: "a", Addr: at, Quorum: q, Options: o, Now: c.now}); err != nil {
 		c.t.Fatal(err)
 	}
 	if err := c.m.Start(ctx); err != nil {
 		c.t.Fatal(err)
 	}
 }
+
+// now is the monitor's clock, which ahead sets forward.
+func (c *cluster) now() time.Time {
+	return time.Now().Add(time.Duration(c.offset.Load()) * time.Second)
+}
+
+func (c *cluster) ahead(seconds int64) { c.offset.Add(seconds) }
 
 func (c *cluster) addrs() ceph.AddrVec {
 	kv, err := c.q.View("x").Get(context.Background(), "monmap")

@@ -313,14 +313,15 @@ func (m *Monitor) keepTime() {
 			return
 		case <-t.C:
 		}
-		if err := m.rotate(m.ctx); err != nil && m.ctx.Err() == nil {
-			m.log.Warn("keys are not rotated", "err", err)
-		}
-		if err := m.endMutes(); err != nil && m.ctx.Err() == nil {
-			m.log.Warn("mutes are not ended", "err", err)
-		}
-		if err := m.markSilent(m.ctx); err != nil && m.ctx.Err() == nil {
-			m.log.Warn("silent OSDs are not marked down", "err", err)
+		m.tick()
+	}
+}
+
+// tick does what is due.
+func (m *Monitor) tick() {
+	for what, f := range map[string]func(context.Context) error{"keys are not rotated": m.rotate, "mutes are not ended": m.endMutes, "silent OSDs are not marked down": m.markSilent} {
+		if err := f(m.ctx); err != nil && m.ctx.Err() == nil {
+			m.log.Warn(what, "err", err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package mon
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -40,13 +41,13 @@ func (m mute) over(checks []check, now time.Time) bool {
 }
 
 // endMutes removes mutes that are over.
-func (m *Monitor) endMutes() error {
+func (m *Monitor) endMutes(ctx context.Context) error {
 	st := m.State()
 	if len(st.Mutes) == 0 {
 		return nil
 	}
 	h := m.health(st, m.stats.summary(st.OSD))
-	_, err := m.change(m.ctx, func(c *Change) error {
+	_, err := m.change(ctx, func(c *Change) error {
 		for code, mu := range c.State.Mutes {
 			if mu.over(h.Checks, m.cfg.Now()) {
 				c.Delete(prefixMute + code)

@@ -120,7 +120,7 @@ func (p *places) wholly(set map[int32]bool) map[string][]string {
 			if where != "" {
 				where = " (" + where + ")"
 			}
-			out[b.TypeName] = append(out[b.TypeName], fmt.Sprintf("%s %s%s (%s) is down", b.TypeName, b.Name, where, plural(len(p.devices(id)), "osd")))
+			out[b.TypeName] = append(out[b.TypeName], fmt.Sprintf("%s %s%s (%d osds) is down", b.TypeName, b.Name, where, len(p.devices(id))))
 		}
 	}
 	return out
