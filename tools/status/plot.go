@@ -92,6 +92,9 @@ func newPlot(h *History, key, title string, s *series) plot {
 				continue
 			}
 			fmt.Fprintf(&b, "%s%.1f %.1f", verb, x(h.Time[i]), y(*v))
+			if verb == "M" {
+				b.WriteString("h.5") // a second alone is a dot
+			}
 			verb, last = "L", *v
 		}
 		return b.String(), last / 1000

@@ -65,6 +65,7 @@ type recorder struct {
 		marks    []mark
 		mapMoves uint64 // epochs that OSDs got, in a process without a monitor
 		running  []OSD
+		notReady string // why a process without a monitor does not serve
 	}
 	readers sync.WaitGroup
 }
@@ -82,6 +83,12 @@ const patience = 300 * time.Millisecond
 func (r *recorder) second() {
 	now := r.src.Now()
 	cluster, asked := r.ask()
+	why := ""
+	if r.src.Cluster == nil && r.src.Ready != nil {
+		if err := r.src.Ready(); err != nil {
+			why = err.Error()
+		}
+	}
 	var list []OSD
 	if r.src.OSDs != nil {
 		list = r.src.OSDs()
@@ -91,7 +98,7 @@ func (r *recorder) second() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old := r.mu.cluster
-	r.mu.running = list
+	r.mu.running, r.mu.notReady = list, why
 	if asked {
 		r.mu.cluster = cluster
 	}

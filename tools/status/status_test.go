@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -211,6 +212,32 @@ func TestReady(t *testing.T) {
 		t.Error("the page of nothing has something")
 	}
 	get(t, p, "/metrics", 200)
+
+	f, err := fixture.New(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	src = f.Source()
+	src.Cluster, src.Daemon = nil, "osd.0" // an OSD by itself
+	why := errors.New("osd.0 is not up in epoch 41")
+	var up atomic.Bool
+	src.Ready = func() error {
+		if up.Load() {
+			return nil
+		}
+		return why
+	}
+	q := status.New(src, true)
+	defer q.Close()
+	if w := get(t, q, "/", 200); !strings.Contains(w.Body.String(), "Not serving") || !strings.Contains(w.Body.String(), why.Error()) {
+		t.Error("the page does not say why the OSD does not serve")
+	}
+	up.Store(true)
+	q.Tick()
+	if w := get(t, q, "/", 200); !strings.Contains(w.Body.String(), "<h1>Serving</h1>") || strings.Contains(w.Body.String(), "Placement groups") {
+		t.Error("the page of an OSD is not that of one that serves")
+	}
 }
 
 // TestEvents: a listener gets all sections, then those that change, and points.

@@ -31,9 +31,10 @@ type View struct {
 	Now     time.Time         `json:"now"`
 	Started time.Time         `json:"started"`
 	Level   Level             `json:"level"`
-	Verdict string            `json:"verdict"` // in a few words
-	Tally   string            `json:"-"`       // of checks: "1 error, 2 warnings"
-	Checks  []mon.HealthCheck `json:"-"`       // the worst first
+	Verdict string            `json:"verdict"`       // in a few words
+	Why     string            `json:"why,omitempty"` // of a process without a monitor that does not serve
+	Tally   string            `json:"-"`             // of checks: "1 error, 2 warnings"
+	Checks  []mon.HealthCheck `json:"-"`             // the worst first
 
 	Cluster *mon.Overview     `json:"cluster,omitempty"`
 	Pools   []PoolView        `json:"-"`
@@ -45,6 +46,9 @@ type View struct {
 	Picked  int32             `json:"-"` // whose plots and map are shown; all: nobody's
 
 	Recovery string `json:"-"` // how far it is; empty: there is nothing to recover
+
+	// What clients do in a second, as the monitor knows it.
+	ClientReads, ClientWrites int64 `json:"-"`
 
 	Writes, Reads latency  `json:"-"` // of all OSDs here, in the last second
 	History       *History `json:"-"` // for the plots of a page without JavaScript
@@ -157,6 +161,7 @@ func (r *recorder) view() *View {
 	r.hostsLocked(v)
 	r.mapsLocked(v)
 	running := r.mu.running
+	v.Why = r.mu.notReady
 	r.mu.Unlock()
 	v.slow(running)
 	v.judge()
@@ -327,7 +332,10 @@ func (v *View) judge() {
 		v.Level, v.Verdict = Bad, count(bad, "store has", "stores have")+" stopped"
 	case c == nil && !v.HasOSDs:
 		v.Level, v.Verdict = Unknown, "Nothing runs here"
+	case c == nil && v.Why != "":
+		v.Level, v.Verdict = Warn, "Not serving"
 	case c == nil:
+		v.Verdict = "Serving"
 	case c.Health == "HEALTH_ERR":
 		v.Level, v.Verdict = Bad, "Action is needed"
 	case c.Health == "HEALTH_WARN":
@@ -349,6 +357,10 @@ func (v *View) judge() {
 		}
 	}
 	v.recovery()
+	for i := range v.Cluster.Pools {
+		v.ClientReads += v.Cluster.Pools[i].Rate.Reads
+		v.ClientWrites += v.Cluster.Pools[i].Rate.Writes
+	}
 	if v.Level == Warn {
 		v.Verdict = count(warns, "warning", "warnings")
 	}

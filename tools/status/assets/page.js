@@ -73,6 +73,9 @@
     return n ? [h.time, h[key].p50_ms, h[key].p99_ms] : [[], [], []];
   }
 
+  // A second between two in which nothing happened has no line: it gets a dot.
+  const alone = { size: 4, filter: (u, s) => { const d = u.data[s], out = []; for (let i = 0; i < d.length; i++) if (d[i] != null && d[i - 1] == null && d[i + 1] == null) out.push(i); return out; } };
+
   function make(figure) {
     const key = figure.dataset.plot, at = figure.querySelector(".canvas");
     at.replaceChildren();
@@ -85,7 +88,7 @@
         x: { range: (u) => { const t = u.data[0], end = t.length ? t[t.length - 1] : Date.now() / 1000; return [end - kept, end]; } },
         y: { distr: 3, range: (u, low, high) => (low == null || low <= 0 ? [0.1, 10] : [10 ** Math.floor(Math.log10(low)), 10 ** Math.max(Math.ceil(Math.log10(high)), Math.floor(Math.log10(low)) + 1)]) },
       },
-      series: [{}, { stroke: color("--p50"), width: 1.6, points: { show: false } }, { stroke: color("--p99"), width: 1.3, dash: [4, 3], points: { show: false } }],
+      series: [{}, { stroke: color("--p50"), width: 1.6, points: { ...alone, show: true, fill: color("--p50") } }, { stroke: color("--p99"), width: 1.3, dash: [4, 3], points: { ...alone, show: true, fill: color("--p99") } }],
       axes: [
         { ...axis, space: 80, values: (u, list) => list.map((t) => new Date(t * 1000).toISOString().slice(11, 16)) },
         { ...axis, size: 52, grid: { ...axis.grid, filter: (u, list) => list.map((v) => (decade(v) ? v : null)) }, values: (u, list) => list.map(decade) },
