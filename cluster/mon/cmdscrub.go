@@ -110,17 +110,33 @@ func primaryOf(m *osdmap.Map) (map[ceph.PG]int32, error) {
 	return out, nil
 }
 
-// sendScrub sends an OSD what to scrub; false: it has no session here.
+// sendScrub sends an OSD what to scrub, by this monitor or by the one it has a
+// session with; false: there is none.
 func (m *Monitor) sendScrub(st *State, osd int32, want msg.OSDScrub2, list []ceph.PG) bool {
 	want.FSID, want.Epoch = st.MonMap.FSID, st.OSD.Epoch
 	for _, id := range list {
 		want.PGs = append(want.PGs, ceph.ShardPG{PG: id, Shard: ceph.NoShard})
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for s := range m.mu.sessions {
-		if p := s.conn.Peer(); p.ID.Type == ceph.TypeOSD && p.ID.Num == int64(osd) && p.Addrs.Equal(st.OSD.Client[osd]) {
-			s.send(&want)
+	if m.toOSD(osd, &want) {
+		return true
+	}
+	if len(m.quorum(st)) < 2 {
+		return false
+	}
+	out := msg.Pack(&want)
+	m.tellPeers(&msg.MonPeer{OSD: osd, Type: out.Type, Version: out.Version, Compat: out.Compat, Front: out.Front})
+	return true
+}
+
+// toOSD sends an OSD a message if it has a session with this monitor.
+func (m *Monitor) toOSD(osd int32, p msg.Payload) bool {
+	at := m.State().OSD
+	if !at.IsUp(osd) {
+		return false
+	}
+	for _, s := range m.sessions() {
+		if peer := s.conn.Peer(); peer.ID.Type == ceph.TypeOSD && peer.ID.Num == int64(osd) && peer.Addrs.Equal(at.Client[osd]) {
+			s.send(p)
 			return true
 		}
 	}

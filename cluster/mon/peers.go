@@ -100,7 +100,8 @@ func (m *Monitor) fromPeer(s *session, p *msg.MonPeer) {
 	m.heardOf(p.OSD, inner)
 }
 
-// heardOf takes what an OSD has told this monitor or another.
+// heardOf takes what an OSD has told this monitor or another, or what another has
+// for it.
 func (m *Monitor) heardOf(osd int32, p msg.Payload) {
 	switch p := p.(type) {
 	case *msg.OSDBeacon:
@@ -112,6 +113,8 @@ func (m *Monitor) heardOf(osd int32, p msg.Payload) {
 			m.stats.report(osd, p, m.cfg.Now())
 			m.statsChanged()
 		}
+	case *msg.OSDScrub2: // for the OSD, from a monitor it has no session with
+		m.toOSD(osd, p)
 	case *msg.OSDFailure:
 		if m.knowsFailed(osd, p) && m.stats.failed(p.Target, m.host(m.State(), osd), p, m.cfg.Now()) {
 			m.wg.Go(func() { m.markFailed(p) })

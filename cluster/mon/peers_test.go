@@ -11,6 +11,7 @@ import (
 	"ebofs/cluster/conf"
 	"ebofs/cluster/mon"
 	"ebofs/cluster/monmap"
+	"ebofs/cluster/msg"
 	"ebofs/cluster/osdmap"
 	"ebofs/cluster/quorum"
 )
@@ -160,6 +161,29 @@ func TestThree(t *testing.T) {
 	c.all["c"].Close()
 	x.ok(nil, "osd unset", "key", "noout")
 	c.run("c")
+}
+
+// TestScrubAcross: an OSD is told to scrub by whichever monitor is asked to tell it.
+func TestScrubAcross(t *testing.T) {
+	c := newThree(t)
+	o := c.osd(0, "h", c.at["c"])
+	x := c.login(ceph.EntityName{Type: ceph.TypeClient, ID: "admin"}, c.made.Admin, -1, c.at["a"])
+	x.ok(nil, "osd pool create", "pool", "p", "pg_num", 1)
+	x.ok(nil, "pg deep-scrub", "pgid", "1.0")
+	end := time.After(20 * time.Second)
+	for {
+		select {
+		case p := <-o.other:
+			if s, ok := p.(*msg.OSDScrub2); ok {
+				if !s.Deep || len(s.PGs) != 1 {
+					t.Errorf("%+v", s)
+				}
+				return
+			}
+		case <-end:
+			t.Fatal("the OSD is told nothing")
+		}
+	}
 }
 
 // TestFailureReports: reports of one OSD's failure count together, whichever

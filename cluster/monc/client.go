@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +33,11 @@ type Options struct {
 }
 
 const (
+	// After every monitor has been tried once in vain the pauses between tries grow
+	// from the first to the last of these; each is up to half longer, so that the
+	// clients of a monitor that comes back do not come all at once.
+	firstPause = 100 * time.Millisecond
+	lastPause  = 5 * time.Second
 	hunt       = 3 * time.Second  // until the next monitor is tried
 	renewEvery = 10 * time.Second // how often it is looked whether keys or tickets are due
 )
@@ -48,6 +55,7 @@ type Client struct {
 		conn    *msgr.Conn
 		ready   bool // the monitor has answered
 		next    int  // which monitor comes next
+		failed  int  // tries in a row that no monitor answered
 		subs    map[string]msg.Subscription
 		pending map[uint64]*pending
 		tid     uint64
@@ -108,7 +116,9 @@ func (c *Client) keep() {
 		case <-c.ctx.Done():
 			return
 		case <-c.kick:
-			c.dial()
+			if c.rest() {
+				c.dial()
+			}
 		case <-t.C:
 			c.mu.Lock()
 			ready := c.mu.ready
@@ -123,12 +133,58 @@ func (c *Client) keep() {
 	}
 }
 
+// monitorsLocked returns where monitors are: those we were told of, then what else
+// their map says.
+func (c *Client) monitorsLocked() []ceph.AddrVec {
+	list := slices.Clone(c.o.Monitors)
+	if c.mu.monmap == nil {
+		return list
+	}
+	for r := range c.mu.monmap.Ranks {
+		at := c.mu.monmap.At(r).Addrs
+		if !slices.ContainsFunc(list, func(v ceph.AddrVec) bool { return v.Msgr2().IP == at.Msgr2().IP }) {
+			list = append(list, at)
+		}
+	}
+	return list
+}
+
+// pause is how long to wait after so many tries in vain, of so many monitors.
+func pause(failed, monitors int) time.Duration {
+	n := failed - monitors
+	if n < 0 {
+		return 0
+	}
+	d := min(firstPause<<min(n, 10), lastPause)
+	return d + rand.N(d/2)
+}
+
+// rest waits before the next try; false: the client is closed.
+func (c *Client) rest() bool {
+	c.mu.Lock()
+	d := pause(c.mu.failed, len(c.monitorsLocked()))
+	c.mu.Unlock()
+	if d == 0 {
+		return true
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-c.ctx.Done():
+		return false
+	}
+}
+
 // dial opens a session with the next monitor.
 func (c *Client) dial() {
 	c.mu.Lock()
 	old := c.mu.conn
-	addr := c.o.Monitors[c.mu.next%len(c.o.Monitors)]
+	all := c.monitorsLocked()
+	addr := all[c.mu.next%len(all)]
 	c.mu.next++
+	c.mu.failed++ // until it answers
 	c.mu.ready, c.mu.conn = false, nil
 	c.mu.Unlock()
 	if old != nil {
@@ -221,7 +277,7 @@ func (c *Client) Handle(p msg.Payload) bool {
 			return true
 		}
 		c.mu.Lock()
-		c.mu.monmap, c.mu.fsid, c.mu.ready = m, m.FSID, true
+		c.mu.monmap, c.mu.fsid, c.mu.ready, c.mu.failed = m, m.FSID, true, 0
 		close(c.mu.changed)
 		c.mu.changed = make(chan struct{})
 		c.mu.Unlock()
