@@ -96,7 +96,7 @@ func (o *OSD) sendStats(m *osdmap.Map, p *msg.PGStats) {
 	case g.open:
 		_ = g.conn.Send(msg.Pack(health))
 		_ = g.conn.Send(msg.Pack(p))
-	case g.m != nil && g.m.Active.Msgr2().IsBlank():
+	case g.m != nil && g.m.Epoch <= 1 && g.m.Active.Msgr2().IsBlank(): // there never was a manager
 		_ = o.mon.Send(p)
 		if news { // a monitor remembers; one that is new hears of slow requests only
 			_ = o.mon.Send(health)

@@ -35,6 +35,9 @@ func (o *OSD) report(m *osdmap.Map) uint64 {
 		}
 		if state != p.state {
 			p.state, p.changed = state, now
+			if state == msg.PGIncomplete {
+				o.log.Warn("the map puts a pg here that is not in the store and was not ordered: what it holds is elsewhere", "osd", o.cfg.ID, "pg", id)
+			}
 		}
 		out.PGs[id] = p.stat(m, o.cfg.ID, seq, now)
 		if p.pg != nil {
