@@ -47,6 +47,7 @@ type cluster struct {
 	quiet      bool // the OSD hardly ever reports
 	scrubEvery time.Duration
 	complain   time.Duration
+	blockAfter time.Duration
 	wrap       func(osd.ObjectStore) osd.ObjectStore // what the OSD sees of the store
 }
 
@@ -126,7 +127,7 @@ func (c *cluster) config(id int32) daemon.Config {
 	if c.quiet {
 		report = time.Hour
 	}
-	return daemon.Config{ID: id, Store: c.store, Addr: loopback, Monitors: []ceph.AddrVec{c.mon.Addrs()}, Key: c.key, Host: "h", Report: report, Track: track.Options{Complain: c.complain}, Scrub: daemon.ScrubConfig{Every: c.scrubEvery, DeepEvery: c.scrubEvery}}
+	return daemon.Config{ID: id, Store: c.store, Addr: loopback, Monitors: []ceph.AddrVec{c.mon.Addrs()}, Key: c.key, Host: "h", Report: report, BlockAfter: c.blockAfter, Track: track.Options{Complain: c.complain}, Scrub: daemon.ScrubConfig{Every: c.scrubEvery, DeepEvery: c.scrubEvery}}
 }
 
 func (c *cluster) stop() {
@@ -149,10 +150,11 @@ type client struct {
 	cond   *sync.Cond
 	maps   *osdmap.Map
 	tid    uint64
-	flag   uint32      // of requests, besides the usual ones
-	stale  ceph.Epoch  // how old the map is that requests are said to be made with
-	shared int         // maps that OSDs sent
-	snap   ceph.SnapID // that requests are about
+	flag   uint32          // of requests, besides the usual ones
+	stale  ceph.Epoch      // how old the map is that requests are said to be made with
+	blocks map[uint64]bool // told to keep requests; false: not any more
+	shared int             // maps that OSDs sent
+	snap   ceph.SnapID     // that requests are about
 	wait   map[uint64]chan *msg.OSDOpReply
 	sent   map[uint64]*msg.OSDOp
 	to     map[uint64]ceph.AddrVec // where that was sent
@@ -205,6 +207,8 @@ func (x *client) HandleMessage(c *msgr.Conn, in *msg.Message) {
 	case *msg.MonCommandAck:
 		p.Output = slices.Clone(p.Output)
 		x.mon.Answer(in.TID, p)
+	case *msg.OSDBackoff:
+		x.backoff(c, p)
 	case *msg.OSDMap:
 		if c.Peer().ID.Type == ceph.TypeOSD {
 			x.mu.Lock()

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -45,6 +46,9 @@ type Config struct {
 	// Track says what is kept of requests.
 	Track track.Options
 	Scrub ScrubConfig
+	// BlockAfter is for how long requests wait for a PG to be served before their
+	// clients are told to keep them. Default 2 s.
+	BlockAfter time.Duration
 	// Report is how often statistics are sent. Default 2 s.
 	Report time.Duration
 }
@@ -101,6 +105,7 @@ type OSD struct {
 		reported uint64
 		lines    []msg.LogEntry // of the cluster's log that no monitor has yet
 		line     uint64
+		backoff  uint64                // the last id of one
 		incs     map[ceph.Epoch][]byte // the newest increments of the map
 		failed   error
 		changed  chan struct{}
@@ -131,6 +136,7 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 		cfg.Host, _ = os.Hostname()
 	}
 	cfg.Scrub.fill()
+	cfg.BlockAfter = cmp.Or(cfg.BlockAfter, blockAfter)
 	if cfg.Track.Now == nil {
 		cfg.Track.Now = cfg.Now
 	}

@@ -18,13 +18,14 @@ import (
 // fields are guarded by OSD.mu.
 type place struct {
 	mapping
-	split   ceph.Epoch  // since when it is as large as it is; 0: before this OSD started
-	since   ceph.Epoch  // this OSD has been its primary from then on
-	seen    time.Time   // since when this OSD knows of it
-	pg      *pg.PG      // nil: not in the store, or copies elsewhere would have to be kept
-	waiting []*arrival  // for the PG to be served
-	state   msg.PGState // as last reported
-	changed time.Time   // when it became that
+	unserved time.Time   // since when it is not served; zero: it is
+	split    ceph.Epoch  // since when it is as large as it is; 0: before this OSD started
+	since    ceph.Epoch  // this OSD has been its primary from then on
+	seen     time.Time   // since when this OSD knows of it
+	pg       *pg.PG      // nil: not in the store, or copies elsewhere would have to be kept
+	waiting  []*arrival  // for the PG to be served
+	state    msg.PGState // as last reported
+	changed  time.Time   // when it became that
 
 	trimming msg.PGState // snaptrim while that goes on, snaptrim_error if it failed
 }
@@ -105,7 +106,7 @@ func (o *OSD) setMap(m *osdmap.Map) {
 	for id, at := range here {
 		p := o.mu.places[id]
 		if p == nil {
-			p = &place{since: m.Epoch, seen: o.cfg.Now()}
+			p = &place{since: m.Epoch, seen: o.cfg.Now(), unserved: o.cfg.Now()}
 			o.mu.places[id] = p
 		}
 		p.mapping = at
@@ -125,6 +126,7 @@ func (o *OSD) setMap(m *osdmap.Map) {
 			// Map and PGs in one moment: a request of this epoch finds its PG, or waited.
 			news = news || o.mu.pgs[id] == nil
 			o.mu.pgs[id] = p.pg
+			p.unserved = time.Time{}
 			again = append(again, p.waiting...)
 			p.waiting = nil
 			if o.mu.told[id] != nil {
@@ -144,9 +146,15 @@ func (o *OSD) setMap(m *osdmap.Map) {
 			delete(o.mu.created, id)
 		}
 	}
+	for id, p := range o.mu.places {
+		if o.mu.pgs[id] == nil && p.unserved.IsZero() {
+			p.unserved = o.cfg.Now()
+		}
+	}
 	o.mu.m, o.mu.placer, o.mu.up, o.mu.want = m, placer, me, want
 	waiting := o.mu.waiting
 	o.mu.waiting = nil
+	o.unblockLocked()
 	o.signalLocked()
 	o.mu.Unlock()
 

@@ -18,12 +18,13 @@ import (
 
 // session is a client's connection.
 type session struct {
-	conn  *msgr.Conn
-	id    ceph.EntityID
-	addr  ceph.Addr
-	caps  cephx.OSDCaps
-	epoch ceph.Epoch // of the newest map it has, as far as known; guarded by OSD.mu
-	all   bool       // no caps: everything is allowed
+	conn     *msgr.Conn
+	id       ceph.EntityID
+	addr     ceph.Addr
+	caps     cephx.OSDCaps
+	epoch    ceph.Epoch           // of the newest map it has, as far as known; guarded by OSD.mu
+	backoffs map[ceph.PG]*backoff // likewise
+	all      bool                 // no caps: everything is allowed
 }
 
 // Send queues a message. If the session is gone the client asks again.
@@ -146,6 +147,7 @@ func (d *dispatcher) HandleMessage(c *msgr.Conn, in *msg.Message) {
 	case *msg.OSDOp:
 		in.Hold()
 		o.request(s, in, p)
+	case *msg.OSDBackoff: // an acknowledgement; what came before it was dropped anyway
 	case *msg.OSDMap:
 		// The monitors are asked for maps, not whoever comes by.
 	case *msg.Command:
@@ -245,6 +247,11 @@ func (o *OSD) place(w *arrival) {
 		return
 	}
 	if p := o.mu.places[m.PG.PG]; g == nil && p != nil {
+		if o.keptBackLocked(s, m.PG.PG, p) {
+			o.mu.Unlock()
+			w.drop()
+			return
+		}
 		req.Op.Mark(track.WaitingPG)
 		p.waiting = append(p.waiting, w)
 		o.mu.Unlock()

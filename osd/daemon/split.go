@@ -48,7 +48,7 @@ func (o *OSD) closePG(id ceph.PG) {
 	o.mu.Lock()
 	var p *pg.PG
 	if at := o.mu.places[id]; at != nil {
-		p, at.pg = at.pg, nil
+		p, at.pg, at.unserved = at.pg, nil, o.cfg.Now()
 	}
 	delete(o.mu.pgs, id)
 	o.mu.Unlock()
