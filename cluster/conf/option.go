@@ -36,20 +36,19 @@ type Option struct {
 	Live bool
 	// Choices, if any, are the only values.
 	Choices []string
-	// Client: read by clients only. Known, so that a shared file gives no warnings.
+	// Client: read by clients, or by daemons of Ceph's, and not by ours. Known, so that
+	// a shared file gives no warnings.
 	Client bool
 }
 
 // options is every option, by name.
 var options = []Option{
 	{Name: "admin_socket", Default: "/run/ceph/$cluster-$name.asok", Help: "where the admin socket is"},
-	{Name: "auth_client_required", Default: "cephx", Help: "how clients prove who they are: cephx, none, or both"},
 	{Name: "auth_cluster_required", Default: "cephx", Help: "how daemons prove who they are among each other"},
 	{Name: "auth_service_required", Default: "cephx", Help: "what daemons ask of clients"},
 	{Name: "cluster_addr", Kind: Address, Default: "", Help: "address for other OSDs; default: public_addr", Who: []string{"osd"}},
 	{Name: "crush_location", Default: "", Help: "place in the CRUSH map, as root=default host=a", Who: []string{"osd"}},
 	{Name: "debug_mon", Default: "1/5", Help: "log level, 0 to 20", Who: []string{"mon"}, Live: true},
-	{Name: "debug_ms", Default: "0/5", Help: "log level of the messenger, 0 to 20", Live: true},
 	{Name: "debug_osd", Default: "1/5", Help: "log level, 0 to 20", Who: []string{"osd"}, Live: true},
 	{Name: "ebofs_etcd_endpoints", Default: "", Help: "an etcd cluster of its own for the monitors' state, as http://a:2379,http://b:2379; default: members inside the monitors", Who: []string{"mon"}},
 	{Name: "ebofs_http_addr", Default: "", Help: "where the status page and /metrics are served, as 127.0.0.1:9283, or none; default: monitors there, OSDs at 127.0.0.1:9300 + id", Who: []string{"mon", "osd"}},
@@ -72,11 +71,8 @@ var options = []Option{
 	{Name: "mon_warn_on_pool_pg_num_not_power_of_two", Kind: Bool, Default: "true", Help: "warn of pools whose PGs hold unequal shares", Live: true},
 	{Name: "mon_warn_on_too_few_osds", Kind: Bool, Default: "true", Help: "warn of fewer OSDs than a new pool has copies", Live: true},
 	{Name: "mon_warn_on_pool_no_redundancy", Kind: Bool, Default: "true", Help: "warn of pools with a single copy", Live: true},
-	{Name: "ms_client_mode", Default: "crc secure", Help: "modes of connections of clients, in order of preference"},
 	{Name: "ms_cluster_mode", Default: "secure crc", Help: "modes of connections among daemons"},
 	{Name: "ms_connection_idle_timeout", Kind: Seconds, Default: "900", Help: "after how long an idle connection is closed"},
-	{Name: "ms_mon_client_mode", Default: "secure crc", Help: "modes of connections of clients with monitors"},
-	{Name: "ms_mon_cluster_mode", Default: "secure crc", Help: "modes of connections among monitors"},
 	{Name: "ms_mon_service_mode", Default: "secure crc", Help: "modes that monitors offer"},
 	{Name: "ms_service_mode", Default: "crc secure", Help: "modes that daemons offer"},
 	{Name: "osd_crush_chooseleaf_type", Kind: Int, Default: "1", Help: "failure domain of the first rule: 0 osd, 1 host"},
@@ -93,6 +89,8 @@ var options = []Option{
 	{Name: "public_network", Default: "", Help: "network of public_addr, as 10.0.0.0/24"},
 	{Name: "run_dir", Default: "/run/ceph", Help: "directory of sockets"},
 
+	{Name: "auth_client_required", Client: true}, {Name: "debug_ms", Client: true}, {Name: "ms_client_mode", Client: true},
+	{Name: "ms_mon_client_mode", Client: true}, {Name: "ms_mon_cluster_mode", Client: true},
 	{Name: "cluster_network", Client: true}, {Name: "cephx_cluster_require_signatures", Client: true},
 	{Name: "cephx_require_signatures", Client: true}, {Name: "cephx_service_require_signatures", Client: true},
 	{Name: "cephx_sign_messages", Client: true}, {Name: "client_mount_timeout", Client: true},

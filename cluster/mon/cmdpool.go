@@ -62,9 +62,11 @@ func cmdPoolCreate(c *call) error {
 		if err != nil {
 			return err
 		}
-		if mode, ok := c.str("autoscale_mode"); ok {
-			p.Autoscale = uint8(slices.Index([]string{"off", "warn", "on"}, mode))
+		mode, ok := c.str("autoscale_mode")
+		if !ok {
+			mode = c.m.cfg.Options.Text("osd_pool_default_pg_autoscale_mode")
 		}
+		p.Autoscale = uint8(slices.Index(autoscaleModes, mode))
 		return nil
 	})
 	c.text = fmt.Sprintf("pool '%s' %s", name, word(existed, "already exists", "created"))

@@ -133,7 +133,7 @@ func (m *Monitor) listen() error {
 		Login: &cephx.Login{Entities: entities{m}, Servers: m.keys, NewGlobalID: m.newGlobalID},
 	}
 	o := msgr.Options{
-		Type: ceph.TypeMon, GID: int64(m.State().MonMap.Rank(m.cfg.Name)), Dispatcher: (*dispatcher)(m), Transport: m.cfg.Transport, Log: m.log,
+		Type: ceph.TypeMon, IdleTimeout: m.cfg.Options.Duration("ms_connection_idle_timeout"), GID: int64(m.State().MonMap.Rank(m.cfg.Name)), Dispatcher: (*dispatcher)(m), Transport: m.cfg.Transport, Log: m.log,
 		ServerAuth: func() msgr.ServerAuth { return server.Handshake() }, ClientAuth: m.peerAuth,
 	}
 	var err error

@@ -30,7 +30,7 @@ func (o *OSD) introduce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if host != o.cfg.Host {
+	if host != o.cfg.Host && !o.cfg.Stay {
 		weight := max(0.0001, float64(st.TotalBytes)/(1<<40))
 		steps = append(steps, map[string]any{"prefix": "osd crush create-or-move", "id": o.cfg.ID, "weight": weight, "args": []string{"host=" + o.cfg.Host, "root=" + o.cfg.Root}})
 	}

@@ -31,10 +31,16 @@ type Config struct {
 	Addr     netip.AddrPort // port 0: any
 	Monitors []ceph.AddrVec
 	Key      cephx.Key      // of osd.ID
-	Methods  []cephx.Method // default: cephx
-	Modes    []cephx.Mode   // default: secure and crc
+	Methods  []cephx.Method // with which it logs in; default: cephx
+	Modes    []cephx.Mode   // likewise; default: secure and crc
+	// ServiceMethods and ServiceModes are what it offers those that come to it.
+	// Default: Methods and Modes.
+	ServiceMethods []cephx.Method
+	ServiceModes   []cephx.Mode
+	IdleTimeout    time.Duration // of connections; default: the messenger's
 	// Host and Root are where it is in the CRUSH map; default: this host, "default".
 	Host, Root string
+	Stay       bool   // where it is in the CRUSH map, wherever that is
 	Class      string // device class; default: none is set
 	// Metadata is what the OSD says of itself beside what it knows: its devices.
 	Metadata  map[string]string
@@ -120,6 +126,12 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 	if cfg.Modes == nil {
 		cfg.Modes = []cephx.Mode{cephx.ModeSecure, cephx.ModeCRC}
 	}
+	if cfg.ServiceMethods == nil {
+		cfg.ServiceMethods = cfg.Methods
+	}
+	if cfg.ServiceModes == nil {
+		cfg.ServiceModes = cfg.Modes
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -163,13 +175,13 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 		return nil, err
 	}
 	o.keys = &cephx.ServiceKeys{Service: ceph.TypeOSD}
-	server := &cephx.Server{Service: ceph.TypeOSD, Methods: cfg.Methods, Modes: cfg.Modes, Keys: o.keys, Now: cfg.Now, Rand: rand.Reader}
+	server := &cephx.Server{Service: ceph.TypeOSD, Methods: cfg.ServiceMethods, Modes: cfg.ServiceModes, Keys: o.keys, Now: cfg.Now, Rand: rand.Reader}
 	var nonce [4]byte
 	if _, err := rand.Read(nonce[:]); err != nil {
 		return nil, err
 	}
 	o.msgr, err = msgr.New(msgr.Options{
-		Type: ceph.TypeOSD, GID: int64(cfg.ID), Nonce: uint32(nonce[0]) | uint32(nonce[1])<<8 | uint32(nonce[2])<<16 | 1,
+		Type: ceph.TypeOSD, GID: int64(cfg.ID), IdleTimeout: cfg.IdleTimeout, Nonce: uint32(nonce[0]) | uint32(nonce[1])<<8 | uint32(nonce[2])<<16 | 1,
 		Dispatcher: (*dispatcher)(o), Transport: cfg.Transport, Log: cfg.Log,
 		ClientAuth: func(to ceph.EntityType) (msgr.ClientAuth, error) { return o.auth.Handshake(to) },
 		ServerAuth: func() msgr.ServerAuth { return server.Handshake() },

@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"errors"
+	"io/fs"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -102,5 +104,47 @@ func TestPortTaken(t *testing.T) {
 	_, err = net.Listen("tcp", l.Addr().String())
 	if got := explainPort(err); got == nil || !strings.Contains(got.Error(), "has port "+strconv.Itoa(l.Addr().(*net.TCPAddr).Port)) {
 		t.Error(got)
+	}
+}
+
+// TestAddress: where an OSD says it is reached.
+func TestAddress(t *testing.T) {
+	for set, want := range map[string]string{
+		"--public_addr=10.1.2.3:7000":                 "10.1.2.3:7000",
+		"--public_network=10.255.0.0/16, 127.0.0.0/8": "127.0.0.1:0",
+		"--public_network=203.0.113.0/24":             "no address in 203.0.113.0/24",
+		"--public_network=home":                       `"home": want a network`,
+		"--mon_host=127.0.0.1":                        "127.0.0.1:0",
+	} {
+		a, err := address(monitorConfig(t, set))
+		got := a.String()
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %s", set, got, want)
+		}
+	}
+}
+
+// TestOptionsAreUsed: every option that is ours is read somewhere.
+func TestOptionsAreUsed(t *testing.T) {
+	var text strings.Builder
+	err := filepath.WalkDir("../..", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, "conf/option.go") {
+			return err
+		}
+		p, err := os.ReadFile(path)
+		text.Write(p)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range conf.Options() {
+		byType := strings.HasPrefix(o.Name, "debug_") || o.Name == "mon_data" || o.Name == "osd_data" // "debug_" + type
+		if !o.Client && !byType && !strings.Contains(text.String(), `"`+o.Name+`"`) {
+			t.Errorf("option %s does nothing", o.Name)
+		}
 	}
 }

@@ -59,6 +59,13 @@ func OpenOSD(ctx context.Context, cfg *conf.Config, t Tuning, log *slog.Logger, 
 	if c.Modes, err = modes(cfg, "ms_cluster_mode"); err != nil {
 		return nil, err
 	}
+	if c.ServiceMethods, err = methods(cfg, "auth_service_required"); err != nil {
+		return nil, err
+	}
+	if c.ServiceModes, err = modes(cfg, "ms_service_mode"); err != nil {
+		return nil, err
+	}
+	c.IdleTimeout, c.Track.Complain, c.Stay = cfg.Duration("ms_connection_idle_timeout"), cfg.Duration("osd_op_complaint_time"), !cfg.Bool("osd_crush_update_on_start")
 	if c.Monitors, err = cfg.Monitors(); err != nil {
 		return nil, err
 	}
@@ -139,11 +146,14 @@ func bind(ctx context.Context, cfg *conf.Config, c osd.Config) (*osd.OSD, error)
 	return nil, fmt.Errorf("%v: every port from %d to %d of %v is taken: %w", cfg.Name, from, to, at.Addr(), syscall.EADDRINUSE)
 }
 
-// address is where peers reach this host: public_addr, or the address that its way
-// to the monitors begins with.
+// address is where peers reach this host: public_addr, its address in
+// public_network, or the address that its way to the monitors begins with.
 func address(cfg *conf.Config) (netip.AddrPort, error) {
 	if a := cfg.Address("public_addr"); a.IsValid() {
 		return a, nil
+	}
+	if nets := cfg.Words("public_network"); nets != nil {
+		return within(nets)
 	}
 	mons, err := cfg.Monitors()
 	if err != nil {
@@ -156,6 +166,26 @@ func address(cfg *conf.Config) (netip.AddrPort, error) {
 	defer c.Close()
 	local := c.LocalAddr().(*net.UDPAddr).AddrPort()
 	return netip.AddrPortFrom(local.Addr().Unmap(), 0), nil
+}
+
+// within finds an address of this host in one of the networks.
+func within(nets []string) (netip.AddrPort, error) {
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	for _, text := range nets {
+		n, err := netip.ParsePrefix(text)
+		if err != nil {
+			return netip.AddrPort{}, fmt.Errorf("public_network: %q: want a network as 10.0.0.0/24", text)
+		}
+		for _, a := range own {
+			if p, err := netip.ParsePrefix(a.String()); err == nil && n.Contains(p.Addr().Unmap()) {
+				return netip.AddrPortFrom(p.Addr().Unmap(), 0), nil
+			}
+		}
+	}
+	return netip.AddrPort{}, fmt.Errorf("public_network: this host has no address in %s", strings.Join(nets, ", "))
 }
 
 // openStore mounts the store.
