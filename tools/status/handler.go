@@ -299,6 +299,7 @@ func (p *Page) mapInfo(w http.ResponseWriter, r *http.Request) {
 	}
 	n, err := strconv.Atoi(s)
 	if c := d.cell(n); err == nil && c != nil {
+		p.pics.owners(r.Context(), id, d.epoch, c)
 		answer(w, c)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,14 +60,7 @@ var errNoPicture = errors.New("no such OSD here, or its store is none of ours")
 
 // get returns the picture of a kept epoch, or of the newest for 0.
 func (p *pictures) get(ctx context.Context, id int32, epoch uint64) (*drawn, error) {
-	var osd *OSD
-	if p.src.OSDs != nil {
-		for _, o := range p.src.OSDs() {
-			if o.ID == id && o.Store != nil && o.Device != nil {
-				osd = &o
-			}
-		}
-	}
+	osd := p.find(id)
 	if osd == nil {
 		return nil, errNoPicture
 	}
@@ -103,6 +97,51 @@ func (p *pictures) get(ctx context.Context, id int32, epoch uint64) (*drawn, err
 	return d, d.err
 }
 
+// find returns an OSD whose device can be drawn; nil if there is none of that number.
+func (p *pictures) find(id int32) *OSD {
+	if p.src.OSDs != nil {
+		for _, o := range p.src.OSDs() {
+			if o.ID == id && o.Store != nil && o.Device != nil {
+				return &o
+			}
+		}
+	}
+	return nil
+}
+
+// Bounds of a search for owners, which may have to look at every object.
+const (
+	maxOwners  = 8
+	ownersTime = 5 * time.Second
+)
+
+// owners fills in whose blocks are in a cell. What cannot be found in time, or because
+// the checkpoint is gone, is left out.
+func (p *pictures) owners(ctx context.Context, id int32, epoch uint64, c *Cell) {
+	osd := p.find(id)
+	c.Objects = []blockmap.Owner{}
+	if osd == nil || c.Kinds["data"] == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, ownersTime)
+	defer cancel()
+	select {
+	case p.slot <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	defer func() { <-p.slot }()
+	sb, pin, err := checkpoint(ctx, osd, epoch)
+	if err != nil {
+		return
+	}
+	defer pin.Close()
+	list, more, err := blockmap.Owners(ctx, osd.Device, &sb, c.Start/layout.BlockSize, c.Length/layout.BlockSize, maxOwners)
+	if err == nil && stillThere(osd, pin, sb.Epoch) == nil {
+		c.Objects, c.More = append(c.Objects, list...), more
+	}
+}
+
 func (p *pictures) fresh(key pictureKey) *drawn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,22 +152,48 @@ func (p *pictures) fresh(key pictureKey) *drawn {
 	return nil
 }
 
+// checkpoint pins the newest checkpoint and returns its superblock, or that of an
+// epoch that is kept. The caller closes the pin.
+func checkpoint(ctx context.Context, o *OSD, epoch uint64) (sb layout.Superblock, pin *ebofs.Pin, err error) {
+	if pin, err = o.Store.Pin(); err != nil {
+		return sb, nil, err
+	}
+	sb = pin.Superblock()
+	if epoch != 0 && epoch != sb.Epoch {
+		if sb, err = ebofs.FindEpoch(ctx, o.Device, &sb, epoch); err != nil {
+			pin.Close()
+			return sb, nil, err
+		}
+	}
+	return sb, pin, nil
+}
+
+// stillThere returns why what was read of a checkpoint may be something else: a pin
+// that expired, or a kept epoch that was given up meanwhile.
+func stillThere(o *OSD, pin *ebofs.Pin, epoch uint64) error {
+	if err := pin.Err(); err != nil {
+		return err
+	}
+	if sb := pin.Superblock(); sb.Epoch == epoch {
+		return nil
+	}
+	_, kept := o.Store.KeptEpochs()
+	if !slices.ContainsFunc(kept, func(k layout.KeptEpoch) bool { return k.Epoch() == epoch }) {
+		return fmt.Errorf("epoch %d is not kept any more: %w", epoch, ebofs.ErrNotFound)
+	}
+	return nil
+}
+
 // draw draws one checkpoint of an OSD's device.
 func draw(ctx context.Context, o *OSD, epoch uint64) *drawn {
-	pin, err := o.Store.Pin()
+	sb, pin, err := checkpoint(ctx, o, epoch)
 	if err != nil {
 		return &drawn{err: err}
 	}
 	defer pin.Close()
-	sb := pin.Superblock()
-	if epoch != 0 && epoch != sb.Epoch {
-		if sb, err = ebofs.FindEpoch(ctx, o.Device, &sb, epoch); err != nil {
-			return &drawn{err: err}
-		}
-	}
 	maps, _, err := blockmap.Draw(ctx, o.Device, &sb, mapColumns*mapRows)
 	if err == nil {
-		err = pin.Err() // what was read may be something else
+		err = stillThere(o, pin, sb.Epoch)
 	}
 	if err != nil {
 		return &drawn{err: fmt.Errorf("osd.%d: %w", o.ID, err)}
@@ -144,6 +209,9 @@ type Cell struct {
 	Start  uint64            `json:"start_byte"`
 	Length uint64            `json:"bytes"`
 	Kinds  map[string]uint64 `json:"kinds"`
+	// Objects that have blocks here, those with the most first; More: there are others.
+	Objects []blockmap.Owner `json:"objects"`
+	More    bool             `json:"more"`
 }
 
 // MapInfo is the numbers of a picture.

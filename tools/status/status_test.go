@@ -152,12 +152,27 @@ func TestMap(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	var sum uint64
+	owners := 0
 	for i := range m.Cells {
 		var c status.Cell
 		if err := json.Unmarshal(get(t, p, "/api/v1/osds/0/map?cell="+itoa(i), 200).Body.Bytes(), &c); err != nil {
 			t.Fatal(err)
 		}
 		sum += c.Kinds["data"]
+		var owned uint64
+		for _, o := range c.Objects {
+			owned += o.Blocks * 4096
+			if !strings.HasPrefix(o.Name, "rbd_data.") && o.Name != "busy" || o.Key == "" {
+				t.Errorf("cell %d is owned by %+v", i, o)
+			}
+		}
+		if !c.More && owned != c.Kinds["data"] {
+			t.Errorf("cell %d holds %d bytes of data, objects own %d of it", i, c.Kinds["data"], owned)
+		}
+		owners += len(c.Objects)
+	}
+	if owners < 100 {
+		t.Errorf("only %d owners in all cells", owners)
 	}
 	if sum != m.Totals["data"] {
 		t.Errorf("cells hold %d bytes of data, the device %d", sum, m.Totals["data"])

@@ -176,6 +176,12 @@
     const c = await r.json();
     $("cell").hidden = false;
     $("cell").textContent = `${bytes(c.bytes)} from byte ${c.start_byte.toLocaleString("en")} on: ` + Object.entries(c.kinds).map(([k, n]) => `${k} ${bytes(n)}`).join(", ");
+    if (c.objects.length) {
+      const list = document.createElement("ul");
+      for (const o of c.objects) { const li = document.createElement("li"); li.textContent = `${o.name}: ${bytes(o.blocks * 4096)}`; li.title = o.key; list.append(li); }
+      if (c.more) { const li = document.createElement("li"); li.textContent = "and others"; list.append(li); }
+      $("cell").append(list);
+    }
   }
   // A slider over kept epochs, from the links that are there without this file.
   function slider() {

@@ -236,7 +236,7 @@ func TestFixture(t *testing.T) {
 			x.until("the PG is shown", `!document.getElementById("pg").hidden && document.getElementById("pg").textContent.includes("a repair of what is damaged")`)
 			// A click into the device says what is there.
 			x.click(`#map-png`)
-			x.until("the cell is shown", `/from byte [\d,]+ on: /.test(document.getElementById("cell").textContent)`)
+			x.until("the cell is shown", `/from byte [\d,]+ on: .*rbd_data/.test(document.getElementById("cell").textContent)`)
 			// Another OSD's plots.
 			x.click(`#plot-of a[data-osd="1"]`)
 			x.until("the other OSD is picked", `document.querySelector("#plot-of [aria-current]").dataset.osd === "1" && document.querySelectorAll(".plot canvas").length === 3`)
