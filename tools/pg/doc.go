@@ -8,5 +8,7 @@
 //	    be and a removal begins in one transaction (osd/pgfile, osd/pg).
 //	I2  Nothing is removed without --force, and nothing is replaced.
 //
+// What it is for: docs/ops/add-or-replace-disk.md.
+//
 // No goroutines of its own. Durable is what it reports as done.
 package pg
