@@ -90,7 +90,7 @@
       },
       series: [{}, { stroke: color("--p50"), width: 1.6, points: { ...alone, show: true, fill: color("--p50") } }, { stroke: color("--p99"), width: 1.3, dash: [4, 3], points: { ...alone, show: true, fill: color("--p99") } }],
       axes: [
-        { ...axis, space: 80, values: (u, list) => list.map((t) => new Date(t * 1000).toISOString().slice(11, 16)) },
+        { ...axis, space: 80, size: 26, values: (u, list) => list.map((t) => new Date(t * 1000).toISOString().slice(11, 16)) },
         { ...axis, size: 52, grid: { ...axis.grid, filter: (u, list) => list.map((v) => (decade(v) ? v : null)) }, values: (u, list) => list.map(decade) },
       ],
       hooks: {
