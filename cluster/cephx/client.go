@@ -62,6 +62,9 @@ func NewClient(o ClientOptions) (*Client, error) {
 	return c, nil
 }
 
+// Uses reports whether a method is among those that are tried.
+func (c *Client) Uses(m Method) bool { return slices.Contains(c.o.Methods, m) }
+
 // GlobalID returns the number a monitor gave this entity, or 0.
 func (c *Client) GlobalID() uint64 {
 	c.mu.Lock()

@@ -211,7 +211,9 @@ func (c *Client) dial() {
 }
 
 // cephx reports whether there are keys at all.
-func (c *Client) cephx() bool { return c.o.Auth != nil && c.o.Keys != nil }
+func (c *Client) cephx() bool {
+	return c.o.Auth != nil && c.o.Keys != nil && c.o.Auth.Uses(cephx.MethodCephX)
+}
 
 func (c *Client) send(conn *msgr.Conn, p msg.Payload, tid uint64) {
 	m := msg.Pack(p)

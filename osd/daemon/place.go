@@ -22,6 +22,7 @@ type place struct {
 	split    ceph.Epoch  // since when it is as large as it is; 0: before this OSD started
 	since    ceph.Epoch  // this OSD has been its primary from then on
 	seen     time.Time   // since when this OSD knows of it
+	absent   bool        // it is not in the store, and nobody has ordered it
 	pg       *pg.PG      // nil: not in the store, or copies elsewhere would have to be kept
 	waiting  []*arrival  // for the PG to be served
 	state    msg.PGState // as last reported
@@ -62,7 +63,7 @@ func (o *OSD) setMap(m *osdmap.Map) {
 	o.mu.Lock()
 	was, told := maps.Clone(o.mu.places), maps.Clone(o.mu.told)
 	o.mu.Unlock()
-	opened := map[ceph.PG]*pg.PG{}
+	opened, absent := map[ceph.PG]*pg.PG{}, map[ceph.PG]bool{}
 	for id, at := range here {
 		if p := was[id]; !at.alone() || p != nil && p.pg != nil {
 			continue
@@ -70,7 +71,7 @@ func (o *OSD) setMap(m *osdmap.Map) {
 		p, err := o.open(m, id, told[id])
 		if err != nil {
 			o.log.Error("pg is not opened", "pg", id, "err", err)
-		} else if p != nil {
+		} else if absent[id] = p == nil; p != nil {
 			opened[id] = p
 			o.stored[id] = nil
 		}
@@ -109,7 +110,7 @@ func (o *OSD) setMap(m *osdmap.Map) {
 			p = &place{since: m.Epoch, seen: o.cfg.Now(), unserved: o.cfg.Now()}
 			o.mu.places[id] = p
 		}
-		p.mapping = at
+		p.mapping, p.absent = at, absent[id]
 		if split[id] {
 			p.split = m.Epoch
 		}

@@ -78,9 +78,9 @@ func (o *OSD) stateLocked(m *osdmap.Map, id ceph.PG, p *place, now time.Time) ms
 		return 0
 	case !p.alone(): // copies on other OSDs are not kept
 		return msg.PGPeering
-	case p.pg == nil && now.Sub(p.seen) < absentAfter:
+	case p.absent && now.Sub(p.seen) < absentAfter:
 		return 0
-	case p.pg == nil: // what it holds is elsewhere
+	case p.absent: // what it holds is elsewhere
 		return msg.PGIncomplete
 	case pool.MinSize > 1:
 		return msg.PGPeered | msg.PGUndersized | msg.PGDegraded
