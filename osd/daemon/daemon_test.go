@@ -42,9 +42,10 @@ type cluster struct {
 	admin      cephx.Key
 	key        cephx.Key // of osd.0
 	dev        *devices.Mem
+	engine     *ebofs.Store
 	store      osd.ObjectStore
 	osd        *daemon.OSD
-	quiet      bool // the OSD hardly ever reports
+	failsafe   float64
 	scrubEvery time.Duration
 	complain   time.Duration
 	blockAfter time.Duration
@@ -113,6 +114,7 @@ func (c *cluster) start() {
 	c.t.Helper()
 	s, err := ebofs.Open(ctx(c.t), c.dev, ebofs.Options{MemoryBytes: 128 << 20})
 	must(c.t, err)
+	c.engine = s
 	c.store = ebofsstore.New(s)
 	if c.wrap != nil {
 		c.store = c.wrap(c.store)
@@ -123,11 +125,7 @@ func (c *cluster) start() {
 }
 
 func (c *cluster) config(id int32) daemon.Config {
-	report := 50 * time.Millisecond
-	if c.quiet {
-		report = time.Hour
-	}
-	return daemon.Config{ID: id, Store: c.store, Addr: loopback, Monitors: []ceph.AddrVec{c.mon.Addrs()}, Key: c.key, Host: "h", Report: report, BlockAfter: c.blockAfter, Track: track.Options{Complain: c.complain}, Scrub: daemon.ScrubConfig{Every: c.scrubEvery, DeepEvery: c.scrubEvery}}
+	return daemon.Config{ID: id, Store: c.store, Addr: loopback, Monitors: []ceph.AddrVec{c.mon.Addrs()}, Key: c.key, Host: "h", Report: 50 * time.Millisecond, FailsafeRatio: c.failsafe, BlockAfter: c.blockAfter, Track: track.Options{Complain: c.complain}, Scrub: daemon.ScrubConfig{Every: c.scrubEvery, DeepEvery: c.scrubEvery}}
 }
 
 func (c *cluster) stop() {

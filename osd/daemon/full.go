@@ -7,8 +7,7 @@ import (
 	"ebofs/osd/pg"
 )
 
-// failsafeRatio is how full a store may become before it takes nothing more that
-// makes it fuller, whatever the map says (osd_failsafe_full_ratio).
+// failsafeRatio is the default of Config.FailsafeRatio.
 const failsafeRatio = 0.97
 
 const fullness = osdmap.Full | osdmap.BackfillFull | osdmap.NearFull
@@ -20,11 +19,21 @@ func (o *OSD) measure(m *osdmap.Map) {
 	if err != nil || st.TotalBytes == 0 {
 		return
 	}
+	o.grown.Store(0)
+	o.grownMost.Store(max(int64(st.TotalBytes/512), 1<<20))
 	ratio := 1 - float64(st.FreeBytes)/float64(st.TotalBytes)
-	o.failsafe.Store(ratio > failsafeRatio)
+	o.failsafe.Store(ratio > o.cfg.FailsafeRatio)
 	want := degree(m, ratio)
 	if m.IsUp(o.cfg.ID) && m.States[o.cfg.ID]&fullness != want {
 		_ = o.mon.Send(&msg.OSDFull{Paxos: msg.NewPaxos(uint64(m.Epoch)), Epoch: m.Epoch, State: uint32(want)})
+	}
+}
+
+// grew counts bytes that were written. After some thousandth of the store it is
+// measured anew: a fast client fills a small one between two reports.
+func (o *OSD) grew(bytes int) {
+	if most := o.grownMost.Load(); most > 0 && o.grown.Add(int64(bytes)) > most {
+		kick(o.filled)
 	}
 }
 

@@ -138,11 +138,11 @@ func TestFullOSD(t *testing.T) {
 }
 
 // TestNoSpace: a store that has no space left refuses, and goes on once there is
-// some. Nobody measures it here, so that nothing else refuses.
+// some. The failsafe, which would refuse before, is off.
 func TestNoSpace(t *testing.T) {
 	c := newCluster(t)
 	c.stop()
-	c.quiet = true
+	c.failsafe = 2
 	c.start()
 	x := c.client("client.admin", c.admin)
 	x.pool("p", 2)
@@ -168,8 +168,60 @@ func TestNoSpace(t *testing.T) {
 			t.Fatalf("delete of object %d: %v", i, got)
 		}
 	}
-	must(t, c.store.Sync(ctx(t)))
+	must(t, c.engine.Checkpoint(ctx(t)))
 	if got := x.try(0, "p", "again", writeFull(body)); got != 0 {
 		t.Errorf("write after deletes: %v", got)
+	}
+}
+
+// TestFillUp fills a store as fast as it goes: its OSD is marked full before there
+// is no space, what is still to be written waits, and is written once there is some.
+func TestFillUp(t *testing.T) {
+	c := newCluster(t)
+	x := c.client("client.admin", c.admin)
+	x.pool("p", 2)
+	body := writeFull(string(bytes.Repeat([]byte("0123456789abcdef"), 1<<16))) // 1 MiB
+	full := func() bool {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		return x.full(1)
+	}
+	var late []chan *msg.OSDOpReply
+	written := 0
+	for !full() {
+		if written > 300 {
+			t.Fatal("300 MiB fit into 240")
+		}
+		ch := x.start("p", fmt.Sprint("o", written), body)
+		select {
+		case r := <-ch:
+			if r.Result != 0 {
+				t.Fatalf("after %d MiB: %v", written, ceph.Errno(r.Result))
+			}
+			written++
+		case <-time.After(2 * time.Second): // held back
+			late = append(late, ch)
+			x.until(func() bool { return x.full(1) })
+		}
+	}
+	if written < 150 {
+		t.Errorf("full after %d MiB", written)
+	}
+	late = append(late, x.start("p", "late", body))
+	for i := range 60 {
+		if got := x.try(msg.FlagFullTry, "p", fmt.Sprint("o", i), remove()); got != 0 {
+			t.Fatalf("delete: %v", got)
+		}
+	}
+	must(t, c.engine.Checkpoint(ctx(t))) // what was deleted is free now, not within half a minute
+	for _, ch := range late {
+		select {
+		case r := <-ch:
+			if r.Result != 0 {
+				t.Errorf("late write: %v", ceph.Errno(r.Result))
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("late write is not answered")
+		}
 	}
 }

@@ -169,6 +169,14 @@ func (o *OSD) keepTime() {
 			return
 		case <-t.C:
 		case <-o.soon:
+		case <-o.filled:
+			o.mu.Lock()
+			m, up := o.mu.m, o.mu.up
+			o.mu.Unlock()
+			if up {
+				o.measure(m)
+			}
+			continue
 		}
 		o.mu.Lock()
 		m, up := o.mu.m, o.mu.up

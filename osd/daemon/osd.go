@@ -55,6 +55,9 @@ type Config struct {
 	// BlockAfter is for how long requests wait for a PG to be served before their
 	// clients are told to keep them. Default 2 s.
 	BlockAfter time.Duration
+	// FailsafeRatio is how full the store may become before it takes nothing more that
+	// makes it fuller, whatever the map says. Default 0.97 (osd_failsafe_full_ratio).
+	FailsafeRatio float64
 	// Report is how often statistics are sent. Default 2 s.
 	Report time.Duration
 }
@@ -82,12 +85,14 @@ type OSD struct {
 	stored map[ceph.PG]*away
 	tells  chan struct{} // slots of commands
 	// failsafe is set while the store is so full that nothing may grow.
-	failsafe atomic.Bool
-	track    *track.Tracker
-	count    counters
-	scrubs   scrubs
-	complain complaints
-	fetches  fetches
+	failsafe         atomic.Bool
+	grown, grownMost atomic.Int64  // bytes written since it was measured; when it is measured again
+	filled           chan struct{} // it is to be measured
+	track            *track.Tracker
+	count            counters
+	scrubs           scrubs
+	complain         complaints
+	fetches          fetches
 
 	mu struct {
 		sync.Mutex
@@ -148,11 +153,12 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 		cfg.Host, _ = os.Hostname()
 	}
 	cfg.Scrub.fill()
+	cfg.FailsafeRatio = cmp.Or(cfg.FailsafeRatio, failsafeRatio)
 	cfg.BlockAfter = cmp.Or(cfg.BlockAfter, blockAfter)
 	if cfg.Track.Now == nil {
 		cfg.Track.Now = cfg.Now
 	}
-	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1), soon: make(chan struct{}, 1), trims: make(chan struct{}, 1), removes: make(chan struct{}, 1), began: time.Now(), tells: make(chan struct{}, tellsAtOnce), track: track.New(cfg.Track)}
+	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1), soon: make(chan struct{}, 1), trims: make(chan struct{}, 1), filled: make(chan struct{}, 1), removes: make(chan struct{}, 1), began: time.Now(), tells: make(chan struct{}, tellsAtOnce), track: track.New(cfg.Track)}
 	o.mu.pgs, o.mu.sessions, o.mu.changed = map[ceph.PG]*pg.PG{}, map[*session]struct{}{}, make(chan struct{})
 	o.mu.places, o.mu.told, o.mu.created = map[ceph.PG]*place{}, map[ceph.PG]*order{}, map[ceph.PG]struct{}{}
 	o.mu.incs = map[ceph.Epoch][]byte{}

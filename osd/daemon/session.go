@@ -279,6 +279,7 @@ func (o *OSD) place(w *arrival) {
 		_ = s.conn.Send(out)
 		if t, ok := req.Op.Done(); ok {
 			o.count.finished(w, r, t)
+			o.grew(w.input)
 		}
 		in.Release()
 	}
