@@ -20,11 +20,13 @@ type peers struct {
 		conns map[string]*msgr.Conn
 		tried map[string]time.Time // when each was dialled last
 		heard map[string]time.Time
+		told  map[string]*msgr.Conn // the session on which each was told everything
 	}
 }
 
 func (p *peers) init() {
 	p.mu.conns, p.mu.tried, p.mu.heard = map[string]*msgr.Conn{}, map[string]time.Time{}, map[string]time.Time{}
+	p.mu.told = map[string]*msgr.Conn{}
 }
 
 // peerAuth begins the login at another monitor, under the key they share.
@@ -122,12 +124,42 @@ func (m *Monitor) heardOf(osd int32, p msg.Payload) {
 	}
 }
 
+// newcomers are the sessions that have begun since the last call.
+func (p *peers) newcomers() (list []*msgr.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, c := range p.mu.conns {
+		if c.Ready() && p.mu.told[name] != c {
+			p.mu.told[name] = c
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// tellAll tells newcomers what this monitor knows of OSDs, which report nothing
+// twice that has not changed.
+func (m *Monitor) tellAll() {
+	list := m.peers.newcomers()
+	if len(list) == 0 {
+		return
+	}
+	st := m.State()
+	for osd, p := range m.stats.all(st.MonMap.FSID, st.OSD.Epoch) {
+		in := msg.Pack(p)
+		for _, c := range list {
+			_ = c.Send(msg.Pack(&msg.MonPeer{Name: m.cfg.Name, OSD: osd, Type: in.Type, Version: in.Version, Compat: in.Compat, Front: in.Front})) // a session that ends begins anew
+		}
+	}
+}
+
 // keepPeers sends signs of life.
 func (m *Monitor) keepPeers() {
 	t := time.NewTicker(m.cfg.PeerEvery)
 	defer t.Stop()
 	for {
 		m.tellPeers(&msg.MonPeer{OSD: -1})
+		m.tellAll()
 		select {
 		case <-m.ctx.Done():
 			return

@@ -116,6 +116,7 @@ func TestThree(t *testing.T) {
 		clients[name] = c.login(ceph.EntityName{Type: ceph.TypeClient, ID: "admin"}, c.made.Admin, -1, at)
 	}
 	clients["b"].ok(nil, "osd pool create", "pool", "p", "pg_num", 16)
+	c.until(func(st *mon.State) bool { return len(st.OSD.Pools) == 1 })
 	report := func() {
 		m := c.m.State().OSD
 		for _, o := range osds {
@@ -125,7 +126,6 @@ func TestThree(t *testing.T) {
 	right := func(name string, quorum ...string) {
 		t.Helper()
 		eventually(t, func() string {
-			report()
 			var s shown
 			clients[name].ok(&s, "status")
 			if s.OSDs.Up == 3 && s.PGs.Num == 16 && len(s.PGs.States) == 1 && s.PGs.States[0].Name == "active+clean" && s.PGs.Total == 3<<30 && slices.Equal(s.Names, quorum) {
@@ -134,6 +134,7 @@ func TestThree(t *testing.T) {
 			return fmt.Sprintf("mon.%s shows %+v, want quorum %v", name, s, quorum)
 		})
 	}
+	report() // once: who comes later is told by the others
 	for name := range c.at {
 		right(name, "a", "b", "c")
 	}
@@ -149,6 +150,7 @@ func TestThree(t *testing.T) {
 	}
 	clients["a"].ok(nil, "osd set", "key", "noout")
 	c.run("b")
+	clients["b"] = c.login(ceph.EntityName{Type: ceph.TypeClient, ID: "admin"}, c.made.Admin, -1, c.at["b"])
 	right("b", "a", "b", "c")
 	right("a", "a", "b", "c")
 	if c.all["b"].State().OSD.Flags&osdmap.FlagNoOut == 0 {

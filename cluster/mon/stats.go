@@ -67,7 +67,9 @@ func newStats(now func() time.Time) *stats {
 func (s *stats) report(osd int32, p *msg.PGStats, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mu.osds[osd] = p.OSD
+	if s.mu.osds[osd].Seq <= p.OSD.Seq { // another monitor may hand on an older one
+		s.mu.osds[osd] = p.OSD
+	}
 	s.mu.seen[osd] = now
 	for id, st := range p.PGs {
 		// Who has a PG that is somewhere else reports it too, below its primary.
@@ -83,6 +85,28 @@ func (s *stats) report(osd int32, p *msg.PGStats, now time.Time) {
 	}
 	s.mu.version++
 	s.sampleLocked(now)
+}
+
+// all returns what is known, as each OSD would report it: its PGs are those it
+// serves.
+func (s *stats) all(fsid ceph.UUID, epoch ceph.Epoch) map[int32]*msg.PGStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[int32]*msg.PGStats{}
+	for osd, st := range s.mu.osds {
+		out[osd] = &msg.PGStats{Paxos: msg.NewPaxos(0), FSID: fsid, OSD: st, Epoch: epoch, PGs: map[ceph.PG]msg.PGStat{}, PerPool: map[ceph.PoolID]msg.StoreStatfs{}}
+	}
+	for pg, st := range s.mu.pgs {
+		if p := out[st.ActingPrimary]; p != nil {
+			p.PGs[pg] = st
+		}
+	}
+	for k, st := range s.mu.pools {
+		if p := out[k.osd]; p != nil {
+			p.PerPool[k.pool] = st
+		}
+	}
+	return out
 }
 
 // sampleLocked notes what has been done so far, once in sampleEvery.
