@@ -15,5 +15,5 @@
 //
 // No locks, no goroutines; all functions may run at once. A unit for this has
 // Type=notify, and ExecReload= with a signal: the clock value that Type=notify-reload
-// wants is not sent.
+// wants is not sent. Tried under systemd 252: start, status, reload, watchdog, stop.
 package sdnotify
