@@ -406,3 +406,55 @@ func TestMany(t *testing.T) {
 		t.Error("the PG that is not well has no square, or the rest is not summed up")
 	}
 }
+
+// TestListeners: events have so many listeners and no more, and who leaves makes room.
+func TestListeners(t *testing.T) {
+	s, err := status.Serve("127.0.0.1:0", 1, status.Source{Daemon: "a"}, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	ask := func() *http.Response {
+		t.Helper()
+		r, err := client.Get(s.URL() + "api/v1/events")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	var open []*http.Response
+	for range 32 {
+		r := ask()
+		defer r.Body.Close()
+		if r.StatusCode != http.StatusOK {
+			t.Fatal(r.Status)
+		}
+		open = append(open, r)
+	}
+	r := ask()
+	if r.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("one listener too many: %s", r.Status)
+	}
+	_ = r.Body.Close()
+	if r, err := client.Get(s.URL() + "healthz"); err != nil || r.StatusCode != http.StatusOK {
+		t.Error("listeners keep others out", err)
+	} else {
+		_ = r.Body.Close()
+	}
+	_ = open[7].Body.Close()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		s.Page().Tick() // finds that nobody reads
+		r := ask()
+		_ = r.Body.Close()
+		if r.StatusCode == http.StatusOK {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the place of who left is not free")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
