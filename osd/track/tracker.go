@@ -27,9 +27,9 @@ type Options struct {
 }
 
 func (o *Options) fill() {
-	o.Keep = cmp.Or(o.Keep, 20)
+	o.Keep = max(cmp.Or(o.Keep, 20), 1)
 	o.KeepFor = cmp.Or(o.KeepFor, 600*time.Second)
-	o.SlowKeep = cmp.Or(o.SlowKeep, 20)
+	o.SlowKeep = max(cmp.Or(o.SlowKeep, 20), 1)
 	o.SlowAfter = cmp.Or(o.SlowAfter, 10*time.Second)
 	o.Complain = cmp.Or(o.Complain, 30*time.Second)
 	if o.Now == nil {

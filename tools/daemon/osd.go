@@ -66,6 +66,10 @@ func OpenOSD(ctx context.Context, cfg *conf.Config, t Tuning, log *slog.Logger, 
 		return nil, err
 	}
 	c.IdleTimeout, c.Track.Complain, c.Stay = cfg.Duration("ms_connection_idle_timeout"), cfg.Duration("osd_op_complaint_time"), !cfg.Bool("osd_crush_update_on_start")
+	c.Scrub.Every, c.Scrub.DeepEvery = cfg.Duration("osd_scrub_min_interval"), cfg.Duration("osd_deep_scrub_interval")
+	c.Scrub.BytesPerSecond = int64(cfg.Bytes("ebofs_osd_scrub_bytes_per_second"))
+	c.Track.Keep, c.Track.KeepFor = int(cfg.Int("osd_op_history_size")), cfg.Duration("osd_op_history_duration")
+	c.Track.SlowKeep, c.Track.SlowAfter = int(cfg.Int("osd_op_history_slow_op_size")), cfg.Duration("osd_op_history_slow_op_threshold")
 	if c.Monitors, err = cfg.Monitors(); err != nil {
 		return nil, err
 	}
