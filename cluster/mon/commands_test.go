@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -358,6 +359,11 @@ func TestCommandList(t *testing.T) {
 	}
 	if n < 130 {
 		t.Errorf("only %d commands", n)
+	}
+	b.WriteString("\n## Health checks\n\nThe codes that `ceph health detail` names, and what to do; `ceph health mute CODE` hides one.\n\n| code | what to do |\n| --- | --- |\n")
+	advice := mon.Advice()
+	for _, code := range slices.Sorted(maps.Keys(advice)) {
+		fmt.Fprintf(&b, "| %s | %s |\n", code, strings.ReplaceAll(advice[code], "|", `\|`))
 	}
 	text := strings.Replace(b.String(), "COUNT", fmt.Sprint(n), 1)
 	const file = "../../docs/commands.md"

@@ -52,3 +52,6 @@ func (m *Monitor) Wait(ctx context.Context, ok func(*State) bool) error {
 
 // Tick does what keepTime does at intervals.
 func (m *Monitor) Tick() { m.tick() }
+
+// Advice returns what to do about each health check.
+func Advice() map[string]string { return advice }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -167,7 +168,7 @@ func (o *fakeOSD) report(m *osdmap.Map) {
 			}
 			p.PGs[pg] = msg.PGStat{
 				State: state, ReportedSeq: o.seq, ReportedEpoch: m.Epoch, Created: pool.LastChange, LastEpochClean: m.Epoch, Sum: sum,
-				Up: at.Up, Acting: at.Acting, UpPrimary: at.UpPrimary, ActingPrimary: at.ActingPrimary, MappingEpoch: m.Epoch, LastFresh: now, LastChange: now, LastActive: now, LastClean: now,
+				Up: slices.Clone(at.Up), Acting: slices.Clone(at.Acting), UpPrimary: at.UpPrimary, ActingPrimary: at.ActingPrimary, MappingEpoch: m.Epoch, LastFresh: now, LastChange: now, LastActive: now, LastClean: now,
 			}
 		}
 	}
