@@ -79,14 +79,17 @@ func (m *Monitor) boot(s *session, osd int32, p *msg.OSDBoot) {
 		if why != "" {
 			return nil
 		}
-		if now.IsUp(osd) {
-			if now.Client[osd].Equal(public) && now.Cluster[osd].Equal(p.Cluster) {
-				return nil
-			}
-			if now.Client[osd].Equal(public) && p.Version < uint64(now.Infos[osd].UpFrom) {
-				why = "it was up later than that"
-				return nil
-			}
+		if now.IsUp(osd) && now.Client[osd].Equal(public) && now.Cluster[osd].Equal(p.Cluster) {
+			return nil
+		}
+		switch { // said twice, or by an earlier life of it: it may have stopped since
+		case now.Client[osd].Equal(public) && p.Version < uint64(now.Infos[osd].UpFrom):
+			why = "it was up later than that"
+		case s.conn.Closed():
+			why = "it has gone away"
+		}
+		if why != "" {
+			return nil
 		}
 		return m.bootChange(c, osd, public, p)
 	})

@@ -476,7 +476,7 @@ func TestStop(t *testing.T) {
 		x.command("osd set", "key", "noout") // another map: whatever was sent before is in
 		x.command("osd unset", "key", "noout")
 		if c.mon.State().OSD.IsUp(0) {
-			t.Fatal("stopped, and up in the map")
+			t.Fatalf("stopped, and up in the map\n%s\n%+v", x.lastLog(), c.mon.State().OSD.Infos[0])
 		}
 		c.start()
 	}
