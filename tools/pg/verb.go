@@ -35,7 +35,7 @@ func Verb() verb.Verb {
 
 export writes a group with all its objects, its log and its statistics into FILE; import makes it in another store of the same cluster, whole or not at all. So what the disk of a dead OSD still holds is brought to one that lives. While an import runs, or a removal, the group has another name, which no daemon opens; what a kill leaves is shown by ls, is no group, and goes with rm or the next import. Snapshots of objects are carried as copies that share no blocks.
 
-A pool whose number of groups has changed since the export has no place for them: the import is refused where another group holds their hashes. A group that no daemon is to serve is left alone by it.`,
+A pool whose number of groups has changed since the export has no place for them: the import is refused where another group holds their hashes. A group that the map puts on another OSD stays where it is and is not served; one of a pool that was deleted is removed by the OSD.`,
 		Actions: []verb.Action{
 			action("ls", "", "every group: objects, bytes, newest request, bounds of its log", "pgs", listFlags),
 			action("info", "PG", "what a group says of itself, in the words of ceph pg query", "", infoFlags),
