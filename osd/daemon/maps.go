@@ -48,7 +48,7 @@ func (o *OSD) follow() {
 		o.mu.queue = nil
 		o.mu.Unlock()
 		o.count.mapMessages.Add(uint64(len(list)))
-		if told && m != nil {
+		if (told || o.resplit.Load()) && m != nil {
 			o.setMap(m)
 		}
 		for _, p := range list {
@@ -192,6 +192,9 @@ func (o *OSD) keepTime() {
 			o.alive()
 			o.measure(m)
 			o.report(m)
+			if o.resplit.Load() {
+				kick(o.newer)
+			}
 		}
 	}
 }

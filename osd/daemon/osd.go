@@ -83,7 +83,10 @@ type OSD struct {
 	// stored is every PG of the store, with where it is if not here. Only the
 	// goroutine that follows the maps uses it.
 	stored map[ceph.PG]*away
-	tells  chan struct{} // slots of commands
+	// unsplit is those that are to be split and could not be; likewise.
+	unsplit map[ceph.PG]bool
+	resplit atomic.Bool   // there are some
+	tells   chan struct{} // slots of commands
 	// failsafe is set while the store is so full that nothing may grow.
 	failsafe         atomic.Bool
 	grown, grownMost atomic.Int64  // bytes written since it was measured; when it is measured again
@@ -161,6 +164,7 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 	o := &OSD{cfg: cfg, log: cfg.Log, newer: make(chan struct{}, 1), soon: make(chan struct{}, 1), trims: make(chan struct{}, 1), filled: make(chan struct{}, 1), removes: make(chan struct{}, 1), began: time.Now(), tells: make(chan struct{}, tellsAtOnce), track: track.New(cfg.Track)}
 	o.mu.pgs, o.mu.sessions, o.mu.changed = map[ceph.PG]*pg.PG{}, map[*session]struct{}{}, make(chan struct{})
 	o.mu.places, o.mu.told, o.mu.created = map[ceph.PG]*place{}, map[ceph.PG]*order{}, map[ceph.PG]struct{}{}
+	o.unsplit = map[ceph.PG]bool{}
 	o.mu.incs = map[ceph.Epoch][]byte{}
 	o.scrubs.kick, o.scrubs.ask = make(chan struct{}, 1), map[ceph.PG]scrubAsk{}
 	o.fetches.wait = map[uint64]chan *msg.OSDOpReply{}

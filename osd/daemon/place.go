@@ -65,7 +65,7 @@ func (o *OSD) setMap(m *osdmap.Map) {
 	o.mu.Unlock()
 	opened, absent := map[ceph.PG]*pg.PG{}, map[ceph.PG]bool{}
 	for id, at := range here {
-		if p := was[id]; !at.alone() || p != nil && p.pg != nil {
+		if p := was[id]; o.unsplit[id] || !at.alone() || p != nil && p.pg != nil {
 			continue
 		}
 		p, err := o.open(m, id, told[id])

@@ -1,8 +1,10 @@
 package daemon_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"ebofs/cluster/denc"
 	"ebofs/cluster/msg"
 	"ebofs/cluster/osdmap"
+	"ebofs/osd"
 )
 
 // names lists all objects of a pool, PG by PG, as a client does.
@@ -184,4 +187,55 @@ func TestShare(t *testing.T) {
 	if x.shared != before+1 || x.maps.Epoch < now {
 		t.Errorf("%d maps were shared, want one more than %d", x.shared, before)
 	}
+}
+
+// TestSplitNoSpace: a PG that cannot be split is not served, and is split once there
+// is space.
+func TestSplitNoSpace(t *testing.T) {
+	c := newCluster(t)
+	c.stop()
+	f := &fullForSplits{}
+	c.wrap = func(s osd.ObjectStore) osd.ObjectStore { f.ObjectStore = s; return f }
+	c.start()
+	x := c.client("client.admin", c.admin)
+	x.pool("p", 1)
+	for i := range 20 {
+		x.do("p", fmt.Sprint("o", i), writeFull("x"))
+	}
+	f.left.Store(1) // the second of three fails, and all after it
+	x.command("osd pool set", "pool", "p", "var", "pg_num", "val", "4")
+	eventually(t, x.lastLog, "cannot be split for want of space")
+	var late []chan *msg.OSDOpReply
+	for i := range 20 {
+		late = append(late, x.start("p", fmt.Sprint("o", i), read()))
+	}
+	f.left.Store(100)
+	for i, ch := range late {
+		select {
+		case r := <-ch:
+			if r.Result != 0 || string(r.Ops[0].Data) != "x" {
+				t.Errorf("o%d: %d %q", i, r.Result, r.Ops[0].Data)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("o%d: no reply", i)
+		}
+	}
+	if n := len(x.names("p")); n != 20 {
+		t.Errorf("%d objects are listed, want 20", n)
+	}
+}
+
+// fullForSplits is a store that has room for so many splits.
+type fullForSplits struct {
+	osd.ObjectStore
+	left atomic.Int64
+}
+
+func (f *fullForSplits) Queue(ctx context.Context, t *osd.Transaction, applied func(), committed func(error)) error {
+	for _, op := range t.Ops() {
+		if op.Kind == osd.OpSplitColl && f.left.Add(-1) < 0 {
+			return osd.ErrNoSpace
+		}
+	}
+	return f.ObjectStore.Queue(ctx, t, applied, committed)
 }
