@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ebofs/cluster/ceph"
@@ -61,9 +62,11 @@ type Monitor struct {
 	wg    sync.WaitGroup
 	slots chan struct{} // of commands
 	stats *stats
-	gids  globalIDs
-	start time.Time
-	peers peers
+	// reboots is how many OSDs are between the two epochs of their boot.
+	reboots atomic.Int32
+	gids    globalIDs
+	start   time.Time
+	peers   peers
 
 	statsKick chan struct{} // statistics have changed
 

@@ -106,7 +106,16 @@ func (m *Monitor) bootChange(c *Change, osd int32, public ceph.AddrVec, p *msg.O
 	if now.IsUp(osd) { // another life of it: first down, in an epoch of its own
 		inc.States = map[int32]osdmap.State{osd: osdmap.Up}
 		c.Log(m.line(c.Now, "cluster", msg.LogInfo, "osd.%d marked down: it boots anew", osd))
-		return m.after(c, func() { m.bootAgain(osd, public, p) })
+		// Clients get both at once. One that learns of the first alone has nobody to send
+		// to, and looks for a newer map every five seconds only.
+		m.reboots.Add(1)
+		return m.after(c, func(err error) {
+			if err == nil {
+				m.bootAgain(osd, public, p)
+			}
+			m.reboots.Add(-1)
+			m.publishAll()
+		})
 	}
 	inc.UpClient = map[int32]ceph.AddrVec{osd: public}
 	inc.UpCluster = map[int32]ceph.AddrVec{osd: p.Cluster}
@@ -257,13 +266,13 @@ func (m *Monitor) markSilent(ctx context.Context) error {
 	return err
 }
 
-// after runs f when the change is in.
-func (m *Monitor) after(c *Change, f func()) error {
+// after runs f when the change is in, or will not be.
+func (m *Monitor) after(c *Change, f func(error)) error {
 	rev := c.State.Rev
 	m.wg.Go(func() {
-		if m.waitRev(m.ctx, rev+1) == nil {
-			f()
-		}
+		ctx, cancel := context.WithTimeout(m.ctx, 5*time.Second) // it may have failed
+		defer cancel()
+		f(m.waitRev(ctx, rev+1))
 	})
 	return nil
 }

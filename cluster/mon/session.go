@@ -2,6 +2,8 @@ package mon
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -200,6 +202,16 @@ func (m *Monitor) publish(s *session, st *State) {
 	}
 }
 
+// publishAll is publish for every session.
+func (m *Monitor) publishAll() {
+	m.mu.Lock()
+	st, list := m.mu.state, slices.Collect(maps.Keys(m.mu.sessions))
+	m.mu.Unlock()
+	for _, s := range list {
+		m.publish(s, st)
+	}
+}
+
 func (m *Monitor) publishOne(s *session, st *State, what string, w *sub) (sent bool) {
 	switch what {
 	case "monmap":
@@ -214,7 +226,9 @@ func (m *Monitor) publishOne(s *session, st *State, what string, w *sub) (sent b
 			w.next, sent = key, true
 		}
 	case "osdmap":
-		sent = m.publishMap(s, st, w)
+		if m.reboots.Load() == 0 || w.next == 0 {
+			sent = m.publishMap(s, st, w)
+		}
 	case "mgrmap":
 		mm := &msg.MgrMap{Epoch: 1}
 		if wantsManager(st, s.conn.Peer()) {
