@@ -44,6 +44,7 @@ func TestKills(t *testing.T) {
 	c.stock("rbd", "create", "images/i", "--size", "16M")
 	l := c.load()
 	f := c.fio()
+	began := time.Now()
 	for i := range *osdKills {
 		l.goesOn(5 + r.IntN(100))
 		time.Sleep(time.Duration(r.IntN(50)) * time.Millisecond) // anywhere within requests
@@ -53,6 +54,7 @@ func TestKills(t *testing.T) {
 		}
 		c.start("osd", "0")
 	}
+	t.Logf("%v for kills of the OSD", time.Since(began))
 	l.goesOn(20)
 	for range *monKills {
 		c.kill("mon", "a")
@@ -62,6 +64,7 @@ func TestKills(t *testing.T) {
 			t.Errorf("status after the monitor's restart: %s", got)
 		}
 	}
+	t.Logf("%v with those of the monitor", time.Since(began))
 	// Both at once: clients need the monitor to find the OSD again.
 	c.kill("mon", "a")
 	c.kill("osd", "0")
@@ -110,7 +113,10 @@ func newCluster(t *testing.T) *cluster {
 	if out, err := exec.Command("go", "build", "-o", c.program, "ebofs/tools/ebofs").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	if _, err := local.Make(context.Background(), local.Options{Dir: dir, OSDBytes: 1 << 30, Mode: "crc"}); err != nil {
+	o := local.Options{Dir: dir, OSDBytes: 1 << 30, Mode: "crc"}
+	// Clients look for a lost peer again soon, so that there is time for more kills.
+	o.Set = []string{"mon_client_hunt_interval = 0.5", "ms_initial_backoff = 0.05", "ms_max_backoff = 0.5"}
+	if _, err := local.Make(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
