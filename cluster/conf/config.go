@@ -61,6 +61,7 @@ type Config struct {
 
 	mu     sync.RWMutex
 	values map[string]*[sources]*value
+	watch  []func()
 }
 
 type value struct{ text, where string }
@@ -222,7 +223,27 @@ func hint(name string) string {
 }
 
 // Set gives an option a value from a source; "" takes that of the source away.
-func (c *Config) Set(s Source, name, v string) error { return c.set(s, name, v, "") }
+func (c *Config) Set(s Source, name, v string) error {
+	err := c.set(s, name, v, "")
+	c.changed()
+	return err
+}
+
+// OnChange has f called after options have been set, or the database has.
+func (c *Config) OnChange(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watch = append(c.watch, f)
+}
+
+func (c *Config) changed() {
+	c.mu.RLock()
+	list := slices.Clone(c.watch)
+	c.mu.RUnlock()
+	for _, f := range list {
+		f()
+	}
+}
 
 func (c *Config) set(s Source, name, v, where string) error {
 	name = Key(name)
@@ -265,6 +286,7 @@ func (c *Config) UseDatabase(all map[string]string) error {
 			bad = append(bad, err)
 		}
 	}
+	c.changed()
 	return errors.Join(bad...)
 }
 

@@ -2,7 +2,6 @@ package mon
 
 // advice says what to do when a health check does not pass.
 var advice = map[string]string{
-	"AUTH_INSECURE_GLOBAL_ID_RECLAIM_ALLOWED": "update old clients, then: ceph config set mon auth_allow_insecure_global_id_reclaim false",
 	"AUTH_BAD_CAPS":                "what does not parse grants nothing; write the caps anew: ceph auth caps ENTITY mon 'allow r' osd 'allow rw'",
 	"CRUSH_MAP":                    "put back a map that can be read: ceph osd setcrushmap -i FILE",
 	"LARGE_OMAP_OBJECTS":           "find the objects in the log of the scrub: ceph log last; give them fewer keys",
@@ -15,7 +14,6 @@ var advice = map[string]string{
 	"PG_BACKFILL_FULL":             "add OSDs or remove data: ceph osd df",
 	"PG_RECOVERY_FULL":             "add OSDs or remove data: ceph osd df",
 	"POOL_PG_NUM_NOT_POWER_OF_TWO": "PGs hold unequal shares; make the next pool with 2, 4, 8, … of them",
-	"MON_DISK_LOW":                 "make room where the monitor keeps its data",
 	"MON_DOWN":                     "start the monitor: systemctl start ebofs-mon@NAME",
 	"OSDMAP_FLAGS":                 "when the work they were set for is done: ceph osd unset FLAG",
 	"OSD_BACKFILLFULL":             "add OSDs or remove data: nothing is moved onto an OSD this full",

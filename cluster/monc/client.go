@@ -28,8 +28,11 @@ type Options struct {
 	Auth      *cephx.Client
 	// Keys are a daemon's rotating keys, kept fresh; nil: none are wanted.
 	Keys *cephx.ServiceKeys
-	Log  *slog.Logger
-	Now  func() time.Time
+	// Configure is told what the central database sets for this entity, at first and
+	// whenever that changes; nil: nobody wants to know.
+	Configure func(map[string]string)
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 const (
@@ -284,6 +287,9 @@ func (c *Client) Handle(p msg.Payload) bool {
 		c.mu.changed = make(chan struct{})
 		c.mu.Unlock()
 	case *msg.Config:
+		if c.o.Configure != nil {
+			c.o.Configure(p.Values)
+		}
 	case *msg.AuthReply:
 		if p.Result < 0 {
 			c.o.Log.Warn("monitor refuses keys", "result", ceph.Errno(p.Result))

@@ -49,6 +49,8 @@ type Config struct {
 	Now       func() time.Time
 	// Commands are answered to `ceph tell` besides the OSD's own; nil: none.
 	Commands func() []asok.Command
+	// Configure is told what the monitors' database sets for this OSD; nil: nobody.
+	Configure func(map[string]string)
 	// Track says what is kept of requests.
 	Track track.Options
 	Scrub ScrubConfig
@@ -208,7 +210,7 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 	if err := o.msgr.Bind(cfg.Addr); err != nil {
 		return nil, fmt.Errorf("osd.%d: %w", cfg.ID, err)
 	}
-	o.mon = monc.New(monc.Options{Monitors: cfg.Monitors, Messenger: o.msgr, Auth: o.auth, Keys: o.keys, Log: cfg.Log, Now: cfg.Now})
+	o.mon = monc.New(monc.Options{Monitors: cfg.Monitors, Messenger: o.msgr, Auth: o.auth, Keys: o.keys, Log: cfg.Log, Now: cfg.Now, Configure: cfg.Configure})
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	return o, nil
 }

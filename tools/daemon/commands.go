@@ -4,17 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"syscall"
 
 	"ebofs/cluster/conf"
 	"ebofs/internal/asok"
 )
 
-// configCommands are those of the admin socket about options. changed is called
-// after one has changed.
-func configCommands(cfg *conf.Config, changed func()) []asok.Command {
+// configCommands are those about options, on the admin socket and by ceph tell.
+func configCommands(cfg *conf.Config) []asok.Command {
 	key := asok.Arg{Name: "var", Kind: asok.String, Required: true, Help: "name of the option"}
 	known := func(r *asok.Request) (conf.Setting, error) {
 		name := r.String("var")
@@ -63,7 +60,6 @@ func configCommands(cfg *conf.Config, changed func()) []asok.Command {
 				if !s.Live {
 					text = s.Name + " = '' (not observed, change may require restart)"
 				}
-				changed()
 				return map[string]string{"success": text}, nil
 			}},
 		{Name: "config unset", Help: "undo config set", Args: []asok.Arg{key}, Run: func(_ context.Context, r *asok.Request) (any, error) {
@@ -72,15 +68,9 @@ func configCommands(cfg *conf.Config, changed func()) []asok.Command {
 				return nil, err
 			}
 			err = cfg.Set(conf.Override, s.Name, "")
-			changed()
 			return map[string]string{"success": ""}, err
 		}},
 	}
-}
-
-// tellConfig are those of them that `ceph tell` asks too: what looks only.
-func tellConfig(cfg *conf.Config) []asok.Command {
-	return slices.DeleteFunc(configCommands(cfg, func() {}), func(c asok.Command) bool { return strings.HasSuffix(c.Name, "set") })
 }
 
 // logCommands are those about the log.

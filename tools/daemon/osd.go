@@ -91,7 +91,12 @@ func OpenOSD(ctx context.Context, cfg *conf.Config, t Tuning, log *slog.Logger, 
 		return nil, err
 	}
 	c.Store = o.store
-	c.Commands = func() []asok.Command { return tellConfig(cfg) }
+	c.Configure = func(values map[string]string) {
+		if err := cfg.UseDatabase(values); err != nil {
+			log.Warn("options in the monitors' database that make no sense are left out", "err", err)
+		}
+	}
+	c.Commands = func() []asok.Command { return configCommands(cfg) }
 	c.Metadata = o.devices()
 	if o.OSD, err = bind(ctx, cfg, c); err != nil {
 		return nil, explainPort(err)

@@ -127,6 +127,7 @@ const stopTime = 10 * time.Second
 // Run serves the admin socket and waits until ctx ends, SIGTERM comes, or the
 // service fails; then it stops the service.
 func (s *Service) Run(ctx context.Context, c *verb.Call) error {
+	s.Config.OnChange(func() { s.changed(c) })
 	sock, err := s.socket(c)
 	if err != nil {
 		s.Log.Warn("no admin socket; going on without", "err", err)
@@ -249,7 +250,7 @@ func (s *Service) socket(c *verb.Call) (*asok.Server, error) {
 	if !ok {
 		return nil, fmt.Errorf("admin_socket %s: want a name that ends in .asok", path)
 	}
-	commands := configCommands(s.Config, func() { s.changed(c) })
+	commands := configCommands(s.Config)
 	commands = append(commands, logCommands(s.Reopen, c.Level)...)
 	return asok.Listen(asok.Options{Dir: filepath.Dir(path), Shared: true, Name: name, Version: c.Version, Logger: s.Log, Now: c.Now}, append(commands, s.Commands...)...)
 }
