@@ -66,7 +66,7 @@ func (s *Store) Metrics() Metrics {
 type Latencies struct {
 	Commit     perf.Histogram // from the call of Apply or Queue until the transaction is durable
 	QueueWait  perf.Histogram // of it, until its turn came and there was room for it
-	Read       perf.Histogram // calls of Read that found their object
+	Read       perf.Histogram // reads of data from the device; what the cache has costs too little to be measured
 	LogFlush   perf.Histogram // flushes of the log's device
 	Checkpoint perf.Histogram
 }

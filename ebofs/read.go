@@ -79,7 +79,6 @@ func (s *Store) Read(ctx context.Context, c CollectionID, id ObjectID, off uint6
 	if s.noData {
 		return 0, fmt.Errorf("object %s: %w", objectName(o.key), ErrNoData)
 	}
-	defer since(&s.lat.Read, time.Now())
 	t := s.guard.enter()
 	defer s.guard.leave(t)
 	return s.readOnode(ctx, o, off, p)
@@ -313,9 +312,11 @@ func (s *Store) readMapped(ctx context.Context, o *onode, blk uint64, val []byte
 	f := s.pool.Get(blockSize)
 	defer f.Release()
 	q := f.Bytes()
+	begin := time.Now()
 	if err := s.readData(ctx, addr, crc, q, o.key); err != nil {
 		return err
 	}
+	since(&s.lat.Read, begin)
 	s.data.Put(uint64(addr), crc, q)
 	copy(p, q[off%blockSize:])
 	return nil
@@ -432,7 +433,9 @@ func (s *Store) fetchCached(f *fetch, off uint64, p []byte) bool {
 
 // fetchRun reads the first blocks of f into q and verifies each.
 func (s *Store) fetchRun(ctx context.Context, o *onode, f *fetch, q []byte) error {
+	begin := time.Now()
 	err := s.main.Read(ctx, devices.Block(f.addr.Block()), devices.Vec{q})
+	since(&s.lat.Read, begin)
 	s.metrics.ReadBytes.Add(int64(len(q)))
 	for i := 0; i < len(q)/blockSize; i++ {
 		blk := q[i*blockSize : (i+1)*blockSize]

@@ -145,7 +145,7 @@ var ofOSD = []Metric{
 var ofEngine = []Metric{
 	{"ebofs_commit_duration_seconds", Histogram, byDaemon, "seconds", "engine", "transactions, from the call until they are durable"},
 	{"ebofs_queue_wait_seconds", Histogram, byDaemon, "seconds", "engine", "of it, until its turn came and there was room for it"},
-	{"ebofs_read_duration_seconds", Histogram, byDaemon, "seconds", "engine", "reads of objects"},
+	{"ebofs_read_duration_seconds", Histogram, byDaemon, "seconds", "engine", "reads of data from the device: what the cache has is not among them"},
 	{"ebofs_log_flush_duration_seconds", Histogram, byDaemon, "seconds", "engine", "flushes of the log's device"},
 	{"ebofs_checkpoint_duration_seconds", Histogram, byDaemon, "seconds", "engine", "checkpoints; transactions go on meanwhile"},
 	{"ebofs_transactions_total", Counter, byDaemon, "", "engine", "transactions"},
