@@ -107,6 +107,7 @@ func TestSplit(t *testing.T) {
 		}
 	}
 	wait(write("[one]"))
+	x.until(func() bool { return x.maps.Pools[id].Flags&osdmap.PoolCreating == 0 }) // until then it is not split
 	x.command("osd pool mksnap", "pool", "p", "snap", "s")
 	x.until(func() bool { return len(x.maps.Pools[id].Snaps) == 1 })
 	for _, n := range []uint32{4, 13, 16} {
