@@ -31,6 +31,7 @@ func (o *OSD) Commands() []asok.Command {
 		}),
 		show("dump_blocklist", "dump blocklisted clients and times", o.blocklistJSON),
 		show("dump_watchers", "show clients which have active watches, and on which objects", o.watchersJSON),
+		show("perf schema", "dump perfcounters schema", func() any { return schema }),
 		show("dump_scrubs", "print scheduled scrubs", o.scheduled),
 		o.scrubCommand("scrub", false), o.scrubCommand("deep_scrub", true),
 		show("get_mapped_pools", "dump pools whose PG(s) are mapped to this OSD.", o.mappedPools),
@@ -48,7 +49,17 @@ func (o *OSD) Commands() []asok.Command {
 			return o.queryPG(r.String("pgid"))
 		}},
 	}
-	return append(list, o.pgCommand())
+	return append(list, o.pgCommand(), o.benchCommand(), asok.Command{
+		Name: "flush_journal", Help: "flush the journal to permanent store", Run: func(ctx context.Context, _ *asok.Request) (any, error) {
+			return asok.Text(""), o.cfg.Store.Sync(ctx)
+		},
+	}, asok.Command{
+		Name: "cluster_log", Help: "log a message to the cluster log", Args: []asok.Arg{{Name: "level", Kind: asok.Choice, Choices: []string{"error"}, Required: true}, {Name: "message", Kind: asok.String, Required: true}},
+		Run: func(_ context.Context, r *asok.Request) (any, error) {
+			o.clog(msg.LogError, "%s", r.String("message"))
+			return asok.Text(""), nil
+		},
+	})
 }
 
 // pgCommand is what `ceph pg PGID …` asks of an OSD.

@@ -131,7 +131,6 @@ func (o *OSD) perfDump() map[string]map[string]any {
 		"op_wip": c.WIP, "numpg": c.PGs, "numpg_primary": c.PGs, "numpg_replica": 0, "numpg_stray": 0,
 		"stat_bytes": c.TotalBytes, "stat_bytes_used": c.UsedBytes, "stat_bytes_avail": c.AvailBytes,
 		"map_messages": c.MapMessages, "map_message_epochs": c.MapEpochs, "messages_delayed_for_map": c.DelayedForMap, "copyfrom": c.CopyFrom,
-		"slow_ops_slow_ops_count": c.SlowNow,
 	}
 	var all Requests
 	for _, k := range []struct {
@@ -156,5 +155,5 @@ func (o *OSD) perfDump() map[string]map[string]any {
 		all.ProcessNanos += r.ProcessNanos
 		all.PrepareNanos += r.PrepareNanos
 	}
-	return map[string]map[string]any{"osd": m}
+	return map[string]map[string]any{"osd": m, "ebofs-osd": {"slow_ops": c.SlowNow, "scrubbed": c.Scrubbed, "trimmed": c.Trimmed}}
 }

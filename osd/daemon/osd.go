@@ -86,9 +86,10 @@ type OSD struct {
 	// goroutine that follows the maps uses it.
 	stored map[ceph.PG]*away
 	// unsplit is those that are to be split and could not be; likewise.
-	unsplit map[ceph.PG]bool
-	resplit atomic.Bool   // there are some
-	tells   chan struct{} // slots of commands
+	unsplit  map[ceph.PG]bool
+	resplit  atomic.Bool   // there are some
+	benching atomic.Bool   // one bench at a time
+	tells    chan struct{} // slots of commands
 	// failsafe is set while the store is so full that nothing may grow.
 	failsafe         atomic.Bool
 	grown, grownMost atomic.Int64  // bytes written since it was measured; when it is measured again

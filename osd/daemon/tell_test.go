@@ -79,3 +79,65 @@ func TestTell(t *testing.T) {
 		t.Errorf("counters %+v", perf)
 	}
 }
+
+// TestSchema: every counter that is shown is described, and the other way round.
+func TestSchema(t *testing.T) {
+	c := newCluster(t)
+	x := c.client("client.admin", c.admin)
+	var dump, schema map[string]map[string]any
+	must(t, json.Unmarshal(x.tell(`{"prefix":"perf dump"}`).Output, &dump))
+	must(t, json.Unmarshal(x.tell(`{"prefix":"perf schema"}`).Output, &schema))
+	for _, pair := range [][2]map[string]map[string]any{{dump, schema}, {schema, dump}} {
+		for logger, m := range pair[0] {
+			for name := range m {
+				if pair[1][logger][name] == nil {
+					t.Errorf("%s.%s is in one of perf dump and perf schema", logger, name)
+				}
+			}
+		}
+	}
+	if len(dump["osd"]) < 20 {
+		t.Errorf("%d counters", len(dump["osd"]))
+	}
+}
+
+// TestBench: a bench writes what it says, leaves nothing, and does not ruin clients.
+func TestBench(t *testing.T) {
+	c := newCluster(t)
+	x := c.client("client.admin", c.admin)
+	meta := func() int {
+		ids, _, err := c.store.List(ctx(t), "meta", nil, nil, 0)
+		must(t, err)
+		return len(ids)
+	}
+	before := meta()
+	var got struct {
+		Bytes   int64   `json:"bytes_written"`
+		Block   int64   `json:"blocksize"`
+		Seconds float64 `json:"elapsed_sec"`
+		Speed   float64 `json:"bytes_per_sec"`
+		Writes  float64 `json:"iops"`
+	}
+	r := x.tell(`{"prefix":"bench","count":10000000,"size":3000000}`)
+	must(t, json.Unmarshal(r.Output, &got))
+	if got.Bytes != 10000000 || got.Block != 3000000 || got.Seconds <= 0 || got.Speed <= 0 || got.Writes <= 0 {
+		t.Errorf("%+v", got)
+	}
+	if n := meta(); n != before {
+		t.Errorf("%d objects are left of %d", n, before)
+	}
+	for words, want := range map[string]ceph.Errno{
+		`{"prefix":"bench","count":1000000,"size":1}`:          ceph.EINVAL,
+		`{"prefix":"bench","size":100000000}`:                  ceph.EINVAL,
+		`{"prefix":"bench","count":0}`:                         ceph.EINVAL,
+		`{"prefix":"bench","count":1000000000}`:                ceph.ENOSPC,
+		`{"prefix":"cluster_log","level":"x","message":"y"}`:   ceph.EINVAL,
+		`{"prefix":"cluster_log","level":"error","message":1}`: ceph.EINVAL,
+	} {
+		if r := x.tell(words); ceph.Errno(r.Result) != want {
+			t.Errorf("%s: %v %s, want %v", words, ceph.Errno(r.Result), r.Text, want)
+		}
+	}
+	x.tell(`{"prefix":"cluster_log","level":"error","message":"a word"}`)
+	eventually(t, x.lastLog, "[ERR] a word")
+}
