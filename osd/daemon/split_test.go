@@ -119,6 +119,8 @@ func TestSplit(t *testing.T) {
 		if n == 13 {
 			c.stop()
 			c.start()
+			// What follows is sent once, to where the map says.
+			x.until(func() bool { return x.maps.IsUp(0) && x.maps.Client[0].Equal(c.osd.Addrs()) })
 		}
 		list := x.names("p")
 		for i := range objects {
