@@ -98,7 +98,7 @@ func (r *Request) Refuse() ceph.Errno {
 		}
 	}
 	switch {
-	case r.Flags&msg.FlagParallelExec != 0:
+	case len(r.Ops) == 0, r.Flags&msg.FlagParallelExec != 0:
 		return ceph.EINVAL
 	case unknown != nil:
 		return errno(unknown)
@@ -262,10 +262,9 @@ func (r *run) finish() {
 		}
 	} else {
 		for i := range out.Ops {
-			if len(out.Ops[i].Data) > maxReturnBytes {
-				out.Result = ceph.EOVERFLOW
-				out.Writes = false
-				return
+			if o := &out.Ops[i]; len(o.Data) > maxReturnBytes {
+				o.Result, o.Data = int32(ceph.EOVERFLOW), nil
+				out.Result, out.Writes = ceph.EOVERFLOW, false
 			}
 		}
 	}

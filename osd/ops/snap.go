@@ -40,8 +40,8 @@ func (e *Env) resolve(ctx context.Context, head ceph.HObject, st *State, s ceph.
 		if c.ID < s {
 			continue
 		}
-		if len(c.Snaps) == 0 || s < c.Snaps[len(c.Snaps)-1] {
-			return head, nil, ceph.ENOENT // it came to be later
+		if !slices.Contains(c.Snaps, s) {
+			return head, nil, ceph.ENOENT // it came to be later, or the snapshot is gone
 		}
 		name := head
 		name.Snap = c.ID
