@@ -85,6 +85,7 @@ var rules = []rule{
 
 	{packages: "fuzz/concurrent", module: []string{"fuzz/...", "osd", "devices/..."}, others: []string{"github.com/anishathalye/porcupine"}},
 	{packages: "fuzz/mutate", module: []string{"fuzz/...", "tools/...", "ebofs/...", "allocator", "btree", "devices/..."}},
+	{packages: "fuzz/differ", module: []string{"fuzz/...", "cluster/..."}},
 	{packages: "fuzz/stock", module: []string{"fuzz/...", "tools/daemon", "tools/local"}},
 	{packages: "fuzz/outage", module: []string{"fuzz/...", "tools/local"}},
 	{packages: "fuzz/interop", module: []string{"fuzz/stock", "tools/..."}, others: []string{"golang.org/x/sys/"}},
