@@ -68,3 +68,38 @@ func TestLogSubscription(t *testing.T) {
 		t.Errorf("%+v", last)
 	}
 }
+
+// TestHealthLog: the log says when a check begins to fail, changes, and passes.
+func TestHealthLog(t *testing.T) {
+	c := newClusterWith(t, map[string]string{"mon_warn_on_too_few_osds": "false"})
+	x := c.client("client.admin", c.made.Admin)
+	watch := c.client("client.admin", c.made.Admin)
+	watch.ok(nil, "fsid")
+	watch.c.Subscribe("log-info", msg.Subscription{})
+	watch.ok(nil, "fsid")
+	c.m.Tick()
+	x.ok(nil, "osd set", "key", "noout")
+	c.m.Tick()
+	if l := watch.next("Health check failed: noout flag(s) set (OSDMAP_FLAGS)"); l.Priority != msg.LogWarn || l.Channel != "cluster" {
+		t.Errorf("%+v", l)
+	}
+	c.m.Tick() // no news
+	x.ok(nil, "osd set", "key", "noin")
+	c.m.Tick()
+	watch.next("Health check update: noout,noin flag(s) set (OSDMAP_FLAGS)")
+	x.ok(nil, "osd unset", "key", "noin")
+	x.ok(nil, "osd unset", "key", "noout")
+	c.m.Tick()
+	watch.next("Health check cleared: OSDMAP_FLAGS (was: noout,noin flag(s) set)")
+	var last []struct{ Message string }
+	x.ok(&last, "log last", "num", 10)
+	n := 0
+	for _, l := range last {
+		if strings.HasPrefix(l.Message, "Health check") || l.Message == "Cluster is now healthy" {
+			n++
+		}
+	}
+	if n != 4 {
+		t.Errorf("%d lines about health: %+v", n, last)
+	}
+}

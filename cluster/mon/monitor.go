@@ -70,6 +70,9 @@ type Monitor struct {
 
 	statsKick chan struct{} // statistics have changed
 
+	ticking sync.Mutex        // one tick at a time
+	logged  map[string]string // the health checks as they were at the last tick; nil: there was none
+
 	manager manager
 
 	mu struct {
@@ -322,7 +325,9 @@ func (m *Monitor) keepTime() {
 
 // tick does what is due.
 func (m *Monitor) tick() {
-	for what, f := range map[string]func(context.Context) error{"keys are not rotated": m.rotate, "mutes are not ended": m.endMutes, "silent OSDs are not marked down": m.markSilent} {
+	m.ticking.Lock()
+	defer m.ticking.Unlock()
+	for what, f := range map[string]func(context.Context) error{"keys are not rotated": m.rotate, "mutes are not ended": m.endMutes, "silent OSDs are not marked down": m.markSilent, "health is not logged": m.logHealth} {
 		if err := f(m.ctx); err != nil && m.ctx.Err() == nil {
 			m.log.Warn(what, "err", err)
 		}
