@@ -107,7 +107,7 @@ func TestSplit(t *testing.T) {
 		}
 	}
 	wait(write("[one]"))
-	x.until(func() bool { return x.maps.Pools[id].Flags&osdmap.PoolCreating == 0 }) // until then it is not split
+	x.flagged("p", osdmap.PoolCreating, false) // until then it is not split
 	x.command("osd pool mksnap", "pool", "p", "snap", "s")
 	x.until(func() bool { return len(x.maps.Pools[id].Snaps) == 1 })
 	for _, n := range []uint32{4, 13, 16} {
@@ -205,6 +205,7 @@ func TestSplitNoSpace(t *testing.T) {
 	for i := range 20 {
 		x.do("p", fmt.Sprint("o", i), writeFull("x"))
 	}
+	x.flagged("p", osdmap.PoolCreating, false)
 	f.left.Store(1) // the second of three fails, and all after it
 	x.command("osd pool set", "pool", "p", "var", "pg_num", "val", "4")
 	eventually(t, x.lastLog, "cannot be split for want of space")
