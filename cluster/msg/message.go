@@ -29,6 +29,8 @@ type Message struct {
 
 	// Seq numbers what was received in a session; a sender leaves it alone.
 	Seq uint64
+	// More says that behind what was received more had arrived already.
+	More bool
 
 	room     Room // nil unless it was received
 	released atomic.Bool

@@ -95,7 +95,7 @@ func (c *Conn) message(d *driver, s *socket, h frame.Head) error {
 	c.m.stats.recvMessages.Add(1)
 	c.m.stats.recvBytes.Add(uint64(n))
 	r.Type, r.Version, r.Compat, r.Priority, r.TID, r.Seq = msg.Type(hd.Type), hd.Version, hd.Compat, hd.Priority, hd.TID, hd.Seq
-	r.Front, r.Middle, r.Data = f.Rest[0], f.Rest[1], f.Rest[2]
+	r.Front, r.Middle, r.Data, r.More = f.Rest[0], f.Rest[1], f.Rest[2], s.r.Buffered() > 0
 	c.m.o.Dispatcher.HandleMessage(c, &r.Message)
 	if !r.Held() {
 		// The handler may have kept parts of the bytes: those are left to the

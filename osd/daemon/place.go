@@ -239,7 +239,6 @@ func (o *OSD) open(m *osdmap.Map, id ceph.PG, told *order) (*pg.PG, error) {
 		Store: o.cfg.Store, PG: id, PGNum: pool.PGNum, Epoch: o.epoch, Failed: o.fail, Now: o.cfg.Now,
 		Full:      func() pg.Full { return o.fullOf(id.Pool) },
 		Fetch:     o.fetch,
-		Alone:     o.track.Alone,
 		Removed:   func(s ceph.SnapID) bool { return o.removed(id.Pool, s) },
 		PoolSnaps: func() ops.SnapContext { return o.poolSnaps(id.Pool) },
 	})

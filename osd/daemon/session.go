@@ -196,6 +196,7 @@ func (o *OSD) request(s *session, in *msg.Message, m *msg.OSDOp) {
 		w.writes, w.input = true, own(m) // what is written is the store's for good, the message is not
 	}
 	req.Op = o.track.Start(req.ReqID, s.addr, m)
+	req.Alone = !in.More && o.track.Alone()
 	o.place(w)
 }
 
@@ -230,6 +231,7 @@ func (o *OSD) place(w *arrival) {
 	o.mu.Lock()
 	if o.mu.m == nil || m.Epoch > o.mu.m.Epoch {
 		req.Op.Mark(track.WaitingMap)
+		req.Alone = false
 		o.count.delayedForMap.Add(1)
 		o.mu.waiting = append(o.mu.waiting, func() { o.place(w) })
 		o.mu.Unlock()
@@ -253,6 +255,7 @@ func (o *OSD) place(w *arrival) {
 			return
 		}
 		req.Op.Mark(track.WaitingPG)
+		req.Alone = false
 		p.waiting = append(p.waiting, w)
 		o.mu.Unlock()
 		return

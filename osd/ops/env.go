@@ -69,6 +69,9 @@ type Request struct {
 	Addr   ceph.Addr     // where from
 	ReqID  ceph.ReqID    // explicit, or derived from client and tid
 	Op     *track.Op     // is told how far the request has come; nil: nobody is
+	// Alone says that nothing else is under way, nor behind it: who brings the request
+	// may as well do it.
+	Alone bool
 }
 
 // Key returns the store's name of h.

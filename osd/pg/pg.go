@@ -41,10 +41,6 @@ type Config struct {
 	// Failed is told when the store takes no more changes; nil: nobody.
 	Failed func(error)
 
-	// Alone reports whether a request is the only one of its OSD: it is done by the
-	// goroutine that brings it then, for nobody waits behind it. nil: it never is.
-	Alone func() bool
-
 	// After calls f later unless stop is called first; nil: time.AfterFunc.
 	After func(d time.Duration, f func()) (stop func() bool)
 	// Now is the clock; nil: time.Now.

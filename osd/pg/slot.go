@@ -147,7 +147,7 @@ func (p *PG) enqueue(w *work) {
 	switch {
 	case quick:
 		p.write(ready[0])
-	case one && !ready[0].writes && p.cfg.Alone != nil && p.cfg.Alone():
+	case one && !ready[0].writes && ready[0].req.Alone:
 		p.read(ready[0])
 	default:
 		p.run(ready)
