@@ -132,6 +132,9 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if r, ok := p.(*MgrReport); ok {
+			_, _ = r.Metrics()
+		}
 		one := Pack(p)
 		one.Data = data
 		if p, err = Unpack(one); err != nil {
