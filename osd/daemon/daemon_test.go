@@ -313,7 +313,6 @@ func (x *client) sendLocked(tid uint64, m *msg.OSDOp) {
 	var w osdmap.Work
 	at, err := pl.Place(&w, pg)
 	if err != nil || at.ActingPrimary < 0 {
-		delete(x.to, tid) // whoever had it has forgotten it
 		return
 	}
 	addr := x.maps.Client[at.ActingPrimary]
@@ -514,9 +513,14 @@ func TestIdentity(t *testing.T) {
 	if _, err := daemon.New(ctx(t), c.config(1)); err == nil || !strings.Contains(err.Error(), "osd.0's") {
 		t.Errorf("another id: %v", err)
 	}
+	cfg := c.config(0)
+	cfg.FSID = ceph.UUID{1}
+	if _, err := daemon.New(ctx(t), cfg); err == nil || !strings.Contains(err.Error(), "the configuration is of cluster 01") {
+		t.Errorf("another cluster in the configuration: %v", err)
+	}
 	other := newCluster(t)
 	c.osd.Close()
-	cfg := c.config(0)
+	cfg = c.config(0)
 	cfg.Monitors, cfg.Key = []ceph.AddrVec{other.mon.Addrs()}, other.key
 	o, err := daemon.New(ctx(t), cfg)
 	must(t, err)

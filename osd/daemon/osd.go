@@ -30,6 +30,7 @@ type Config struct {
 	Store    osd.ObjectStore
 	Addr     netip.AddrPort // port 0: any
 	Monitors []ceph.AddrVec
+	FSID     ceph.UUID      // of the cluster; zero: whichever the monitors are of
 	Key      cephx.Key      // of osd.ID
 	Methods  []cephx.Method // with which it logs in; default: cephx
 	Modes    []cephx.Mode   // likewise; default: secure and crc
@@ -173,7 +174,7 @@ func New(ctx context.Context, cfg Config) (*OSD, error) {
 	o.fetches.wait = map[uint64]chan *msg.OSDOpReply{}
 	o.mu.peers, o.mu.away = map[int32]*peer{}, map[ceph.PG]*away{}
 	var err error
-	if o.id, err = loadOwner(ctx, cfg.Store, cfg.ID); err != nil {
+	if o.id, err = loadOwner(ctx, cfg.Store, cfg.ID, cfg.FSID); err != nil {
 		return nil, err
 	}
 	if o.stored, o.mu.doomed, err = storedPGs(ctx, cfg.Store); err != nil {
@@ -226,6 +227,9 @@ func (o *OSD) Start(ctx context.Context) error {
 	fsid, err := o.mon.FSID(ctx)
 	if err != nil {
 		return err
+	}
+	if want := o.cfg.FSID; !want.IsZero() && want != fsid {
+		return fmt.Errorf("osd.%d: the monitors are of cluster %v, the configuration of cluster %v", o.cfg.ID, fsid, want)
 	}
 	if err := o.id.claim(ctx, o.cfg.Store, fsid); err != nil {
 		return err

@@ -64,8 +64,8 @@ func (i Owner) put(t *osd.Transaction) {
 }
 
 // loadOwner reads who the store belongs to; one that nobody has used becomes this
-// OSD's.
-func loadOwner(ctx context.Context, s osd.ObjectStore, id int32) (Owner, error) {
+// OSD's. fsid, unless zero, is the cluster it has to be of.
+func loadOwner(ctx context.Context, s osd.ObjectStore, id int32, fsid ceph.UUID) (Owner, error) {
 	i, err := ReadOwner(ctx, s)
 	if errors.Is(err, ErrNoOwner) {
 		i = Owner{OSD: id}
@@ -78,6 +78,9 @@ func loadOwner(ctx context.Context, s osd.ObjectStore, id int32) (Owner, error) 
 	}
 	if err == nil && i.OSD != id {
 		err = fmt.Errorf("this store is osd.%d's, not osd.%d's: start it with the id it was made for", i.OSD, id)
+	}
+	if err == nil && !fsid.IsZero() && !i.FSID.IsZero() && i.FSID != fsid {
+		err = fmt.Errorf("osd.%d: this store belongs to cluster %v, the configuration is of cluster %v", id, i.FSID, fsid)
 	}
 	return i, err
 }

@@ -70,6 +70,11 @@ func OpenOSD(ctx context.Context, cfg *conf.Config, t Tuning, log *slog.Logger, 
 	c.Scrub.BytesPerSecond = int64(cfg.Bytes("ebofs_osd_scrub_bytes_per_second"))
 	c.Track.Keep, c.Track.KeepFor = int(cfg.Int("osd_op_history_size")), cfg.Duration("osd_op_history_duration")
 	c.Track.SlowKeep, c.Track.SlowAfter = int(cfg.Int("osd_op_history_slow_op_size")), cfg.Duration("osd_op_history_slow_op_threshold")
+	if text := cfg.Text("fsid"); text != "" {
+		if c.FSID, err = ceph.ParseUUID(text); err != nil {
+			return nil, fmt.Errorf("%v: fsid: %w", cfg.Name, err)
+		}
+	}
 	if c.Monitors, err = cfg.Monitors(); err != nil {
 		return nil, err
 	}
