@@ -43,26 +43,30 @@ func target(s string) (string, error) {
 	return "", fail(ceph.EINVAL, "unrecognized config target '%s'", s)
 }
 
-// foreign are the beginnings of options of clients, which are handed on to them
-// unseen.
-var foreign = []string{"rbd_", "client_", "rados_", "objecter_", "librados_", "rgw_", "debug_", "ms_", "log_", "mon_client_", "auth_", "cephx_", "mds_", "mgr/"}
+// foreign are the beginnings of options of Ceph's that we have none of: those of
+// clients are handed on to them, of daemons kept for whoever asks.
+var foreign = []string{"rbd_", "client_", "rados_", "objecter_", "librados_", "rgw_", "debug_", "ms_", "log_", "mon_", "auth_", "cephx_", "mds_", "mgr_", "mgr/", "osd_", "bluestore_", "bluefs_", "rocksdb_", "bdev_", "heartbeat_", "err_"}
 
-// option reads the name of an option in its one form. One that neither we nor any
-// client can know is a slip, unless force is set.
+// option reads the name of an option in its one form. One that neither we nor Ceph
+// can have is refused, unless force is set; one that looks like a slip is noted.
 func (c *call) option() (string, error) {
 	name, _ := c.str("name")
-	if name == "" || strings.ContainsAny(name, " \n") && conf.Key(name) == "" {
+	key := conf.Key(name)
+	if key == "" || strings.ContainsAny(key, " \n\x00") {
 		return "", fail(ceph.EINVAL, "unrecognized config option '%s'", name)
 	}
-	key := conf.Key(name)
 	if _, ok := conf.Lookup(key); ok || c.flag("force") {
 		return key, nil
 	}
-	if near := conf.Nearest(key); near != "" {
-		return "", fail(ceph.EINVAL, "unrecognized config option '%s': did you mean %s? (--force sets it all the same)", name, near)
-	}
+	near := conf.Nearest(key)
 	if !slices.ContainsFunc(foreign, func(p string) bool { return strings.HasPrefix(key, p) }) {
-		return "", fail(ceph.EINVAL, "unrecognized config option '%s' (--force sets it all the same)", name)
+		if near != "" {
+			near = ": did you mean " + near + "?"
+		}
+		return "", fail(ceph.EINVAL, "unrecognized config option '%s'%s", name, near)
+	}
+	if near != "" {
+		c.text = fmt.Sprintf("daemons here have no option %s; did you mean %s?", key, near)
 	}
 	return key, nil
 }
