@@ -20,6 +20,8 @@ func init() {
 	add("config", "r", "config log [num:CephInt=1]", "list the last changes of options", cmdConfigLog)
 	add("config", "rw", "config assimilate-conf", "take the options of a ceph.conf (-i FILE) and return what must stay in it", cmdAssimilate)
 	add("config", "r", "config generate-minimal-conf", "show the ceph.conf that a client needs", cmdMinimalConf)
+	add("config", "rw", "config reset num:CephInt=0", "take back the changes of options after one of config log", cmdConfigReset)
+	add("mgr", "r", "config show-with-defaults who:CephString", "show all options of a daemon, and who set them", cmdShowDefaults)
 	add("mgr", "r", "config show who:CephString [key:CephString]", "show the options of a daemon that are not defaults, and who set them", cmdConfigShow)
 }
 
@@ -290,49 +292,81 @@ type runningJSON struct {
 	Source string `json:"source"`
 }
 
-// cmdConfigShow shows what is not a default: of this monitor all of it, of others
-// what the database says. Their files are theirs: tell asks them.
-func cmdConfigShow(c *call) error {
+// daemonNamed reads the argument who: a daemon that is there.
+func (c *call) daemonNamed() (ceph.EntityName, error) {
 	who, _ := c.str("who")
 	n, err := ceph.ParseEntityName(who)
 	if err != nil {
-		return fail(ceph.EINVAL, "%v", err)
+		return n, fail(ceph.EINVAL, "%v", err)
 	}
 	id, isOSD := osdID(n.ID)
-	switch {
-	case n.Type == ceph.TypeMon && c.st.MonMap.Rank(n.ID) >= 0:
-	case n.Type == ceph.TypeOSD && isOSD == nil && c.st.OSD.IsUp(id):
-	default:
-		return fail(ceph.ENOENT, "no config state for daemon %s", who)
+	if n.Type == ceph.TypeMon && c.st.MonMap.Rank(n.ID) >= 0 || n.Type == ceph.TypeOSD && isOSD == nil && c.st.OSD.IsUp(id) {
+		return n, nil
 	}
+	return n, fail(ceph.ENOENT, "no config state for daemon %s", who)
+}
+
+// running returns what is not a default: of this monitor all of it, of others what
+// the database says. Their files are theirs: tell asks them.
+func (c *call) running(n ceph.EntityName) []runningJSON {
 	out := []runningJSON{}
 	if n.Type == ceph.TypeMon && n.ID == c.m.cfg.Name {
 		for _, s := range c.m.cfg.Options.Changed() {
 			out = append(out, runningJSON{s.Name, s.Shown(), s.Source.String()})
 		}
-	} else {
-		for _, k := range slices.Sorted(maps.Keys(c.st.configFor(n))) {
-			out = append(out, runningJSON{k, c.st.configFor(n)[k], conf.Database.String()})
-		}
+		return out
 	}
-	if key, ok := c.str("key"); ok {
-		v := ""
-		if o, known := conf.Lookup(key); known {
-			v = o.Default
-		} else {
-			return fail(ceph.ENOENT, "unrecognized key '%s'", key)
-		}
-		for _, r := range out {
-			if r.Name == conf.Key(key) {
-				v = r.Value
-			}
-		}
-		c.out = []byte(v + "\n")
-		return nil
+	values := c.st.configFor(n)
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		out = append(out, runningJSON{k, values[k], conf.Database.String()})
 	}
+	return out
+}
+
+func (c *call) printRunning(list []runningJSON) error {
 	t := columns(left("NAME", "VALUE", "SOURCE", "OVERRIDES", "IGNORES"))
-	for _, r := range out {
+	for _, r := range list {
 		t.row(r.Name, r.Value, r.Source, "", "")
 	}
-	return c.print(out, t.String)
+	return c.print(list, t.String)
+}
+
+func cmdConfigShow(c *call) error {
+	n, err := c.daemonNamed()
+	if err != nil {
+		return err
+	}
+	list := c.running(n)
+	key, one := c.str("key")
+	if !one {
+		return c.printRunning(list)
+	}
+	o, known := conf.Lookup(key)
+	v := o.Default
+	for _, r := range list {
+		if r.Name == conf.Key(key) {
+			v, known = r.Value, true
+		}
+	}
+	if !known {
+		return fail(ceph.ENOENT, "unrecognized key '%s'", key)
+	}
+	c.out = []byte(v + "\n")
+	return nil
+}
+
+func cmdShowDefaults(c *call) error {
+	n, err := c.daemonNamed()
+	if err != nil {
+		return err
+	}
+	list := c.running(n)
+	for _, o := range conf.Options() {
+		mine := len(o.Who) == 0 && !o.Client || slices.Contains(o.Who, n.Type.String())
+		if mine && !slices.ContainsFunc(list, func(r runningJSON) bool { return r.Name == o.Name }) {
+			list = append(list, runningJSON{o.Name, o.Default, conf.Default.String()})
+		}
+	}
+	slices.SortFunc(list, func(a, b runningJSON) int { return strings.Compare(a.Name, b.Name) })
+	return c.printRunning(list)
 }

@@ -95,3 +95,34 @@ func cmdConfigLog(c *call) error {
 	}
 	return c.print(out, b.String)
 }
+
+// cmdConfigReset undoes the changes after one, the newest first.
+func cmdConfigReset(c *call) error {
+	to := uint64(c.num("num", 0))
+	versions := slices.Sorted(maps.Keys(c.st.History))
+	if len(versions) == 0 || to >= versions[len(versions)-1] {
+		return nil // nothing has happened since
+	}
+	if to+1 < versions[0] {
+		return fail(ceph.ENOENT, "changes before %d are not known any more", versions[0])
+	}
+	var order []string
+	end := map[string]configChange{}
+	for _, n := range slices.Backward(versions) {
+		if n <= to {
+			break
+		}
+		for _, x := range slices.Backward(c.st.History[n].Changes) {
+			who, name := cutLast(x.Name)
+			if _, ok := end[x.Name]; !ok {
+				order = append(order, x.Name)
+			}
+			end[x.Name] = configChange{who, name, x.Old}
+		}
+	}
+	var changes []configChange
+	for _, name := range order {
+		changes = append(changes, end[name])
+	}
+	return c.configure(changes)
+}

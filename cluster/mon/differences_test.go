@@ -29,6 +29,7 @@ var differences = differenceList{
 	{"pg ls-by-pool", " is nothing", "an error comes without output"},
 	{"pg ls-by-osd", " is nothing", "an error comes without output"},
 	{"config show", "/[]/overrides", "shows what is set, not what that hides; of OSDs, what the central database sets: their files are theirs, tell osd.N config diff shows them"},
+	{"config show-with-defaults", "/[]/", "shows what is set, not what that hides, and the options of our daemons"},
 	{"tell mon.a config help", "/option/m", "no bounds: an option says what kind of value it takes"},
 	{"crash info", "result -22", "-22 where 16.2 answers 22"},
 	{"osd last-stat-seq", " is number", "answers in JSON, too"},
