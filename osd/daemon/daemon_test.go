@@ -313,6 +313,7 @@ func (x *client) sendLocked(tid uint64, m *msg.OSDOp) {
 	var w osdmap.Work
 	at, err := pl.Place(&w, pg)
 	if err != nil || at.ActingPrimary < 0 {
+		delete(x.to, tid) // whoever had it has forgotten it
 		return
 	}
 	addr := x.maps.Client[at.ActingPrimary]
