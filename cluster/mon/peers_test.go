@@ -57,7 +57,7 @@ func (c *three) run(name string) {
 	if err := o.Set(conf.FromFile, "mon_allow_pool_size_one", "true"); err != nil {
 		c.t.Fatal(err)
 	}
-	m, err := mon.New(context.Background(), mon.Config{Name: name, Quorum: c.q.View(name), Options: o, PeerEvery: 100 * time.Millisecond})
+	m, err := mon.New(context.Background(), mon.Config{Name: name, Quorum: c.q.View(name), Options: o, PeerEvery: 200 * time.Millisecond})
 	if err != nil {
 		c.t.Fatal(err)
 	}
