@@ -46,9 +46,9 @@ func opCopyFrom(r *run, in, _ *msg.Op) (ceph.Errno, error) {
 	}
 	if c.Version != 0 && c.Version != src.UserVersion {
 		if c.Version < src.UserVersion {
-			return 0, ceph.ERANGE
+			return 0, fetchError{ceph.ERANGE}
 		}
-		return 0, ceph.EOVERFLOW
+		return 0, fetchError{ceph.EOVERFLOW}
 	}
 	v := r.v
 	v.create()

@@ -14,7 +14,8 @@ import (
 // Outcome is what a request came to.
 type Outcome struct {
 	Result ceph.Errno // 0 or more, or a negative errno
-	// Early tells that the request failed before its first operation.
+	// Early tells that the request failed before its first operation, or because of
+	// the source of a copy: it is answered as if it had not been begun.
 	Early bool
 	// Ops are those of the request, with results and outputs.
 	Ops []msg.Op
@@ -193,7 +194,8 @@ func (r *run) all() ceph.Errno {
 			e = last
 		}
 		out.Result = int32(e)
-		if errors.As(err, new(fetchError)) {
+		source := errors.As(err, new(fetchError))
+		if source {
 			out.Result = int32(ceph.EINPROGRESS)
 		}
 		switch {
@@ -202,6 +204,7 @@ func (r *run) all() ceph.Errno {
 		case in.Flags&msg.OpFlagFailOK != 0 && e != ceph.EAGAIN:
 			last = 0
 		default:
+			r.out.Early = source
 			return e
 		}
 	}

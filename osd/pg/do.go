@@ -294,6 +294,9 @@ func (p *PG) newReply(req *ops.Request, result ceph.Errno) *msg.OSDOpReply {
 func (p *PG) readReply(req *ops.Request, out *ops.Outcome) *msg.OSDOpReply {
 	r := p.newReply(req, out.Result)
 	if out.Early {
+		for i := range out.Ops {
+			r.Ops[i].Result = out.Ops[i].Result
+		}
 		return r
 	}
 	r.Flags |= uint64(msg.FlagAck)
