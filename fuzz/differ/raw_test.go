@@ -263,8 +263,21 @@ func call(class, method, in string) msg.Op {
 	return o
 }
 
+// copyFrom copies an object of the namespace, at a version unless that is 0.
+func copyFrom(from string, snap ceph.SnapID, version uint64) func(pool ceph.PoolID) msg.Op {
+	return func(pool ceph.PoolID) msg.Op {
+		o := encoded(msg.OpCopyFrom, func(e *denc.Encoder) {
+			e.Str(from)
+			ceph.Locator{Pool: pool, Hash: -1, Namespace: "raw"}.Encode(e)
+		})
+		binary.LittleEndian.PutUint64(o.Arg[0:], uint64(snap))
+		binary.LittleEndian.PutUint64(o.Arg[8:], version)
+		return o
+	}
+}
+
 // requests are sent one after the other, to both clusters.
-func requests() []request {
+func requests(pool ceph.PoolID) []request {
 	text := func(s ...string) func(*denc.Encoder) {
 		return func(e *denc.Encoder) {
 			for _, s := range s {
@@ -322,6 +335,20 @@ func requests() []request {
 		{"read of the list of snaps", "o", []msg.Op{extent(msg.OpRead, 0, 0, nil)}, at(ceph.SnapDir), ""},
 		{"write to a snapshot", "o", []msg.Op{put("x")}, at(3), ""},
 
+		// Copies.
+		{"source", "from", []msg.Op{put("source"), xattr(msg.OpSetXattr, "a", "b", 0, 0), {Code: msg.OpOmapSetHeader, Data: []byte("head")}, encoded(msg.OpOmapSetVals, func(e *denc.Encoder) { e.U32(1); e.Str("k"); e.Str("v") })}, nil, ""},
+		{"copy", "to", []msg.Op{copyFrom("from", ceph.NoSnap, 0)(pool)}, nil, ""},
+		{"copied", "to", []msg.Op{extent(msg.OpRead, 0, 0, nil), bare(msg.OpGetXattrs), bare(msg.OpOmapGetHeader), encoded(msg.OpOmapGetVals, func(e *denc.Encoder) { e.Str(""); e.U64(9); e.Str("") })}, nil, ""},
+		{"copy over something", "o", []msg.Op{copyFrom("from", ceph.NoSnap, 0)(pool)}, nil, ""},
+		{"copied over", "o", []msg.Op{extent(msg.OpRead, 0, 0, nil), bare(msg.OpGetXattrs)}, nil, ""},
+		{"copy of a snapshot", "old", []msg.Op{copyFrom("s", 4, 0)(pool)}, nil, ""},
+		{"copied of a snapshot", "old", []msg.Op{extent(msg.OpRead, 0, 0, nil)}, nil, ""},
+		{"copy of what is missing", "to", []msg.Op{copyFrom("missing", ceph.NoSnap, 0)(pool)}, nil, ""},
+		{"copy of itself", "to", []msg.Op{copyFrom("to", ceph.NoSnap, 0)(pool)}, nil, ""},
+		{"copy of a version to come", "to", []msg.Op{copyFrom("from", ceph.NoSnap, 1<<40)(pool)}, nil, ""},
+		{"copy cut short", "to", []msg.Op{{Code: msg.OpCopyFrom, Data: []byte{1, 0}}}, nil, ""},
+		{"still a copy", "to", []msg.Op{extent(msg.OpRead, 0, 0, nil)}, nil, ""},
+
 		// Broken requests.
 		{"lengths that differ", "o", []msg.Op{extent(msg.OpWrite, 0, 100, []byte("short"))}, nil, ""},
 		{"full of other length", "o", []msg.Op{extent(msg.OpWriteFull, 0, 1, []byte("longer"))}, nil, ""},
@@ -378,7 +405,7 @@ func TestRaw(t *testing.T) {
 		pool := x.pool("raw")
 		x.until(pool)
 		wg.Go(func() {
-			for _, r := range requests() {
+			for _, r := range requests(pool) {
 				answer := r.ours
 				if i == 1 || answer == "" {
 					answer = x.send(pool, r)
@@ -389,7 +416,7 @@ func TestRaw(t *testing.T) {
 	}
 	wg.Wait()
 	bad := 0
-	for i, r := range requests() {
+	for i, r := range requests(0) {
 		if answers[0][i] != answers[1][i] {
 			bad++
 			t.Errorf("%s:\n  Ceph: %s\n  ours: %s", r.name, answers[0][i], answers[1][i])
