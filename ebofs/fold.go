@@ -179,7 +179,9 @@ func (f *folder) merge(p []byte, v *version, c *layout.Chunk, off uint64, list [
 	switch {
 	case small:
 		clear(p[copy(p, v.body.inline):])
-	case covers(list, off):
+	case covers(list, off, min(off+blockSize, v.body.size)):
+		// Behind the end of the object there are zeros.
+		clear(p[min(blockSize, v.body.size-min(off, v.body.size)):])
 	case c.Addr[i] == 0:
 		clear(p)
 	default:
@@ -215,8 +217,8 @@ func zeros(list []piece, off uint64) bool {
 	return true
 }
 
-// covers reports whether list covers the whole block at off.
-func covers(list []piece, off uint64) bool {
+// covers reports whether list covers the bytes from off to end.
+func covers(list []piece, off, end uint64) bool {
 	at := off
 	for _, q := range list {
 		if q.off > at {
@@ -224,7 +226,7 @@ func covers(list []piece, off uint64) bool {
 		}
 		at = q.end()
 	}
-	return at >= off+blockSize
+	return at >= end
 }
 
 // take returns one fresh block.
