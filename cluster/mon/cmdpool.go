@@ -41,7 +41,7 @@ func (c *call) pool(m *osdmap.Map, arg string) (ceph.PoolID, error) {
 func cmdPoolCreate(c *call) error {
 	name, _ := c.str("pool")
 	kind, _ := c.str("pool_type")
-	if _, ec := c.str("erasure_code_profile"); kind == "erasure" || ec {
+	if kind == "erasure" {
 		return fail(ceph.EOPNOTSUPP, "erasure-coded pools are not offered in this release")
 	}
 	pgs := c.num("pg_num", 0)
@@ -57,7 +57,10 @@ func cmdPoolCreate(c *call) error {
 		if _, existed = poolByName(ch.State.OSD, name); existed {
 			return nil
 		}
-		rule, _ := c.str("rule")
+		rule, ok := c.str("rule")
+		if !ok { // the fifth word, of a pool that is not erasure-coded
+			rule, _ = c.str("erasure_code_profile")
+		}
 		p, err := c.m.newPool(ch, name, rule, uint8(c.num("size", 0)), uint32(pgs), uint32(pgp))
 		if err != nil {
 			return err

@@ -23,6 +23,8 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	x.ok(nil, "osd pool create", "pool", "one", "size", 1)
+	x.ok(nil, "osd pool create", "pool", "fifth", "pg_num", 8, "pgp_num", 8, "pool_type", "replicated", "erasure_code_profile", "replicated_rule", "size", 2)
+	x.fails(ceph.ENOENT, "osd pool create", "pool", "fifth2", "pg_num", 8, "pgp_num", 8, "pool_type", "replicated", "erasure_code_profile", "none")
 	x.ok(nil, "config rm", "who", "mon.a", "name", "osd_pool_default_size")
 	x.ok(nil, "osd pool create", "pool", "q")
 	got := map[string]any{}

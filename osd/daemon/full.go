@@ -23,7 +23,7 @@ func (o *OSD) measure(m *osdmap.Map) {
 	o.grownMost.Store(max(int64(st.TotalBytes/512), 1<<20))
 	ratio := 1 - float64(st.FreeBytes)/float64(st.TotalBytes)
 	o.failsafe.Store(ratio > o.cfg.FailsafeRatio)
-	want := degree(m, ratio)
+	want := degree(m, ratio, o.cfg.FailsafeRatio)
 	if m.IsUp(o.cfg.ID) && m.States[o.cfg.ID]&fullness != want {
 		_ = o.mon.Send(&msg.OSDFull{Paxos: msg.NewPaxos(uint64(m.Epoch)), Epoch: m.Epoch, State: uint32(want)})
 	}
@@ -37,10 +37,11 @@ func (o *OSD) grew(bytes int) {
 	}
 }
 
-// degree is the state of an OSD that is full to a ratio.
-func degree(m *osdmap.Map, ratio float64) osdmap.State {
+// degree is the state of an OSD that is full to a ratio. Where nothing is written any
+// more, the cluster is full, whatever ratio it was told.
+func degree(m *osdmap.Map, ratio, failsafe float64) osdmap.State {
 	switch {
-	case ratio > float64(m.FullRatio):
+	case ratio > min(float64(m.FullRatio), failsafe):
 		return osdmap.Full
 	case ratio > float64(m.BackfillFullRatio):
 		return osdmap.BackfillFull

@@ -78,6 +78,9 @@ type OSD struct {
 	stop  context.CancelFunc
 	wg    sync.WaitGroup
 	newer chan struct{} // a map has come, or orders
+
+	turnedAway atomic.Pointer[error] // why the monitors refused a session
+
 	soon  chan struct{} // there is news to report
 	trims chan struct{} // there may be snapshots to trim
 	// removes: there are PGs to remove

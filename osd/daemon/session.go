@@ -109,7 +109,18 @@ func (d *dispatcher) HandleRefused(c *msgr.Conn, err error) {
 		d.osd().refused(l, err)
 		return
 	}
-	d.osd().mon.Reset(c)
+	if d.osd().mon.Reset(c) {
+		d.osd().turnedAway.Store(&err)
+	}
+}
+
+// TurnedAway returns why the last session with a monitor could not be opened, nil if
+// none was refused.
+func (o *OSD) TurnedAway() error {
+	if err := o.turnedAway.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // HandleMessage does what is asked.

@@ -23,6 +23,15 @@ import (
 	"ebofs/cluster/quorum/etcd"
 )
 
+// ErrMade is returned for making a monitor where there is one.
+var ErrMade = errors.New("a monitor was made here already")
+
+// Made reports whether the monitor has been made.
+func Made(cfg *conf.Config) bool {
+	_, err := os.Stat(filepath.Join(cfg.Text("mon_data"), "cluster.json"))
+	return err == nil
+}
+
 // ErrNoData is returned for a monitor that has not been made.
 var ErrNoData = errors.New("has not been made")
 
@@ -84,7 +93,7 @@ func MakeMonitor(cfg *conf.Config, keys cephx.Keyring, now time.Time) (Seed, cep
 	defer l.Close()
 	switch _, err := os.Stat(filepath.Join(dir, "cluster.json")); {
 	case err == nil:
-		return seed, nil, fmt.Errorf("%s: a monitor was made here already: %w", dir, fs.ErrExist)
+		return seed, nil, fmt.Errorf("%s: %w", dir, ErrMade)
 	case !errors.Is(err, fs.ErrNotExist):
 		return seed, nil, err
 	}

@@ -273,9 +273,12 @@ func (o *OSD) Begin(ctx context.Context, log *slog.Logger, more func(time.Durati
 		if err == nil {
 			err = reach(ctx, mons)
 		}
-		if err != nil {
+		switch refused := o.TurnedAway(); {
+		case err != nil:
 			log.Warn("no monitor is reached; trying on", "err", err)
-		} else {
+		case refused != nil:
+			log.Warn("the monitors refuse this OSD; is its key theirs? trying on", "err", refused, "keyrings", strings.Join(o.Config.Keyrings(), ", "))
+		default:
 			log.Warn("the monitors have not marked this OSD up; waiting")
 		}
 		if err := more(2 * patience); err != nil {

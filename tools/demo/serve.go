@@ -43,7 +43,17 @@ func (l *lab) make(ctx context.Context, fresh bool) error {
 		Dir: l.dir, OSDs: l.osds, OSDBytes: imageBytes, Port: l.port, Memory: memory,
 		Tuning: daemon.Tuning{Fast: true, Report: 500 * time.Millisecond}, Log: l.c.Log, Now: l.c.Now,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	if n := len(l.cluster.OSDs); n != l.osds {
+		if l.c.Flags.Changed("osds") {
+			return &verb.Failure{Code: "E-DEMO", Message: fmt.Sprintf("%s: this demo has %d OSDs, not %d", l.dir, n, l.osds),
+				Hint: "Nothing was started. For another number: " + l.c.Command("demo", append(l.flags(), "--remove")...)}
+		}
+		l.osds = n
+	}
+	return nil
 }
 
 // served is the JSON of a demo that ran until it was interrupted.

@@ -75,6 +75,11 @@ func Make(ctx context.Context, o Options) (*Cluster, error) {
 	if err := os.MkdirAll(filepath.Join(o.Dir, "run"), 0o700); err != nil {
 		return nil, err
 	}
+	if n, err := c.found(); err != nil {
+		return nil, err
+	} else if n > 0 {
+		o.OSDs = n
+	}
 	for i := range o.OSDs {
 		if err := c.image(ctx, i); err != nil {
 			return nil, err
@@ -89,6 +94,23 @@ func Make(ctx context.Context, o Options) (*Cluster, error) {
 	}
 	c.OSDs = make([]*daemon.OSD, o.OSDs)
 	return c, nil
+}
+
+// found returns how many OSDs the cluster in the directory has, 0 if there is none.
+func (c *Cluster) found() (n int, err error) {
+	f, err := conf.Read(c.Conf())
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	for _, l := range f.Lines {
+		if strings.HasPrefix(l.Section, "osd.") && l.Key == "ebofs_osd_device" {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // Conf is the path of the configuration: what CEPH_CONF is to be.

@@ -84,6 +84,10 @@ type made struct {
 
 // make makes the monitor.
 func (j *job) make(c *verb.Call, cfg *conf.Config) error {
+	if daemon.Made(cfg) {
+		return &verb.Failure{Code: daemon.CodeConfig, Message: fmt.Sprintf("mon.%s: %v in %s", cfg.Name.ID, daemon.ErrMade, cfg.Text("mon_data")),
+			Hint: "Nothing was written. Run it: " + c.Command("mon", c.Given("mkfs", "keyring", "admin-keyring")...)}
+	}
 	keys := cephx.Keyring{}
 	if j.keyring != "" {
 		var err error
@@ -105,9 +109,6 @@ func (j *job) make(c *verb.Call, cfg *conf.Config) error {
 		return err
 	}
 	seed, ring, err := daemon.MakeMonitor(cfg, keys, c.Now())
-	if errors.Is(err, fs.ErrExist) {
-		return &verb.Failure{Code: daemon.CodeConfig, Message: err.Error(), Hint: "Nothing was written."}
-	}
 	if err != nil {
 		return daemon.Explain(c, err)
 	}

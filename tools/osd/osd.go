@@ -3,6 +3,7 @@ package osd
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -54,12 +55,12 @@ func (j *job) run(ctx context.Context, c *verb.Call) error {
 	}
 	path := daemon.DevicePath(cfg)
 	if err := store.Preflight(c, path, true); err != nil {
-		return err
+		return unformatted(c, path, err)
 	}
 	store.TuneHeap(cfg.Bytes("osd_memory_target"))
 	o, err := daemon.OpenOSD(ctx, cfg, daemon.Tuning{}, log, c.Now)
 	if err != nil {
-		return store.Explain(c, path, daemon.Explain(c, err))
+		return unformatted(c, path, store.Explain(c, path, daemon.Explain(c, err)))
 	}
 	if err := o.Begin(ctx, log, sdnotify.ExtendTimeout); err != nil {
 		err = errors.Join(daemon.Explain(c, err), o.Stop(context.Background()))
@@ -83,4 +84,15 @@ func (j *job) run(ctx context.Context, c *verb.Call) error {
 		Config: cfg, Log: log, Reopen: reopen, Commands: append(o.Commands(), online.List()...), Status: o.Summary, Failed: o.Failed, Alive: o.Alive, Stop: o.Stop, Source: &src,
 	}
 	return s.Run(ctx, c)
+}
+
+// unformatted says how to make the store that is not there.
+func unformatted(c *verb.Call, path string, err error) error {
+	var f *verb.Failure
+	if errors.As(err, &f) && f.Code == store.CodeNoStore {
+		g := *f
+		g.Hint = strings.TrimSpace(g.Hint + "\nMake a store there: " + c.Command("mkfs", path))
+		return &g
+	}
+	return err
 }
