@@ -109,7 +109,7 @@ func (c *Ceph) daemon(t testing.TB, name string, args ...string) {
 	cmd := exec.Command(name, append([]string{"-c", c.Conf, "-f"}, args...)...)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = withTest
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +121,9 @@ func (c *Ceph) daemon(t testing.TB, name string, args ...string) {
 		}
 	})
 }
+
+// withTest has a process end with the test, even one that panics.
+var withTest = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 
 // Run runs a program to its end, which has to be a good one, and gives what it wrote
 // to stdout.

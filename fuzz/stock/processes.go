@@ -71,7 +71,7 @@ func (p *Processes) end(name string, d *process) {
 func (p *Processes) Start(verb, id string) {
 	p.t.Helper()
 	d := &process{cmd: exec.Command(p.program, verb, "-c", p.Conf, "-i", id)}
-	d.cmd.Stdout, d.cmd.Stderr = &d.said, &d.said
+	d.cmd.Stdout, d.cmd.Stderr, d.cmd.SysProcAttr = &d.said, &d.said, withTest
 	if err := d.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
