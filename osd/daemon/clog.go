@@ -30,6 +30,16 @@ func (o *OSD) clog(priority uint16, format string, args ...any) {
 	o.sendLog(l)
 }
 
+// unreadable says that a client's request met damage: it is in the log before
+// somebody scrubs. Once in ten seconds is enough, for a client may try for ever.
+func (o *OSD) unreadable(m *msg.OSDOp) {
+	now := o.cfg.Now().Unix()
+	if last := o.damageSaid.Load(); now-last < 10 || !o.damageSaid.CompareAndSwap(last, now) {
+		return
+	}
+	o.clog(msg.LogError, "%v: request on %q failed with an input/output error: ceph pg deep-scrub %v says what is damaged", m.PG.PG, m.Name, m.PG.PG)
+}
+
 func (o *OSD) sendLog(list ...msg.LogEntry) {
 	if len(list) > 0 {
 		_ = o.mon.Send(&msg.Log{Paxos: msg.NewPaxos(0), FSID: o.fsid(), Entries: list})

@@ -80,6 +80,7 @@ type OSD struct {
 	newer chan struct{} // a map has come, or orders
 
 	turnedAway atomic.Pointer[error] // why the monitors refused a session
+	damageSaid atomic.Int64          // when damage was last said, in seconds
 
 	soon  chan struct{} // there is news to report
 	trims chan struct{} // there may be snapshots to trim

@@ -83,6 +83,7 @@ func TestDeepScrub(t *testing.T) {
 	if r := x.do("p", "o", read()); ceph.Errno(r.Result) != ceph.EIO {
 		t.Errorf("read of a damaged object: %v", ceph.Errno(r.Result))
 	}
+	eventually(t, x.lastLog, `[ERR] 1.0: request on "o" failed`)
 	x.do("p", "o", writeFull(string(body)))
 	x.command("pg repair", "pgid", "1.0")
 	eventually(t, x.lastLog, "[DBG] 1.0 repair ok")

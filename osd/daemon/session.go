@@ -291,6 +291,9 @@ func (o *OSD) place(w *arrival) {
 		out := msg.Pack(r)
 		out.TID = in.TID
 		_ = s.conn.Send(out)
+		if ceph.Errno(r.Result) == ceph.EIO {
+			o.unreadable(m)
+		}
 		if t, ok := req.Op.Done(); ok {
 			o.count.finished(w, r, t)
 			o.grew(w.input)

@@ -130,7 +130,7 @@ func (j *job) ask(ctx context.Context, c *verb.Call, sock, command string, args 
 type process struct {
 	Name    string `json:"name"`
 	Socket  string `json:"socket"`
-	PID     int    `json:"pid"`
+	PID     int    `json:"pid,omitempty"`
 	Device  string `json:"device,omitempty"`
 	Version string `json:"version"`
 }
@@ -155,7 +155,11 @@ func (j *job) list(ctx context.Context, c *verb.Call) error {
 		var of struct{ Path string }
 		_, _ = json.Unmarshal(p, &one), json.Unmarshal(q, &of) // a daemon of Ceph's says other things
 		one.Device = of.Path
-		c.Printf("%-12s pid %d  %s\n", one.Name, one.PID, cmp.Or(one.Device, one.Socket))
+		pid := ""
+		if one.PID > 0 { // an OSD answers as Ceph's do, which do not say
+			pid = fmt.Sprintf("pid %d  ", one.PID)
+		}
+		c.Printf("%-12s %s%s\n", one.Name, pid, cmp.Or(one.Device, one.Socket))
 		all = append(all, one)
 	}
 	c.Set(map[string]any{"processes": all})

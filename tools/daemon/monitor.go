@@ -241,6 +241,9 @@ func OpenMonitor(ctx context.Context, cfg *conf.Config, t Tuning, log *slog.Logg
 	if err != nil {
 		return nil, explainPort(err)
 	}
+	if at, a := m.State().MonMap.Monitors[cfg.Name.ID].Addrs.Msgr2().IP, cfg.Address("public_addr"); a.IsValid() && a.Addr() != at.Addr() {
+		return nil, fmt.Errorf("%s: public_addr is %v, the map of the monitors has it at %v: a monitor is moved with ceph mon set-addrs", name, a.Addr(), at)
+	}
 	if id := m.State().OSD.FSID.String(); id != seed.FSID {
 		return nil, fmt.Errorf("%s: %s is of cluster %s, what the monitors keep is of cluster %s", name, dir, seed.FSID, id)
 	}
