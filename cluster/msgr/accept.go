@@ -83,7 +83,7 @@ func (m *Messenger) serve(s *socket) {
 		late.Stop()
 		m.stats.handshakesBad.Add(1)
 		level := slog.LevelInfo
-		if errors.Is(err, io.ErrUnexpectedEOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			level = slog.LevelDebug // gave up by itself, as clients do that try several addresses
 		}
 		m.o.Log.Log(context.Background(), level, "connection refused", "from", s.remote.String(), "err", err)
@@ -153,8 +153,12 @@ func (m *Messenger) handshake(s *socket) (*Conn, *driver, error) {
 // giveAuth is the server's part of the authentication.
 func (s *socket) giveAuth(auth ServerAuth) (*cephx.Session, error) {
 	asked := false
+	var refused error
 	for range maxAuthRounds {
 		f, err := s.next(maxAuthBytes)
+		if err != nil && refused != nil {
+			return nil, refused // and the peer knew no other way
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -184,7 +188,7 @@ func (s *socket) giveAuth(auth ServerAuth) (*cephx.Session, error) {
 			if werr := s.control(frame.AuthBadMethod, body); werr != nil {
 				return nil, err
 			}
-			// The peer may have another method. Each refusal counts as a round.
+			refused = err // The peer may have another method. Each refusal counts as a round.
 		case err != nil:
 			return nil, err
 		case step.Done != nil:
