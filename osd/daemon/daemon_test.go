@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // cluster is a monitor and an OSD on a store in RAM.
 type cluster struct {
+	reclaims   atomic.Int64            // how often the OSD asked for space
 	configure  func(map[string]string) // of its OSD
 	t          *testing.T
 	q          *quorum.Memory
@@ -126,7 +128,9 @@ func (c *cluster) start() {
 }
 
 func (c *cluster) config(id int32) daemon.Config {
-	return daemon.Config{ID: id, Store: c.store, Addr: loopback, Monitors: []ceph.AddrVec{c.mon.Addrs()}, Key: c.key, Host: "h", Report: 50 * time.Millisecond, Configure: c.configure, FailsafeRatio: c.failsafe, BlockAfter: c.blockAfter, Track: track.Options{Complain: c.complain}, Scrub: daemon.ScrubConfig{Every: c.scrubEvery, DeepEvery: c.scrubEvery}}
+	return daemon.Config{
+		Reclaim: func(context.Context) error { c.reclaims.Add(1); return nil },
+		ID:      id, Store: c.store, Addr: loopback, Monitors: []ceph.AddrVec{c.mon.Addrs()}, Key: c.key, Host: "h", Report: 50 * time.Millisecond, Configure: c.configure, FailsafeRatio: c.failsafe, BlockAfter: c.blockAfter, Track: track.Options{Complain: c.complain}, Scrub: daemon.ScrubConfig{Every: c.scrubEvery, DeepEvery: c.scrubEvery}}
 }
 
 func (c *cluster) stop() {

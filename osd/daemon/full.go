@@ -24,6 +24,9 @@ func (o *OSD) measure(m *osdmap.Map) {
 	ratio := 1 - float64(st.FreeBytes)/float64(st.TotalBytes)
 	o.failsafe.Store(ratio > o.cfg.FailsafeRatio)
 	want := degree(m, ratio, o.cfg.FailsafeRatio)
+	if want == osdmap.Full {
+		o.reclaim()
+	}
 	if m.IsUp(o.cfg.ID) && m.States[o.cfg.ID]&fullness != want {
 		_ = o.mon.Send(&msg.OSDFull{Paxos: msg.NewPaxos(uint64(m.Epoch)), Epoch: m.Epoch, State: uint32(want)})
 	}
@@ -35,6 +38,20 @@ func (o *OSD) grew(bytes int) {
 	if most := o.grownMost.Load(); most > 0 && o.grown.Add(int64(bytes)) > most {
 		kick(o.filled)
 	}
+}
+
+// reclaim has the store hand out what deletes have freed, which it would do at its
+// next checkpoint: on a full OSD clients wait for that.
+func (o *OSD) reclaim() {
+	if o.cfg.Reclaim == nil || !o.reclaiming.CompareAndSwap(false, true) {
+		return
+	}
+	o.wg.Go(func() {
+		defer o.reclaiming.Store(false)
+		if err := o.cfg.Reclaim(o.ctx); err != nil && o.ctx.Err() == nil {
+			o.log.Warn("space of deletes is not reclaimed", "osd", o.cfg.ID, "err", err)
+		}
+	})
 }
 
 // degree is the state of an OSD that is full to a ratio. Where nothing is written any

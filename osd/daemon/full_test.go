@@ -126,6 +126,9 @@ func TestFullOSD(t *testing.T) {
 	if got := x.try(msg.FlagFullTry, "p", "new", writeFull("x")); got != ceph.ENOSPC {
 		t.Errorf("write: %v", got)
 	}
+	if c.reclaims.Load() == 0 {
+		t.Error("nobody asked for the space of deletes")
+	}
 	if got := x.try(0, "p", "o", read()); got != 0 {
 		t.Errorf("read: %v", got)
 	}

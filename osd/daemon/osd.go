@@ -61,6 +61,9 @@ type Config struct {
 	// FailsafeRatio is how full the store may become before it takes nothing more that
 	// makes it fuller, whatever the map says. Default 0.97 (osd_failsafe_full_ratio).
 	FailsafeRatio float64
+	// Reclaim has the store hand out the space of what was deleted, and is called while
+	// the OSD is full; nil: that comes by itself.
+	Reclaim func(context.Context) error
 	// Report is how often statistics are sent. Default 2 s.
 	Report time.Duration
 }
@@ -81,6 +84,7 @@ type OSD struct {
 
 	turnedAway atomic.Pointer[error] // why the monitors refused a session
 	damageSaid atomic.Int64          // when damage was last said, in seconds
+	reclaiming atomic.Bool
 
 	soon  chan struct{} // there is news to report
 	trims chan struct{} // there may be snapshots to trim

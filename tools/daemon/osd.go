@@ -95,7 +95,7 @@ func OpenOSD(ctx context.Context, cfg *conf.Config, t Tuning, log *slog.Logger, 
 	if err := o.openStore(ctx, log, now); err != nil {
 		return nil, err
 	}
-	c.Store = o.store
+	c.Store, c.Reclaim = o.store, o.reclaim
 	c.Configure = func(values map[string]string) {
 		if err := cfg.UseDatabase(values); err != nil {
 			log.Warn("options in the monitors' database that make no sense are left out", "err", err)
@@ -299,6 +299,14 @@ func reach(ctx context.Context, list []ceph.AddrVec) error {
 		last = err
 	}
 	return last
+}
+
+// reclaim makes a checkpoint if objects have changed since the last one.
+func (o *OSD) reclaim(ctx context.Context) error {
+	if o.Store.Metrics().DirtyOnodes == 0 {
+		return nil
+	}
+	return o.Store.Checkpoint(ctx)
 }
 
 // Alive commits a transaction: a disk that hangs is noticed.
