@@ -271,6 +271,22 @@ func TestSocketFile(t *testing.T) {
 	if err := Alive(dead); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Error(err)
 	}
+	other, err := Listen(Options{Dir: dir, Name: "other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := os.Lstat(dead); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a dead process' socket is left:", err)
+	}
+	if err := errors.Join(Alive(s.Path()), Alive(other.Path())); err != nil {
+		t.Error("a living process' socket was removed:", err)
+	}
+	if l, err = net.Listen("unix", dead); err != nil {
+		t.Fatal(err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	l.Close()
 	again, err := Listen(Options{Dir: dir, Name: "dead"})
 	if err != nil {
 		t.Fatal("a dead process' socket:", err)

@@ -28,5 +28,5 @@
 // Locks: Server.mu guards commands and connections and is held across neither I/O
 // nor commands. Listen starts the goroutine that accepts, which starts one for
 // each client; Close ends them. Nothing here is durable: what a killed process
-// leaves, the next one of its name removes.
+// leaves, the next one in its directory removes.
 package asok

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -40,6 +41,9 @@ func listen(dir, path string, shared bool) (*net.UnixListener, fileID, error) {
 	if err := removeStale(path); err != nil {
 		return nil, fileID{}, err
 	}
+	if !shared {
+		sweep(dir)
+	}
 	// The mode of an unbound socket, less the umask, becomes that of its file.
 	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		var err error
@@ -63,6 +67,22 @@ func listen(dir, path string, shared bool) (*net.UnixListener, fileID, error) {
 		return nil, fileID{}, errors.Join(err, lis.Close())
 	}
 	return lis, id, nil
+}
+
+// sweepMost bounds how many sockets are looked at when one is made.
+const sweepMost = 100
+
+// sweep removes sockets that killed processes have left; the directory is locked.
+func sweep(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // they do no harm
+	}
+	for _, e := range entries[:min(len(entries), sweepMost)] {
+		if strings.HasSuffix(e.Name(), ".asok") {
+			_ = removeStale(filepath.Join(dir, e.Name())) // an error: somebody lives there
+		}
+	}
 }
 
 // lockDir makes sure that dir is ours alone, or is one that may be shared, and locks
