@@ -187,8 +187,9 @@ func TestShare(t *testing.T) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.shared != before+1 || x.maps.Epoch < now {
-		t.Errorf("%d maps were shared, want one more than %d", x.shared, before)
+	// This epoch once; that may have been already, when the pools were made.
+	if x.shared == 0 || x.shared > before+1 || x.maps.Epoch < now {
+		t.Errorf("%d maps were shared, want one more than %d at most, and one in all", x.shared, before)
 	}
 }
 
