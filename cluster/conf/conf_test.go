@@ -131,7 +131,7 @@ func TestSources(t *testing.T) {
 	if err := c.Set(Override, "osd_op_complaint_time", ""); err != nil || c.Get("osd_op_complaint_time").Source != Default {
 		t.Error(err)
 	}
-	if got := fmt.Sprint(len(c.Changed()), c.Bytes("osd_memory_target"), c.Bool("mon_allow_pool_delete")); got != "1 536870912 false" {
+	if got := fmt.Sprint(len(c.Changed()), c.Bytes("osd_memory_target"), c.Bool("mon_allow_pool_delete")); got != "1 1073741824 false" {
 		t.Error(got)
 	}
 	for _, bad := range [][]string{{"x"}, {"--hots", "a"}, {"--host"}, {"--osd_pool_default_size", "x"}} {

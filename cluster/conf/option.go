@@ -80,7 +80,7 @@ var options = []Option{
 	{Name: "osd_crush_update_on_start", Kind: Bool, Default: "true", Help: "an OSD that starts puts itself into the CRUSH map", Who: []string{"osd"}},
 	{Name: "osd_deep_scrub_interval", Kind: Seconds, Default: "604800", Help: "how often all bytes of a PG are read and checked; up to half as much is added", Who: []string{"osd"}},
 	{Name: "osd_data", Default: "/var/lib/ceph/osd/$cluster-$id", Help: "directory of the OSD: keyring, block", Who: []string{"osd"}},
-	{Name: "osd_memory_target", Kind: Size, Default: "512M", Help: "memory of an OSD", Who: []string{"osd"}},
+	{Name: "osd_memory_target", Kind: Size, Default: "1G", Help: "memory of an OSD", Who: []string{"osd"}},
 	{Name: "osd_op_complaint_time", Kind: Seconds, Default: "30", Help: "from when on a request is slow", Who: []string{"osd"}},
 	{Name: "osd_op_history_duration", Kind: Seconds, Default: "600", Help: "for how long the slowest requests are remembered", Who: []string{"osd"}},
 	{Name: "osd_op_history_size", Kind: Int, Default: "20", Help: "how many of the slowest requests are remembered", Who: []string{"osd"}},

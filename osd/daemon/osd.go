@@ -85,6 +85,7 @@ type OSD struct {
 	turnedAway atomic.Pointer[error] // why the monitors refused a session
 	damageSaid atomic.Int64          // when damage was last said, in seconds
 	reclaiming atomic.Bool
+	logLength  atomic.Int64 // of each PG's log
 
 	soon  chan struct{} // there is news to report
 	trims chan struct{} // there may be snapshots to trim

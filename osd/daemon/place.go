@@ -41,6 +41,13 @@ type mapping struct {
 // and what others take for a copy must not stay behind.
 func (m mapping) alone() bool { return len(m.acting) == 1 }
 
+// logEntries is how many entries the logs of all PGs may have together, half a
+// kilobyte each in RAM; leastLog is what each has at least.
+const (
+	logEntries = 50_000
+	leastLog   = 250
+)
+
 // setMap makes m the map. PGs that are here now are opened, or made if the
 // monitors have said so; those that are not are closed; requests that waited for it
 // go on.
@@ -153,6 +160,7 @@ func (o *OSD) setMap(m *osdmap.Map) {
 		}
 	}
 	o.mu.m, o.mu.placer, o.mu.up, o.mu.want = m, placer, me, want
+	o.logLength.Store(int64(max(leastLog, logEntries/max(1, len(o.mu.places)))))
 	waiting := o.mu.waiting
 	o.mu.waiting = nil
 	o.unblockLocked()
@@ -239,6 +247,7 @@ func (o *OSD) open(m *osdmap.Map, id ceph.PG, told *order) (*pg.PG, error) {
 		Store: o.cfg.Store, PG: id, PGNum: pool.PGNum, Epoch: o.epoch, Failed: o.fail, Now: o.cfg.Now,
 		Full:      func() pg.Full { return o.fullOf(id.Pool) },
 		Fetch:     o.fetch,
+		LogLength: func() int { return int(o.logLength.Load()) },
 		Removed:   func(s ceph.SnapID) bool { return o.removed(id.Pool, s) },
 		PoolSnaps: func() ops.SnapContext { return o.poolSnaps(id.Pool) },
 	})

@@ -172,7 +172,7 @@ func (p *PG) commit(w *work, out *ops.Outcome) {
 		p.mu.lastUser = max(user, n.UserVersion)
 	}
 	p.mu.log.add(n)
-	first, last, due := p.mu.log.trim()
+	first, last, due := p.mu.log.trim(p.logLength())
 	s.uncommitted++
 	p.mu.Unlock()
 	txn.OmapSet(p.env.Coll, metaObject(p.cfg.PG), map[string][]byte{n.key(): n.bytes()})

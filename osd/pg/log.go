@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// logLength is how many entries are kept: a client repeats a request at most
-	// some seconds later, at ten thousand a second for a whole OSD.
+	// logLength is how many entries are kept, unless Config.LogLength says fewer: a
+	// client repeats a request at most some seconds later, at ten thousand a second
+	// for a whole OSD.
 	logLength = 3000
 	// logSlack is how many more there may be before they are trimmed, so that
 	// trimming is one range in many requests.
@@ -60,13 +61,13 @@ func (l *log) drop(n *logged) {
 	}
 }
 
-// trim forgets the oldest entries if there are too many; the keys of [first,
-// last) then have to go from the store.
-func (l *log) trim() (first, last string, due bool) {
-	if len(l.entries) <= logLength+logSlack {
+// trim forgets the oldest entries if there are more than most and some; the keys of
+// [first, last) then have to go from the store.
+func (l *log) trim(most int) (first, last string, due bool) {
+	if len(l.entries) <= most+logSlack {
 		return "", "", false
 	}
-	n := len(l.entries) - logLength
+	n := len(l.entries) - most
 	for _, e := range l.entries[:n] {
 		if l.byID[e.ReqID] == e {
 			delete(l.byID, e.ReqID)
@@ -75,6 +76,13 @@ func (l *log) trim() (first, last string, due bool) {
 	last = l.entries[n].key()
 	l.entries = append([]*logged(nil), l.entries[n:]...)
 	return firstLogKey, last, true
+}
+
+func (p *PG) logLength() int {
+	if p.cfg.LogLength == nil {
+		return logLength
+	}
+	return min(p.cfg.LogLength(), logLength)
 }
 
 // metaObject is where a PG keeps its log: an object without a name, which sorts

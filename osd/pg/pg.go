@@ -41,6 +41,10 @@ type Config struct {
 	// Failed is told when the store takes no more changes; nil: nobody.
 	Failed func(error)
 
+	// LogLength returns how many entries the log is to have, which its OSD shares out
+	// among its PGs; nil: 3000.
+	LogLength func() int
+
 	// After calls f later unless stop is called first; nil: time.AfterFunc.
 	After func(d time.Duration, f func()) (stop func() bool)
 	// Now is the clock; nil: time.Now.

@@ -312,6 +312,11 @@ func TestTrim(t *testing.T) {
 	if st.Last.Version != uint64(n) || st.LogEntries > logLength+logSlack {
 		t.Errorf("%+v", st)
 	}
+	b.cfg.LogLength = func() int { return 100 } // its OSD has many PGs
+	b.do(s, "a", writeOp(0, "x"))
+	if st = b.Status(); st.LogEntries > 100+logSlack {
+		t.Errorf("%d entries, want 100", st.LogEntries)
+	}
 	b.Close()
 	b.open()
 	if got := b.Status(); got.LogEntries != st.LogEntries || got.LogStart != st.LogStart || got.Last != st.Last {
