@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -276,7 +277,8 @@ func (x *client) take(p *msg.OSDMap) {
 	}
 	x.mon.Got("osdmap", uint64(x.maps.Epoch))
 	x.cond.Broadcast()
-	for tid, m := range x.sent {
+	for _, tid := range slices.Sorted(maps.Keys(x.sent)) { // in their order, as librados does
+		m := x.sent[tid]
 		if a := old.maps; a != nil && a.Pools[m.Locator.Pool] != nil && x.maps.Pools[m.Locator.Pool] != nil && a.Pools[m.Locator.Pool].PGNum != x.maps.Pools[m.Locator.Pool].PGNum {
 			delete(x.to, tid) // its PG may be another
 		}
@@ -294,7 +296,8 @@ func (x *client) HandleReset(c *msgr.Conn) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.lost++
-	for tid, m := range x.sent {
+	for _, tid := range slices.Sorted(maps.Keys(x.sent)) { // in their order, as librados does
+		m := x.sent[tid]
 		m.Retry++
 		delete(x.to, tid)
 		x.sendLocked(tid, m)
