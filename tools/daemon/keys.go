@@ -14,38 +14,25 @@ import (
 
 // methods reads an option as "cephx" or "cephx, none".
 func methods(cfg *conf.Config, option string) ([]cephx.Method, error) {
-	var list []cephx.Method
-	for _, w := range cfg.Words(option) {
-		switch w {
-		case "cephx":
-			list = append(list, cephx.MethodCephX)
-		case "none":
-			list = append(list, cephx.MethodNone)
-		default:
-			return nil, fmt.Errorf("%s: %q: want cephx or none", option, w)
-		}
-	}
-	if list == nil {
-		return nil, fmt.Errorf("%s is empty: want cephx or none", option)
-	}
-	return list, nil
+	return choices(cfg, option, "cephx or none", map[string]cephx.Method{"cephx": cephx.MethodCephX, "none": cephx.MethodNone})
 }
 
 // modes reads an option as "secure crc".
 func modes(cfg *conf.Config, option string) ([]cephx.Mode, error) {
-	var list []cephx.Mode
+	return choices(cfg, option, "crc or secure", map[string]cephx.Mode{"crc": cephx.ModeCRC, "secure": cephx.ModeSecure})
+}
+
+// choices reads an option whose words are names of values, in order of preference.
+func choices[T any](cfg *conf.Config, option, want string, of map[string]T) (list []T, err error) {
 	for _, w := range cfg.Words(option) {
-		switch w {
-		case "crc":
-			list = append(list, cephx.ModeCRC)
-		case "secure":
-			list = append(list, cephx.ModeSecure)
-		default:
-			return nil, fmt.Errorf("%s: %q: want crc or secure", option, w)
+		v, ok := of[w]
+		if !ok {
+			return nil, fmt.Errorf("%s: %q: want %s", option, w, want)
 		}
+		list = append(list, v)
 	}
 	if list == nil {
-		return nil, fmt.Errorf("%s is empty: want crc or secure", option)
+		return nil, fmt.Errorf("%s is empty: want %s", option, want)
 	}
 	return list, nil
 }
