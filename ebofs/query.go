@@ -78,12 +78,16 @@ func (s *Store) tree(ctx context.Context, c CollectionID, id *ObjectID, of func(
 	})
 }
 
-// moment is tree for several items that must be of one moment: fn begins anew if
-// the object was changed meanwhile. At last it has the object locked, when what
-// it wants was read several times and is in RAM.
-func (s *Store) moment(ctx context.Context, c CollectionID, id *ObjectID, of func(*body) *btree.Tree, fn func(*btree.Tree) error) error {
+// moment is tree for several items that must be of one moment: if the object was
+// changed meanwhile, forget drops what fn has gathered, and it all begins anew,
+// perhaps with a tree that is empty now. At last fn has the object locked, when
+// what it wants was read several times and is in RAM.
+func (s *Store) moment(ctx context.Context, c CollectionID, id *ObjectID, of func(*body) *btree.Tree, forget func(), fn func(*btree.Tree) error) error {
 	return s.look(ctx, c, id, func(o *onode) error {
 		for try := 0; ; try++ {
+			if !planted.On(planted.ReadLeftover) {
+				forget()
+			}
 			b, err := o.lockBody()
 			if err != nil {
 				return err
@@ -157,8 +161,7 @@ func (s *Store) GetAttr(ctx context.Context, c CollectionID, id ObjectID, name s
 // GetAttrs returns all attributes, as they are at one moment.
 func (s *Store) GetAttrs(ctx context.Context, c CollectionID, id ObjectID) (map[string][]byte, error) {
 	m := map[string][]byte{}
-	err := s.moment(ctx, c, &id, attrsOf, func(t *btree.Tree) error {
-		clear(m)
+	err := s.moment(ctx, c, &id, attrsOf, func() { clear(m) }, func(t *btree.Tree) error {
 		return t.Iter(ctx, nil, nil, func(k, v []byte) bool {
 			m[string(k)] = bytes.Clone(v)
 			return true
@@ -177,8 +180,7 @@ func (s *Store) OmapHeader(ctx context.Context, c CollectionID, id ObjectID) ([]
 // OmapGet returns the values of those keys that exist, as of one moment.
 func (s *Store) OmapGet(ctx context.Context, c CollectionID, id ObjectID, keys []string) (map[string][]byte, error) {
 	m := make(map[string][]byte, len(keys))
-	err := s.moment(ctx, c, &id, omapOf, func(t *btree.Tree) error {
-		clear(m)
+	err := s.moment(ctx, c, &id, omapOf, func() { clear(m) }, func(t *btree.Tree) error {
 		for _, k := range keys {
 			v, ok, err := t.Get(ctx, []byte(k), nil)
 			if err != nil {
@@ -196,8 +198,7 @@ func (s *Store) OmapGet(ctx context.Context, c CollectionID, id ObjectID, keys [
 // OmapCheck returns those of keys that exist at one moment, in the order given.
 func (s *Store) OmapCheck(ctx context.Context, c CollectionID, id ObjectID, keys []string) ([]string, error) {
 	var have []string
-	err := s.moment(ctx, c, &id, omapOf, func(t *btree.Tree) error {
-		have = have[:0]
+	err := s.moment(ctx, c, &id, omapOf, func() { have = have[:0] }, func(t *btree.Tree) error {
 		for _, k := range keys {
 			ok, err := t.Has(ctx, []byte(k))
 			if err != nil {

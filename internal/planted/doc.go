@@ -51,6 +51,7 @@ const (
 	RefuseKeeps     Bug = "refuse-keeps"     // ebofs: a refused transaction keeps its blocks
 	TruncateShows   Bug = "truncate-shows"   // ebofs: bytes cut off come back
 	ReadMixed       Bug = "read-mixed"       // ebofs: attrs are read without looking for changes meanwhile
+	ReadLeftover    Bug = "read-leftover"    // ebofs: a second look at attrs keeps what the first found
 	FrozenUnseen    Bug = "frozen-unseen"    // ebofs: bytes a checkpoint is folding are not read
 	HoleFilled      Bug = "hole-filled"      // ebofs: zeros over a hole take a block
 	TrimLimbo       Bug = "trim-limbo"       // allocator, ebofs: limbo is discarded like what is free
