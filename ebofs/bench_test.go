@@ -108,7 +108,7 @@ func BenchmarkWrite4K(b *testing.B) {
 			used := cpuTime() - cpu
 			b.ReportMetric(100*float64(gcTime()-gc)/float64(used), "gc-cpu-%")
 			b.ReportMetric(float64(used.Nanoseconds())/1e3/float64(b.N), "cpu-µs/op")
-			b.ReportMetric(float64(after.LogFlushes-before.LogFlushes)/float64(b.N), "flushes/op")
+			b.ReportMetric(float64(after.Log.Flushes-before.Log.Flushes)/float64(b.N), "flushes/op")
 			b.ReportMetric(float64(after.Checkpoints-before.Checkpoints), "checkpoints")
 			if err := s.Close(bg); err != nil {
 				b.Fatal(err)

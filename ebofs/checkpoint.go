@@ -120,8 +120,8 @@ func (ck *checkpoint) run() error {
 	defer ck.ahead.Wait()
 	defer foldFrame.Release()
 	defer metaFrame.Release()
-	ck.fold = folder{ck: ck, out: gatherer{ctx: ck.ctx, dev: s.main, frame: foldFrame, bytes: &s.metrics.FoldBytes, wrote: s.countStripes}}
-	ck.meta = gatherer{ctx: ck.ctx, dev: s.main, frame: metaFrame, bytes: &s.metrics.MetaBytes}
+	ck.fold = folder{ck: ck, out: gatherer{ctx: ck.ctx, dev: s.main, frame: foldFrame, count: &s.metrics.written, wrote: s.countStripes}}
+	ck.meta = gatherer{ctx: ck.ctx, dev: s.main, frame: metaFrame, count: &s.metrics.written}
 	ck.sink = metaSink{ck: ck}
 
 	if err := ck.takeCut(); err != nil {
@@ -498,11 +498,11 @@ func (s *Store) writeSuperTo(ctx context.Context, sb *layout.Superblock, slots .
 		if err := sb.Encode(f.Bytes()); err != nil {
 			return err
 		}
+		s.metrics.written.add(WriteSuper, blockSize, blockSize)
 		if err := s.main.Write(ctx, devices.Block(b), devices.Vec{f.Bytes()}); err != nil {
 			return fmt.Errorf("superblock at block %d: %w", b, err)
 		}
 	}
-	s.metrics.SuperBytes.Add(int64(len(slots)) * blockSize)
 	if planted.On(planted.SuperUnflushed) {
 		return nil
 	}

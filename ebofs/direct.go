@@ -51,7 +51,7 @@ const overlapMin = 512 << 10
 
 // writeSummed writes data to consecutive blocks and returns their checksums.
 func (s *Store) writeSummed(ctx context.Context, start uint64, data []byte) ([]uint32, error) {
-	s.metrics.DirectBytes.Add(int64(len(data)))
+	s.metrics.written.add(WriteDirect, len(data), len(data))
 	s.countStripes(start, uint64(len(data)/blockSize))
 	crcs := make([]uint32, len(data)/blockSize)
 	sum := func() {

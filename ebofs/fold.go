@@ -149,7 +149,7 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		p, err := f.out.room(addr.Block(), blockSize)
+		p, err := f.out.room(addr.Block(), blockSize, WriteFold, int(min(blockSize, b.size-min(off, b.size))))
 		if err != nil {
 			return nil, err
 		}

@@ -136,6 +136,7 @@ func (s *Store) zero(ctx context.Context, blocks []uint64) error {
 	defer f.Release()
 	clear(f.Bytes())
 	for _, b := range blocks {
+		s.metrics.written.add(WriteSuper, blockSize, blockSize)
 		if err := s.main.Write(ctx, devices.Block(b), devices.Vec{f.Bytes()}); err != nil {
 			return err
 		}
@@ -179,6 +180,8 @@ func (s *Store) settleGrow(ctx context.Context) error {
 		FSID: sb.FSID, DeviceUUID: sb.DeviceUUID, Index: sb.Index, Role: sb.Role, Blocks: sb.Blocks,
 		Created: sb.Created, Slots: s.place.Slots, Text: sb.Text, Cluster: sb.Cluster,
 	}
+	labels := len(s.place.Labels) * blockSize
+	s.metrics.written.add(WriteSuper, labels, labels)
 	if err := writeLabels(ctx, s.main, s.pool, &l, s.place.Labels); err != nil {
 		return err
 	}

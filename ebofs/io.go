@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"ebofs/devices"
 	"ebofs/ebofs/layout"
@@ -56,13 +55,14 @@ type gatherer struct {
 	frame *devices.Frame
 	start uint64 // device block of the first byte of frame
 	n     int    // bytes in frame
-	bytes *atomic.Int64
+	count *written
 	wrote func(start, blocks uint64) // counts each write; nil: nobody
 }
 
 // room returns the memory for n bytes at device block b; the caller fills all
-// of it before the next call. n is whole blocks, at most runBytes.
-func (g *gatherer) room(b uint64, n int) ([]byte, error) {
+// of it before the next call. n is whole blocks, at most runBytes; all but the
+// first used are padding.
+func (g *gatherer) room(b uint64, n int, as Purpose, used int) ([]byte, error) {
 	if g.n > 0 && (b != g.start+uint64(g.n/blockSize) || g.n+n > runBytes) {
 		if err := g.flush(); err != nil {
 			return nil, err
@@ -73,14 +73,15 @@ func (g *gatherer) room(b uint64, n int) ([]byte, error) {
 	}
 	p := g.frame.Bytes()[g.n : g.n+n]
 	g.n += n
+	g.count.add(as, n, used)
 	return p, nil
 }
 
 // add writes p, whole blocks, to device block b.
-func (g *gatherer) add(b uint64, p []byte) error {
+func (g *gatherer) add(b uint64, p []byte, as Purpose) error {
 	for len(p) > 0 {
 		n := min(len(p), runBytes)
-		m, err := g.room(b, n)
+		m, err := g.room(b, n, as, n)
 		if err != nil {
 			return err
 		}
@@ -97,7 +98,6 @@ func (g *gatherer) flush() error {
 		return nil
 	}
 	p := g.frame.Bytes()[:g.n]
-	g.bytes.Add(int64(g.n))
 	if g.wrote != nil {
 		g.wrote(g.start, uint64(g.n/blockSize))
 	}

@@ -12,23 +12,19 @@ import (
 // counters are what the store counts while it runs.
 type counters struct {
 	Transactions, Checkpoints, CheckpointNanos    atomic.Int64
-	DirectBytes, FoldBytes, MetaBytes, SuperBytes atomic.Int64
+	UserBytes                                     atomic.Int64
+	written                                       written
 	ReadBytes, ReadHits, ReadMisses, RetriedReads atomic.Int64
 	Corruptions, GivenUp, PartialStripes          atomic.Int64
 }
 
-// Metrics is a picture of a store's counters. Bytes written by purpose add up
-// to the bytes the device sees: Log + Direct + Fold + Meta + Super.
+// Metrics is a picture of a store's counters.
 type Metrics struct {
 	Transactions    int64
 	Checkpoints     int64
 	CheckpointNanos int64
-	LogBytes        int64 // written to the log, padding included
-	LogFlushes      int64
-	DirectBytes     int64 // data written straight to stripes
-	FoldBytes       int64 // journaled data packed into stripes
-	MetaBytes       int64 // tree nodes, bitmaps, root records, long values
-	SuperBytes      int64
+	UserBytes       int64 // data, keys and values that transactions brought
+	Written         Written
 	ReadBytes       int64 // data read from the device
 	ReadHits        int64 // blocks of data found in the cache
 	ReadMisses      int64
@@ -48,16 +44,20 @@ func (s *Store) Metrics() Metrics {
 	c := &s.metrics
 	m := Metrics{
 		Transactions: c.Transactions.Load(), Checkpoints: c.Checkpoints.Load(), CheckpointNanos: c.CheckpointNanos.Load(),
-		DirectBytes: c.DirectBytes.Load(), FoldBytes: c.FoldBytes.Load(), MetaBytes: c.MetaBytes.Load(), SuperBytes: c.SuperBytes.Load(),
+		UserBytes: c.UserBytes.Load(),
 		ReadBytes: c.ReadBytes.Load(), ReadHits: c.ReadHits.Load(), ReadMisses: c.ReadMisses.Load(),
 		RetriedReads: c.RetriedReads.Load(), Corruptions: c.Corruptions.Load(), GivenUp: c.GivenUp.Load(), PartialStripes: c.PartialStripes.Load(),
+	}
+	for p := range m.Written {
+		m.Written[p] = c.written[p].Load()
 	}
 	m.DirtyOnodes, m.DirtyBytes = s.dirty.pressure()
 	n := s.space.counts()
 	m.FreeBlocks, m.LimboBlocks = n.free, n.limbo
 	if s.wal != nil {
 		m.Log = s.wal.Metrics()
-		m.LogBytes, m.LogFlushes = int64(m.Log.Bytes), int64(m.Log.Flushes)
+		m.Written[WriteLog] += int64(m.Log.Bytes - m.Log.PaddingBytes)
+		m.Written[WritePadding] += int64(m.Log.PaddingBytes)
 	}
 	return m
 }

@@ -156,9 +156,10 @@ func (s *Store) try(ctx context.Context, t *Txn, slack uint64, begin time.Time, 
 func (s *Store) commit(p *pass, begin time.Time, onCommit func(error)) (wal.LSN, error) {
 	// Journaled data is kept in RAM until it is folded; the caller's memory is
 	// the caller's again when we return.
-	dirty := int64(0)
+	dirty, user := int64(0), int64(0)
 	for i := range p.changes {
 		c := &p.changes[i]
+		user += c.userBytes()
 		if c.code == opWrite {
 			c.data = bytes.Clone(c.data)
 		}
@@ -188,6 +189,7 @@ func (s *Store) commit(p *pass, begin time.Time, onCommit func(error)) (wal.LSN,
 		s.notices = append(s.notices, notice{s.txid, onCommit, begin})
 	}
 	s.metrics.Transactions.Add(1)
+	s.metrics.UserBytes.Add(user)
 	return lsn, nil
 }
 
@@ -197,6 +199,22 @@ func (c *change) dirtyBytes() int64 {
 	n := int64(len(c.data)) + c.weight
 	for i := range c.pairs {
 		n += int64(len(c.pairs[i].key)+len(c.pairs[i].value)) + 32
+	}
+	return n
+}
+
+// userBytes is what a change brings to be stored.
+func (c *change) userBytes() int64 {
+	n := int64(0)
+	switch c.code {
+	case opWrite, opPlace:
+		n = int64(c.n)
+	case opOmapHead:
+		n = int64(len(c.data))
+	case opSetAttrs, opOmapSet:
+		for i := range c.pairs {
+			n += int64(len(c.pairs[i].key) + len(c.pairs[i].value))
+		}
 	}
 	return n
 }

@@ -73,7 +73,7 @@ func (m *metaSink) Alloc(blocks int) (uint64, error) {
 
 // Write gathers a finished page.
 func (m *metaSink) Write(addr uint64, page []byte) error {
-	return m.ck.meta.add(layout.Addr(addr).Block(), page)
+	return m.ck.meta.add(layout.Addr(addr).Block(), page, WriteTree)
 }
 
 // Free takes a page the new trees do not reach.
@@ -105,7 +105,7 @@ func (m *metaSink) WriteBlob(data []byte) ([]btree.BlobExtent, error) {
 		b := r.Start
 		for len(part) > 0 {
 			k := min(len(part), runBytes)
-			p, err := m.ck.meta.room(b, (k+blockSize-1)&^(blockSize-1))
+			p, err := m.ck.meta.room(b, (k+blockSize-1)&^(blockSize-1), WriteValue, k)
 			if err != nil {
 				return nil, err
 			}

@@ -54,7 +54,7 @@ func (s *space) save(ck *checkpoint) (layout.Ref, error) {
 		if zs.entry.Bitmap, err = bm.Encode(p, self); err != nil {
 			return layout.Ref{}, err
 		}
-		if err := ck.meta.add(e.Start, p); err != nil {
+		if err := ck.meta.add(e.Start, p, WriteSpace); err != nil {
 			return layout.Ref{}, err
 		}
 	}
@@ -88,7 +88,7 @@ func (s *space) save(ck *checkpoint) (layout.Ref, error) {
 	if err != nil {
 		return layout.Ref{}, err
 	}
-	if err := ck.meta.add(tableAt.Start, p); err != nil {
+	if err := ck.meta.add(tableAt.Start, p, WriteSpace); err != nil {
 		return layout.Ref{}, err
 	}
 	ck.root.ZoneTables = []layout.Ref{ref}
@@ -97,7 +97,7 @@ func (s *space) save(ck *checkpoint) (layout.Ref, error) {
 	if ref, err = ck.root.Encode(p, self); err != nil {
 		return layout.Ref{}, err
 	}
-	if err := ck.meta.add(rootAt.Start, p); err != nil {
+	if err := ck.meta.add(rootAt.Start, p, WriteSpace); err != nil {
 		return layout.Ref{}, err
 	}
 

@@ -130,14 +130,19 @@ func (c *Commands) free(context.Context, *asok.Request) (any, error) {
 // perf has the counters below the name of what counts, as Ceph's daemons do.
 func (c *Commands) perf(context.Context, *asok.Request) (any, error) {
 	m := c.o.Store.Metrics()
+	written := map[string]int64{"total_bytes": m.Written.Total()}
+	for p, n := range m.Written {
+		written[ebofs.Purpose(p).String()+"_bytes"] = n
+	}
 	return map[string]any{
 		"ebofs": map[string]any{
 			"transactions": m.Transactions, "checkpoints": m.Checkpoints, "checkpoint_ns": m.CheckpointNanos,
-			"direct_bytes": m.DirectBytes, "fold_bytes": m.FoldBytes, "meta_bytes": m.MetaBytes, "super_bytes": m.SuperBytes,
+			"user_bytes": m.UserBytes,
 			"read_bytes": m.ReadBytes, "read_hits": m.ReadHits, "read_misses": m.ReadMisses, "retried_reads": m.RetriedReads,
 			"corruptions": m.Corruptions, "given_up": m.GivenUp, "dirty_onodes": m.DirtyOnodes, "dirty_bytes": m.DirtyBytes,
 			"free_blocks": m.FreeBlocks, "limbo_blocks": m.LimboBlocks,
 		},
+		"ebofs_written": written,
 		"ebofs_log": map[string]any{
 			"records": m.Log.Records, "payload_bytes": m.Log.PayloadBytes, "batches": m.Log.Batches, "fillers": m.Log.Fillers,
 			"flushes": m.Log.Flushes, "write_bytes": m.Log.Bytes, "padding_bytes": m.Log.PaddingBytes, "skipped_bytes": m.Log.SkippedBytes,

@@ -76,7 +76,7 @@ func (c *collector) engine(t *teller, id int32, s *ebofs.Store) {
 		name string
 		v    float64
 	}{
-		{"ebofs_transactions_total", float64(m.Transactions)}, {"ebofs_user_bytes_total", float64(m.Log.PayloadBytes) + float64(m.DirectBytes)},
+		{"ebofs_transactions_total", float64(m.Transactions)}, {"ebofs_user_bytes_total", float64(m.UserBytes)},
 		{"ebofs_read_bytes_total", float64(m.ReadBytes)}, {"ebofs_cache_hits_total", float64(m.ReadHits)}, {"ebofs_cache_misses_total", float64(m.ReadMisses)},
 		{"ebofs_retried_reads_total", float64(m.RetriedReads)}, {"ebofs_checksum_errors_total", float64(m.Corruptions)}, {"ebofs_given_up_total", float64(m.GivenUp)},
 		{"ebofs_partial_stripe_writes_total", float64(m.PartialStripes)}, {"ebofs_dirty_bytes", float64(m.DirtyBytes)}, {"ebofs_dirty_onodes", float64(m.DirtyOnodes)},
@@ -85,13 +85,8 @@ func (c *collector) engine(t *teller, id int32, s *ebofs.Store) {
 	} {
 		t.own(x.name, x.v)
 	}
-	for _, x := range []struct {
-		purpose string
-		n       int64
-	}{
-		{"log", m.LogBytes}, {"padding", int64(m.Log.PaddingBytes)}, {"direct", m.DirectBytes}, {"fold", m.FoldBytes}, {"tree", m.MetaBytes}, {"super", m.SuperBytes},
-	} {
-		t.own("ebofs_written_bytes_total", float64(x.n), x.purpose)
+	for p, n := range m.Written {
+		t.own("ebofs_written_bytes_total", float64(n), ebofs.Purpose(p).String())
 	}
 	c.freeSpace(t, id, s)
 }
