@@ -12,7 +12,7 @@
 //	Pool      aligned, counted memory; a Frame is one piece of it
 //
 //	engine ── Vec of frames ──► Device ──► preadv, pwritev, fdatasync
-//	              ▲                │
+//	              ▲                │  └──► ring, where many call at once
 //	            Pool           Geometry ◄── sysfs, ioctl, overrides
 //
 // Wrappers and doubles have their own packages: crashdev (every state a crash
@@ -33,8 +33,12 @@
 //
 // # Locks and goroutines
 //
-// The package starts no goroutine. File.mu is held for reading across I/O, so
-// Close waits. Pool: shard.mu before Pool.mu; neither is held across I/O.
+// A File has up to one goroutine that owns its ring (internal/uring), made when
+// that is first of use, and workers that make blocking calls for Submit where
+// there is no ring; Close waits for what is in flight and then for both. Calls
+// in flight are counted by a gate, not by a lock: Done may submit again while
+// Close waits. Everything else starts no goroutine. Pool: shard.mu before
+// Pool.mu; neither, nor workers.mu, is held across I/O.
 //
 // # Durability
 //

@@ -12,10 +12,8 @@ import (
 
 // File is a block device or an image file, read and written past the page
 // cache where the file system allows it. It implements Device, Discarder,
-// Zeroer and Identity. Its calls block the calling thread.
-//
-// Lock order: none; mu is held for reading across I/O so that Close waits for
-// what is in flight.
+// Zeroer, Submitter and Identity. Its calls block the calling thread; where many
+// run at once they go through an io_uring, if the kernel has one.
 type File struct {
 	// Constant once open.
 	f        *os.File
@@ -33,8 +31,9 @@ type File struct {
 
 	failed atomic.Pointer[error] // first failed Flush
 
-	mu     sync.RWMutex
-	closed bool // guarded by mu
+	calls gate // what is in flight
+	async asyncState
+	shut  sync.Once
 }
 
 // Geometry returns what was found out, or overridden, at OpenFile.
@@ -65,27 +64,25 @@ func (f *File) Notes() []string { return f.notes }
 
 // Read fills v from block b onward. An error names device and blocks.
 func (f *File) Read(ctx context.Context, b Block, v Vec) error {
-	if err := f.enter(ctx, b, v); err != nil {
-		return err
-	}
-	defer f.mu.RUnlock()
-	if err := f.transfer(readv, int64(b)*BlockSize, v); err != nil {
-		return f.ioError(OpRead, b, vecBlocks(v), err)
-	}
-	return nil
+	return f.move(ctx, readv, b, v)
 }
 
 // Write stores v from block b onward.
 func (f *File) Write(ctx context.Context, b Block, v Vec) error {
-	if err := f.enter(ctx, b, v); err != nil {
+	return f.move(ctx, writev, b, v)
+}
+
+func (f *File) move(ctx context.Context, dir direction, b Block, v Vec) error {
+	n, err := f.enter(ctx, dir, b, v)
+	if err != nil {
 		return err
 	}
-	defer f.mu.RUnlock()
-	if err := f.writable(); err != nil {
-		return f.ioError(OpWrite, b, vecBlocks(v), err)
+	defer f.calls.leave()
+	if r := f.ringFor(n, v); r != nil {
+		return r.do(newCall(f, dir, b, v, nil))
 	}
-	if err := f.transfer(writev, int64(b)*BlockSize, v); err != nil {
-		return f.ioError(OpWrite, b, vecBlocks(v), err)
+	if err := f.transfer(dir, int64(b)*BlockSize, v); err != nil {
+		return f.ioError(dir.op(), b, vecBlocks(v), err)
 	}
 	return nil
 }
@@ -97,11 +94,10 @@ func (f *File) Flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	if f.closed {
+	if f.calls.enter() == 0 {
 		return ErrClosed
 	}
+	defer f.calls.leave()
 	if f.readOnly {
 		return nil // nothing was written through this handle
 	}
@@ -124,30 +120,34 @@ func (f *File) Flush(ctx context.Context) error {
 }
 
 // Close waits for I/O in flight and releases the device and its locks.
-func (f *File) Close() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return nil
-	}
-	f.closed = true
-	return f.f.Close()
+func (f *File) Close() (err error) {
+	f.shut.Do(func() {
+		f.calls.close()
+		f.async.close()
+		err = f.f.Close()
+	})
+	return err
 }
 
-// enter checks an I/O and leaves f.mu held for reading unless it fails.
-func (f *File) enter(ctx context.Context, b Block, v Vec) error {
+// enter checks an I/O and counts it in f.calls unless it fails. It returns how
+// many are there.
+func (f *File) enter(ctx context.Context, dir direction, b Block, v Vec) (n int64, err error) {
 	if err := f.g.Check(b, v); err != nil {
-		return fmt.Errorf("%s: %w", f.path, err)
+		return 0, fmt.Errorf("%s: %w", f.path, err)
 	}
 	if err := ctx.Err(); err != nil {
-		return err
+		return 0, err
 	}
-	f.mu.RLock()
-	if f.closed {
-		f.mu.RUnlock()
-		return fmt.Errorf("%s: %w", f.path, ErrClosed)
+	if n = f.calls.enter(); n == 0 {
+		return 0, fmt.Errorf("%s: %w", f.path, ErrClosed)
 	}
-	return nil
+	if dir == writev {
+		if err := f.writable(); err != nil {
+			f.calls.leave()
+			return 0, f.ioError(OpWrite, b, vecBlocks(v), err)
+		}
+	}
+	return n, nil
 }
 
 // writable returns why f takes no writes.

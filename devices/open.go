@@ -45,6 +45,7 @@ type FileOptions struct {
 	Sysfs fs.FS
 
 	sleep func(time.Duration) // between attempts to lock; for tests
+	ring  ringUse             // likewise
 }
 
 // OpenFile opens a block device or an image file. Errors name the path and
@@ -57,6 +58,7 @@ func OpenFile(path string, o FileOptions) (*File, error) {
 		o.sleep = time.Sleep
 	}
 	f := &File{path: path, readOnly: o.ReadOnly}
+	f.async.use = o.ring
 	err := f.open(o)
 	if err != nil {
 		if f.f != nil {

@@ -47,11 +47,10 @@ func (f *File) space(ctx context.Context, op Op, b Block, n uint64, call func(of
 	if err := f.g.CheckBlocks(b, n); err != nil {
 		return fmt.Errorf("%s: %s: %w", f.path, op, err)
 	}
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	if f.closed {
+	if f.calls.enter() == 0 {
 		return fmt.Errorf("%s: %w", f.path, ErrClosed)
 	}
+	defer f.calls.leave()
 	if err := f.writable(); err != nil {
 		return f.ioError(op, b, n, err)
 	}

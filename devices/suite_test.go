@@ -18,26 +18,48 @@ func open(t *testing.T, path string, o devices.FileOptions) devices.Device {
 	return f
 }
 
-func reopen(t *testing.T, d devices.Device) devices.Device {
-	return open(t, d.(*devices.File).Path(), devices.FileOptions{})
-}
-
+// TestImage and TestLoop run the suite three ways: as a File chooses, with
+// everything through the ring, and as where the kernel has none.
 func TestImage(t *testing.T) {
-	devicetest.Run(t, devicetest.Config{
-		New: func(t *testing.T, blocks uint64) devices.Device {
-			return open(t, devicetest.Image(t, int64(blocks)*devices.BlockSize), devices.FileOptions{})
-		},
-		Reopen: reopen,
-	})
+	eachRing(t, func(t *testing.T, blocks int64) string { return devicetest.Image(t, blocks*devices.BlockSize) })
 }
 
 func TestLoop(t *testing.T) {
-	devicetest.Run(t, devicetest.Config{
-		New: func(t *testing.T, blocks uint64) devices.Device {
-			return open(t, devicetest.Loop(t, int64(blocks)*devices.BlockSize), devices.FileOptions{})
-		},
-		Reopen: reopen,
-	})
+	eachRing(t, func(t *testing.T, blocks int64) string { return devicetest.Loop(t, blocks*devices.BlockSize) })
+}
+
+func eachRing(t *testing.T, path func(t *testing.T, blocks int64) string) {
+	for name, o := range map[string]devices.FileOptions{
+		"deep": {}, "ring": devices.FileOptions{}.RingAlways(), "none": devices.FileOptions{}.RingNever(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			said := false
+			devicetest.Run(t, devicetest.Config{
+				New: func(t *testing.T, blocks uint64) devices.Device {
+					f := open(t, path(t, int64(blocks)), o).(*devices.File)
+					if name == "ring" {
+						ring := needRing(t, f)
+						if !said {
+							said = true
+							t.Log("ran through", ring)
+						}
+					}
+					return f
+				},
+				Reopen: func(t *testing.T, d devices.Device) devices.Device { return open(t, d.(*devices.File).Path(), o) },
+			})
+		})
+	}
+}
+
+// needRing skips the test, with the reason, where the kernel gives f no ring.
+func needRing(t testing.TB, f *devices.File) string {
+	t.Helper()
+	if err := f.Ring(); err != nil {
+		f.Close()
+		t.Skip("the fall-back only, not run through the ring: ", err)
+	}
+	return "io_uring"
 }
 
 func TestOverlay(t *testing.T) {

@@ -42,6 +42,13 @@ const (
 	writev direction = true
 )
 
+func (d direction) op() Op {
+	if d == writev {
+		return OpWrite
+	}
+	return OpRead
+}
+
 // batches holds the slices of slices for vectored calls, so that splitting a
 // Vec neither changes it nor allocates.
 var batches = sync.Pool{New: func() any { return new([maxVectors][]byte) }}

@@ -1,0 +1,279 @@
+package devices
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+)
+
+// eachWay runs a test on a file with a ring and on one that was refused it, and
+// says which it was.
+func eachWay(t *testing.T, blocks int, test func(t *testing.T, f *File)) {
+	for _, use := range []ringUse{ringAlways, ringNever} {
+		t.Run(map[ringUse]string{ringAlways: "ring", ringNever: "fall-back"}[use], func(t *testing.T) {
+			f := openImage(t, blocks, FileOptions{ring: use})
+			err := f.Ring()
+			switch {
+			case use == ringNever && !errors.Is(err, errRingOff):
+				t.Fatalf("refused by %v", err)
+			case use == ringAlways && err != nil:
+				t.Skip("not run through the ring: ", err)
+			case err != nil:
+				t.Log("ran by blocking calls: ", err)
+			default:
+				t.Log("ran through the ring")
+			}
+			test(t, f)
+		})
+	}
+}
+
+// submitAll submits n writes or reads of two blocks each and returns their
+// results, in order.
+func submitAll(f *File, write bool, n int, p []byte) []error {
+	errs := make([]error, n)
+	rs := make([]Request, n)
+	var wg sync.WaitGroup
+	wg.Add(n)
+	for i := range rs {
+		q := p[i*2*BlockSize:][:2*BlockSize]
+		v := Vec{q}
+		if i%3 == 0 {
+			v = Vec{q[:BlockSize], q[BlockSize:]}
+		}
+		rs[i] = Request{Write: write, B: Block(2 * i), V: v, Done: func(err error) {
+			errs[i] = err
+			wg.Done()
+		}}
+	}
+	f.Submit(context.Background(), rs)
+	clear(rs)
+	wg.Wait()
+	return errs
+}
+
+// TestSubmitMany has far more requests than the ring takes at once.
+func TestSubmitMany(t *testing.T) {
+	const n = 3 * ringDepth
+	eachWay(t, 2*n, func(t *testing.T, f *File) {
+		p := heapAligned(2 * n * BlockSize)
+		for i := range p {
+			p[i] = byte(i / 512)
+		}
+		if err := errors.Join(submitAll(f, true, n, p)...); err != nil {
+			t.Fatal(err)
+		}
+		q := heapAligned(len(p))
+		if err := errors.Join(submitAll(f, false, n, q)...); err != nil {
+			t.Fatal(err)
+		}
+		if disk, err := os.ReadFile(f.Path()); err != nil || !bytes.Equal(disk, p) || !bytes.Equal(q, p) {
+			t.Errorf("the image or what was read is not what was written, %v", err)
+		}
+	})
+}
+
+// TestSubmitErrors: a request that is not made is done all the same, with the
+// error Read and Write have, and the others are made.
+func TestSubmitErrors(t *testing.T) {
+	eachWay(t, 8, func(t *testing.T, f *File) {
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		ask := func(ctx context.Context, write bool, b Block) error {
+			done := make(chan error, 1)
+			f.Submit(ctx, []Request{{Write: write, B: b, V: Vec{heapAligned(BlockSize)}, Done: func(err error) { done <- err }}})
+			return <-done
+		}
+		ctx := context.Background()
+		if err := errors.Join(ask(ctx, true, 7), ask(ctx, false, 7)); err != nil {
+			t.Error(err)
+		}
+		if err := ask(ctx, true, 8); !errors.Is(err, ErrRange) {
+			t.Errorf("behind the end: %v", err)
+		}
+		if err := ask(over, true, 0); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled: %v", err)
+		}
+		// I2: after a failed flush no write is accepted, and reads are.
+		f.sys = brokenFlush{f.sys}
+		if err := f.Flush(ctx); !errors.Is(err, syscall.EIO) {
+			t.Fatalf("flush: %v", err)
+		}
+		if err := ask(ctx, true, 0); !errors.Is(err, errFlushed) || !errors.Is(err, syscall.EIO) {
+			t.Errorf("write after a failed flush: %v", err)
+		}
+		if err := ask(ctx, false, 0); err != nil {
+			t.Errorf("read after a failed flush: %v", err)
+		}
+		// The device became smaller: short, then nothing.
+		if err := os.Truncate(f.Path(), 5*BlockSize+512); err != nil {
+			t.Fatal(err)
+		}
+		v := Vec{heapAligned(BlockSize), heapAligned(2 * BlockSize)}
+		if err := f.Read(ctx, 4, v); !errors.Is(err, io.ErrUnexpectedEOF) || err.Error() != f.Path()+": read blocks 4~3: unexpected EOF" {
+			t.Errorf("read across the new end: %v", err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := ask(ctx, false, 0); !errors.Is(err, ErrClosed) {
+			t.Errorf("closed: %v", err)
+		}
+	})
+}
+
+type brokenFlush struct{ syscalls }
+
+func (brokenFlush) fdatasync() error { return syscall.EIO }
+
+// TestHalfDone: what the ring leaves half done, interrupted or put off is
+// finished by blocking calls, and an error of the device is told as it is.
+func TestHalfDone(t *testing.T) {
+	ff, f := newFake(16)
+	ff.limit = func(k, n int) (int, error) { // and those are short, too
+		if k%2 == 1 {
+			return min(n, BlockSize), nil
+		}
+		return 0, syscall.EINTR
+	}
+	r := &ring{workers: &f.async.workers, slots: make([]*call, 1)}
+	p := heapAligned(5 * BlockSize)
+	for i := range p {
+		p[i] = byte(i/BlockSize + 1)
+	}
+	for _, c := range []struct {
+		n   int
+		err error
+		is  error
+	}{{BlockSize, nil, nil}, {700, nil, nil}, {0, nil, nil}, {0, unix.EINTR, nil}, {0, unix.EAGAIN, nil}, {5 * BlockSize, nil, nil}, {0, unix.EIO, syscall.EIO}} {
+		clear(ff.data)
+		copy(ff.data[3*BlockSize:], p[:c.n])
+		c2 := newCall(f, writev, 3, Vec{p[:2*BlockSize], p[2*BlockSize:]}, nil)
+		r.slots[0] = c2
+		r.reaped(0, c.n, c.err)
+		err := c2.wait()
+		if !errors.Is(err, c.is) || err != nil && err.Error() != "fake: write blocks 3~5: input/output error" {
+			t.Errorf("%d bytes and %v became %v", c.n, c.err, err)
+		}
+		if err == nil && !bytes.Equal(ff.data[3*BlockSize:8*BlockSize], p) {
+			t.Errorf("after %d bytes and %v the rest was not written", c.n, c.err)
+		}
+	}
+	f.async.workers.wg.Wait()
+}
+
+// TestCloseWaits: Close returns when all that was submitted is done, and leaves
+// no goroutine; the locks are free at once.
+func TestCloseWaits(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	const n = 2 * ringDepth
+	eachWay(t, 2*n, func(t *testing.T, f *File) {
+		p := heapAligned(2 * n * BlockSize)
+		var done atomic.Int64
+		var again sync.WaitGroup
+		rs := make([]Request, n)
+		for i := range rs {
+			rs[i] = Request{Write: true, B: Block(2 * i), V: Vec{p[i*2*BlockSize:][:2*BlockSize]}, Done: func(err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				// A request made by Done while Close waits is refused or made, not
+				// stuck.
+				again.Add(1)
+				f.Submit(context.Background(), []Request{{B: Block(2 * i), V: Vec{p[i*2*BlockSize:][:BlockSize]}, Done: func(err error) {
+					if err != nil && !errors.Is(err, ErrClosed) {
+						t.Error(err)
+					}
+					again.Done()
+				}}})
+				done.Add(1)
+			}}
+		}
+		f.Submit(context.Background(), rs)
+		err := f.Close()
+		if k := done.Load(); k != n || err != nil {
+			t.Errorf("closed with %d of %d requests done, %v", k, n, err)
+		}
+		again.Wait()
+		g, err := OpenFile(f.Path(), FileOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Close()
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestDeep: a file takes to the ring when many call at once, by itself, and
+// back to blocking calls when they are gone.
+func TestDeep(t *testing.T) {
+	f := openImage(t, 64, FileOptions{})
+	v := Vec{heapAligned(BlockSize)}
+	if f.ringFor(1, v) != nil || f.ringFor(ringFrom-1, v) != nil || f.async.asked.Load() {
+		t.Error("a ring for few calls")
+	}
+	f.ringFor(ringFrom, v)
+	if !f.async.asked.Load() {
+		t.Error("no ring asked for by many calls")
+	}
+	if err := f.Ring(); err != nil {
+		t.Skip("no ring here: ", err)
+	}
+	for _, c := range []struct {
+		n    int64
+		ring bool
+	}{{ringFrom, true}, {ringUntil, true}, {ringUntil - 1, false}, {ringFrom - 1, false}, {ringFrom, true}} {
+		if (f.ringFor(c.n, v) != nil) != c.ring {
+			t.Errorf("%d calls, ring %v", c.n, !c.ring)
+		}
+	}
+	if f.ringFor(ringFrom, make(Vec, maxVectors+1)) != nil {
+		t.Error("more slices than a request takes went to the ring")
+	}
+}
+
+// TestRefusedImage: without direct I/O there is no ring.
+func TestRefusedImage(t *testing.T) {
+	f, err := OpenFile(filepath.Join(t.TempDir(), "image"), FileOptions{CreateBytes: 1 << 20, ring: ringAlways})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.direct = false
+	if err := f.Ring(); !errors.Is(err, errNoRingHere) {
+		t.Errorf("through the page cache: %v", err)
+	}
+	if err := f.Write(context.Background(), 0, Vec{heapAligned(BlockSize)}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRingOverhead: a call through the ring allocates nothing.
+func TestRingOverhead(t *testing.T) {
+	if raceEnabled {
+		t.Skip("sync.Pool drops at random")
+	}
+	f := openImage(t, 8, FileOptions{ring: ringAlways})
+	if err := f.Ring(); err != nil {
+		t.Skip("no ring here: ", err)
+	}
+	ctx, one, many := context.Background(), Vec{heapAligned(BlockSize)}, Vec{heapAligned(BlockSize), heapAligned(BlockSize)}
+	if n := testing.AllocsPerRun(100, func() {
+		_ = f.Write(ctx, 1, one)
+		_ = f.Read(ctx, 1, many)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
