@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"slices"
 	"time"
 
 	"ebofs/cluster/ceph"
@@ -38,12 +37,7 @@ func (o *OSD) keptBackLocked(s *session, id ceph.PG, p *place) bool {
 	}
 	s.backoffs[id] = b
 	o.sayLocked(s, id, msg.BackoffBlock, b)
-	p.waiting = slices.DeleteFunc(p.waiting, func(w *arrival) bool {
-		if w.session == s {
-			w.drop()
-		}
-		return w.session == s
-	})
+	p.waiting = s.forget(p.waiting)
 	return true
 }
 

@@ -15,7 +15,8 @@
 //	I1  A request is done only if the map that this OSD has puts its PG here; one
 //	    that is newer waits, one for another OSD is dropped, for the client asks
 //	    again when it has the map.
-//	I2  Requests of one session on one object reach their PG in order.
+//	I2  Requests of one session on one object reach their PG in order: those that
+//	    waited for a map or a PG before any that comes later.
 //	I3  A store serves the cluster and the OSD id it was made for, and no other.
 //
 // In the background, one PG at a time: what deleted snapshots have kept is trimmed,

@@ -120,7 +120,7 @@ type OSD struct {
 		told     map[ceph.PG]*order // to be made
 		created  map[ceph.PG]struct{}
 		want     ceph.Epoch // up_thru that some PG waits for
-		waiting  []func()   // for a newer map
+		waiting  []*arrival // for a newer map
 		up       bool
 		stopping bool       // it does not boot again
 		asked    ceph.Epoch // boot was sent with this map

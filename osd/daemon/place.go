@@ -161,12 +161,17 @@ func (o *OSD) setMap(m *osdmap.Map) {
 	}
 	o.mu.m, o.mu.placer, o.mu.up, o.mu.want = m, placer, me, want
 	o.logLength.Store(int64(max(leastLog, logEntries/max(1, len(o.mu.places)))))
-	waiting := o.mu.waiting
-	o.mu.waiting = nil
+	// Those for a PG came before those for a map.
+	again, o.mu.waiting = append(again, o.mu.waiting...), nil
+	turn := make(chan struct{})
+	for _, w := range again {
+		w.turn = turn
+	}
 	o.unblockLocked()
 	o.signalLocked()
 	o.mu.Unlock()
 
+	o.placeAgain(again, turn)
 	for _, p := range gone {
 		p.Close()
 	}
@@ -182,12 +187,6 @@ func (o *OSD) setMap(m *osdmap.Map) {
 	}
 	for _, id := range created {
 		_ = o.mon.Send(&msg.OSDPGCreated{Paxos: msg.NewPaxos(uint64(m.Epoch)), PG: id})
-	}
-	for _, f := range waiting {
-		f()
-	}
-	for _, w := range again {
-		o.place(w)
 	}
 }
 

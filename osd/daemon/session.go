@@ -24,6 +24,7 @@ type session struct {
 	caps     cephx.OSDCaps
 	epoch    ceph.Epoch           // of the newest map it has, as far as known; guarded by OSD.mu
 	backoffs map[ceph.PG]*backoff // likewise
+	turn     chan struct{}        // likewise: what waited goes first, until this is closed; nil: nothing did
 	all      bool                 // no caps: everything is allowed
 }
 
@@ -82,13 +83,9 @@ func (d *dispatcher) HandleReset(c *msgr.Conn) {
 	}
 	o.mu.Lock()
 	delete(o.mu.sessions, s)
-	for _, p := range o.mu.places { // the client asks again
-		p.waiting = slices.DeleteFunc(p.waiting, func(w *arrival) bool {
-			if w.session == s {
-				w.drop()
-			}
-			return w.session == s
-		})
+	o.mu.waiting = s.forget(o.mu.waiting) // the client asks again
+	for _, p := range o.mu.places {
+		p.waiting = s.forget(p.waiting)
 	}
 	var list []*pg.PG
 	for _, p := range o.mu.pgs {
@@ -208,7 +205,14 @@ func (o *OSD) request(s *session, in *msg.Message, m *msg.OSDOp) {
 	}
 	req.Op = o.track.Start(req.ReqID, s.addr, m)
 	req.Alone = !in.More && o.track.Alone()
-	o.place(w)
+	o.mu.Lock()
+	for s.turn != nil { // or it would overtake those before it
+		turn := s.turn
+		o.mu.Unlock()
+		<-turn
+		o.mu.Lock()
+	}
+	o.placeLocked(w)
 }
 
 // arrival is a request with where it came from.
@@ -236,15 +240,40 @@ func (w *arrival) drop() {
 	w.in.Release()
 }
 
-// place hands a request to its PG, or lets it wait for that or for a map.
-func (o *OSD) place(w *arrival) {
-	s, in, req, m := w.session, w.in, w.req, w.req.OSDOp
+// forget drops the session's requests and returns the others.
+func (s *session) forget(list []*arrival) []*arrival {
+	return slices.DeleteFunc(list, func(w *arrival) bool {
+		if w.session == s {
+			w.drop()
+		}
+		return w.session == s
+	})
+}
+
+// placeAgain places requests that waited for what there is now, in their order.
+// setMap has given their sessions turn.
+func (o *OSD) placeAgain(list []*arrival, turn chan struct{}) {
+	for _, w := range list {
+		o.mu.Lock()
+		o.placeLocked(w)
+	}
 	o.mu.Lock()
+	for _, w := range list {
+		w.turn = nil
+	}
+	o.mu.Unlock()
+	close(turn)
+}
+
+// placeLocked hands a request to its PG, or lets it wait for that or for a map. It
+// unlocks OSD.mu.
+func (o *OSD) placeLocked(w *arrival) {
+	s, in, req, m := w.session, w.in, w.req, w.req.OSDOp
 	if o.mu.m == nil || m.Epoch > o.mu.m.Epoch {
 		req.Op.Mark(track.WaitingMap)
 		req.Alone = false
 		o.count.delayedForMap.Add(1)
-		o.mu.waiting = append(o.mu.waiting, func() { o.place(w) })
+		o.mu.waiting = append(o.mu.waiting, w)
 		o.mu.Unlock()
 		return
 	}

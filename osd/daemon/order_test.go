@@ -1,0 +1,86 @@
+package daemon_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ebofs/cluster/ceph"
+	"ebofs/cluster/msg"
+	"ebofs/osd"
+)
+
+// slowReads is a store that does not answer reads of one pool.
+type slowReads struct {
+	osd.ObjectStore
+	pool    string        // as its collections' names begin
+	entered chan struct{} // a read waits
+	release chan struct{}
+	once    sync.Once
+}
+
+func (s *slowReads) Read(ctx context.Context, c osd.CollectionID, o osd.ObjectID, off uint64, p []byte) (int, error) {
+	if strings.HasPrefix(string(c), s.pool) {
+		s.once.Do(func() { close(s.entered) })
+		<-s.release
+	}
+	return s.ObjectStore.Read(ctx, c, o, off, p)
+}
+
+// TestWaitedFirst: a request that waited for a map is not overtaken by one that
+// comes when the OSD has that map but is not done with it: a PG that is here no
+// more has a read under way.
+func TestWaitedFirst(t *testing.T) {
+	c := newCluster(t)
+	c.stop()
+	slow := &slowReads{pool: "2.", entered: make(chan struct{}), release: make(chan struct{})}
+	c.wrap = func(s osd.ObjectStore) osd.ObjectStore { slow.ObjectStore = s; return slow }
+	c.start()
+	x, y := c.client("client.admin", c.admin), c.client("client.admin", c.admin)
+	x.pool("p", 1)
+	x.pool("q", 1)
+	y.until(func() bool { return y.maps.Pools[2] != nil })
+	x.do("p", "o", writeFull("[first]"))
+	y.do("q", "o", writeFull("x"))
+	y.start("q", "o", read())
+	release := sync.OnceFunc(func() { close(slow.release) })
+	defer release()
+	select {
+	case <-slow.entered:
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing is read")
+	}
+	x.command("config set", "who", "mon", "name", "mon_allow_pool_delete", "value", "true")
+
+	var replies []chan *msg.OSDOpReply
+	ahead := func(by ceph.Epoch) { x.mu.Lock(); x.stale = -by; x.mu.Unlock() }
+	ahead(1)
+	replies = append(replies, x.start("p", "o", appendOp("[waited]")))
+	ahead(0)
+	x.tell(`{"prefix":"status"}`) // answered after that has come
+	x.command("osd pool delete", "pool", "q", "pool2", "q", "yes_i_really_really_mean_it", true)
+	var now ceph.Epoch
+	x.until(func() bool { now = x.maps.Epoch; return x.maps.Pools[2] == nil })
+	eventually(t, func() string { return string(x.tell(`{"prefix":"status"}`).Output) }, fmt.Sprintf(`"newest_map": %d`, now))
+	replies = append(replies, x.start("p", "o", appendOp("[last]")))
+	wait := func(i int) {
+		t.Helper()
+		select {
+		case r := <-replies[i]:
+			if r.Result != 0 {
+				t.Error(ceph.Errno(r.Result))
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("request %d: no reply", i)
+		}
+	}
+	wait(1)
+	release()
+	wait(0)
+	if r := x.do("p", "o", read()); string(r.Ops[0].Data) != "[first][waited][last]" {
+		t.Errorf("the object is %q", r.Ops[0].Data)
+	}
+}
