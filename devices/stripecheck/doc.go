@@ -1,7 +1,7 @@
 // Package stripecheck is a device that counts what its stripes have to suffer:
 // writes that fill a stripe in part, and those of them for which a real device
 // of that geometry would have to read before it writes. It wraps any device
-// and changes nothing.
+// and changes nothing, unless Judge refuses a write.
 //
 // # Nouns
 //
@@ -17,7 +17,8 @@
 //
 //	I1  Every piece is counted in exactly one class: the first given that
 //	    contains its first block, or the class "".
+//	I2  A write that Judge refuses is neither counted nor done.
 //
-// Reads, flushes, zeroes and discards pass through uncounted. Checker.mu is a
+// Reads, flushes, zeroes and discards pass through uncounted. Device.mu is a
 // leaf; it is not held across I/O.
 package stripecheck

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 
 	"ebofs/devices"
@@ -25,10 +26,25 @@ type Stats struct {
 	RMW     uint64 // partial pieces that cost a read-modify-write
 }
 
+// Piece is the part of one write that lies in one stripe.
+type Piece struct {
+	B          devices.Block
+	N          uint64        // blocks
+	Start, End devices.Block // the stripe
+	At         uint64        // the piece's first block in the write, counted from its own first
+}
+
+// Full tells whether the piece covers its stripe.
+func (p Piece) Full() bool { return p.B == p.Start && p.B+devices.Block(p.N) == p.End }
+
 // Device counts the writes that go through it.
 type Device struct {
 	devices.Device
 	g devices.Geometry
+
+	// Judge, if set before the first write, is shown every piece of a write before
+	// that is done. Its error refuses the write.
+	Judge func(Piece, devices.Vec) error
 
 	mu      sync.Mutex
 	classes []Class
@@ -71,7 +87,15 @@ func (d *Device) Write(ctx context.Context, b devices.Block, v devices.Vec) erro
 	if err := d.g.Check(b, v); err != nil {
 		return err
 	}
-	d.count(uint64(b), uint64(devices.VecBytes(v)/devices.BlockSize))
+	n := uint64(devices.VecBytes(v) / devices.BlockSize)
+	if d.Judge != nil {
+		for p := range d.pieces(uint64(b), n) {
+			if err := d.Judge(p, v); err != nil {
+				return err
+			}
+		}
+	}
+	d.count(uint64(b), n)
 	return d.Device.Write(ctx, b, v)
 }
 
@@ -91,26 +115,37 @@ func (d *Device) Discard(ctx context.Context, b devices.Block, n uint64) error {
 	return fmt.Errorf("discard: %w", errors.ErrUnsupported)
 }
 
-// count cuts blocks [b, b+n) at the stripes and counts the pieces.
+// pieces cuts blocks [b, b+n) at the stripes.
+func (d *Device) pieces(b, n uint64) iter.Seq[Piece] {
+	return func(yield func(Piece) bool) {
+		for at := uint64(0); at < n; {
+			start, end := d.stripe(b + at)
+			p := Piece{devices.Block(b + at), min(n-at, end-b-at), devices.Block(start), devices.Block(end), at}
+			if !yield(p) {
+				return
+			}
+			at += p.N
+		}
+	}
+}
+
+// count counts the pieces of blocks [b, b+n).
 func (d *Device) count(b, n uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for n > 0 {
-		start, end := d.stripe(b)
-		piece := min(n, end-b)
-		s := d.classLocked(b)
+	for p := range d.pieces(b, n) {
+		s := d.classLocked(uint64(p.B))
 		s.Pieces++
-		s.Blocks += piece
+		s.Blocks += p.N
 		switch {
-		case b == start && b+piece == end:
+		case p.Full():
 			s.Full++
-		case d.g.Hard || !d.onUnit(b) || !d.onUnit(b+piece):
+		case d.g.Hard || !d.onUnit(uint64(p.B)) || !d.onUnit(uint64(p.B)+p.N):
 			s.RMW++
 			fallthrough
 		default:
 			s.Partial++
 		}
-		b, n = b+piece, n-piece
 	}
 }
 

@@ -86,3 +86,35 @@ func TestClasses(t *testing.T) {
 		t.Errorf("pieces of super, log and the rest: %s in %v", s, got)
 	}
 }
+
+// TestJudge: I2, and where pieces lie.
+func TestJudge(t *testing.T) {
+	g := devices.DefaultGeometry(50)
+	g.AlignBytes = 4 * devices.BlockSize
+	d := New(devices.NewMem(devices.MemOptions{Geometry: &g}))
+	no := errors.New("no")
+	var seen []string
+	d.Judge = func(p Piece, v devices.Vec) error {
+		seen = append(seen, fmt.Sprint(p.B, p.N, p.Start, p.End, p.At, p.Full()))
+		if !p.Full() && p.Start == 20 {
+			return no
+		}
+		return nil
+	}
+	p := devices.NewPool(devices.PoolOptions{})
+	defer p.Close()
+	f := p.Get(18 * devices.BlockSize)
+	defer f.Release()
+	if err := d.Write(context.Background(), 19, f.Vec()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Write(context.Background(), 21, f.Vec()); !errors.Is(err, no) {
+		t.Fatalf("refused write: %v", err)
+	}
+	if want := "[19 1 4 20 0 false 20 16 20 36 1 true 36 1 36 50 17 false 21 15 20 36 0 false]"; fmt.Sprint(seen) != want {
+		t.Errorf("pieces %v\nwant   %v", seen, want)
+	}
+	if s := d.Stats()[""]; s.Pieces != 3 {
+		t.Errorf("counts of a refused write: %+v", s)
+	}
+}

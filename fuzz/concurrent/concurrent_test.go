@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -12,13 +13,23 @@ import (
 	"ebofs/fuzz/engine"
 )
 
+// TestMain fails if a partial stripe was written on hard geometry.
+func TestMain(m *testing.M) { os.Exit(engine.Whole(m.Run())) }
+
 // shapes of the store, in turn: all in RAM, and hardly anything.
 var shapes = []engine.Options{
 	{Background: true, LogBytes: 4 << 20},
 	{Background: true, LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10},
 }
 
+// wholeSeeds is the first seed of stores on hard geometry.
+const wholeSeeds = 1000
+
 func planOf(seed uint64) plan {
+	shapes := shapes
+	if seed >= wholeSeeds {
+		shapes = []engine.Options{shapes[1].OnRAID(), shapes[0].OnFlash()}
+	}
 	return plan{
 		seed: seed, workers: 16, calls: 250, pairs: 1 + int(seed/2%4)*2, cuts: 40, search: time.Minute,
 		engine: shapes[seed%uint64(len(shapes))], device: 64 << 20,
@@ -43,6 +54,16 @@ func TestHistories(t *testing.T) {
 		runs = 24
 	}
 	do(t, *first, func(n int) bool { return n < runs })
+}
+
+// TestWholeStripes does the same on hard geometry, where package strict refuses
+// whatever is no whole stripe.
+func TestWholeStripes(t *testing.T) {
+	runs := 8
+	if testing.Short() {
+		runs = 2
+	}
+	do(t, wholeSeeds, func(n int) bool { return n < runs })
 }
 
 // TestSoak goes on with other seeds.

@@ -15,10 +15,14 @@ import (
 //	tight   stripes of 16 KiB, two onodes in RAM, a checkpoint after every 256 KiB
 //	        of journaled data: loads, evictions and checkpoints in every place
 //	kept    as tight, and two epochs before the newest stay readable
+//	raid    as tight, in whole stripes of a RAID-5, 5 × 64 KiB
+//	flash   as tight, in whole units of flash, 16 KiB
 var Engines = map[string]engine.Options{
 	"plain": {LogBytes: 4 << 20},
 	"tight": {LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10},
 	"kept":  {LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10, KeepEpochs: 2},
+	"raid":  engine.Options{LogBytes: 4 << 20, MaxOnodes: 2, DirtyBytes: 256 << 10}.OnRAID(),
+	"flash": engine.Options{LogBytes: 4 << 20, MaxOnodes: 2, DirtyBytes: 256 << 10}.OnFlash(),
 }
 
 // Engine is the ebofs store in the shape of that name.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"os"
 	"runtime/debug"
 	"slices"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"ebofs/devices"
 	"ebofs/devices/crashdev"
+	"ebofs/fuzz/engine"
 )
 
 var (
@@ -26,7 +28,7 @@ var (
 // collecting after each few of them took a third of the time.
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(400)
-	m.Run()
+	os.Exit(engine.Whole(m.Run()))
 }
 
 // report fails the test for what the explorer found and prints the counts that
@@ -99,6 +101,29 @@ func TestLongLists(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			explore(t, name, 12_000, func(n int) iter.Seq[Job] {
 				return EveryNth(min(n, 100), Long(1, 221, longPlan))
+			})
+		})
+	}
+}
+
+// TestWholeStripes tries every fourth workload of one operation and every eighth of
+// two on hard geometry, where package strict refuses whatever is no whole stripe.
+func TestWholeStripes(t *testing.T) {
+	for _, name := range []string{"raid", "flash"} {
+		t.Run(name, func(t *testing.T) {
+			explore(t, name, 9_000, func(n int) iter.Seq[Job] {
+				return func(yield func(Job) bool) {
+					for _, jobs := range []iter.Seq[Job]{
+						EveryNth(4*n, Singles(Plan{DeepEvery: 32, NestEvery: 64, NestStates: 4})),
+						EveryNth(8*min(n, 100), Pairs(Plan{Points: 5, States: 4, DeepEvery: 64, NestEvery: 48, NestStates: 4})),
+					} {
+						for j := range jobs {
+							if !yield(j) {
+								return
+							}
+						}
+					}
+				}
 			})
 		})
 	}

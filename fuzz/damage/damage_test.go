@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"ebofs/devices"
+	"ebofs/fuzz/engine"
 	"ebofs/internal/invariants"
 )
 
@@ -29,7 +30,7 @@ var (
 // TestMain lets the heap grow: every image opens a store or two.
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(400)
-	m.Run()
+	os.Exit(engine.Whole(m.Run()))
 }
 
 // classes are the rows, in the order of the table.
@@ -141,11 +142,11 @@ func cellNumber(class, way string) int {
 }
 
 // matrix tries all cells and returns the table.
-func matrix(t *testing.T, share int, seed uint64) (table map[string]result) {
+func matrix(t *testing.T, options engine.Options, share int, seed uint64) (table map[string]result) {
 	ctx := context.Background()
 	zoos := map[bool]*zoo{}
 	for _, unclean := range []bool{false, true} {
-		z, err := newZoo(ctx, unclean)
+		z, err := newZoo(ctx, options, unclean)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,7 +192,7 @@ func TestMatrix(t *testing.T) {
 	case testing.Short():
 		share = 100
 	}
-	table := matrix(t, share, 1)
+	table := matrix(t, options, share, 1)
 	var b strings.Builder
 	fmt.Fprintf(&b, "# What damage of each kind costs; see the package comment. After -rewrite the diff is\n# the review. found by: fsck, always; fsck or none, where the rest lay in no use.\n# repaired from, at worst: what else this device has, and then nothing is lost;\n# another copy of what is marked or gone; refused, the repair changes nothing.\n#\n")
 	fmt.Fprintf(&b, "%-24s %-15s %-14s %-35s %s\n", "# class", "way", "found by", "contained to, at worst", "repaired from")
@@ -241,6 +242,27 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
+// TestWholeStripes tries a share of all cells on stores that write whole stripes
+// only. What is in which block is another there, so it is the invariants that count,
+// not the table.
+func TestWholeStripes(t *testing.T) {
+	share := 50
+	if testing.Short() || invariants.Enabled {
+		share = 1000
+	}
+	images := 0
+	for _, res := range matrix(t, options.OnFlash(), share, 1) {
+		images += res.images
+		for _, err := range res.errs {
+			t.Error(err)
+		}
+	}
+	fmt.Printf("corruption images: %d\n", images)
+	if share == 50 && images < 500 {
+		t.Errorf("only %d images", images)
+	}
+}
+
 func at(lines []string, i int) string {
 	if i < len(lines) {
 		return lines[i]
@@ -255,7 +277,7 @@ func TestSoak(t *testing.T) {
 	}
 	next, images, failures := *seed, 0, 0
 	for began := time.Now(); time.Since(began) < *soak; next++ {
-		for _, res := range matrix(t, 20, next+1) {
+		for _, res := range matrix(t, options, 20, next+1) {
 			images += res.images
 			failures += len(res.errs)
 			for _, err := range res.errs {

@@ -31,7 +31,7 @@ func TestImages(t *testing.T) {
 	defer pool.Close()
 	tried := 0
 	for _, unclean := range []bool{false, true} {
-		z, err := newZoo(ctx, unclean)
+		z, err := newZoo(ctx, options, unclean)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -228,7 +228,7 @@ func (t *trial) compare(ctx context.Context, s *engine.Store, m image, also func
 // write mounts the image for writing, changes every object, and reads all of it
 // again.
 func (t *trial) write(ctx context.Context, dev devices.Device, m image, v *verdict) error {
-	s, err := engine.Open(ctx, dev, options)
+	s, err := engine.Open(ctx, dev, t.z.options)
 	if err != nil {
 		if !v.found && !m.forged {
 			return fmt.Errorf("fsck finds nothing, and the store cannot be mounted: %w", err)

@@ -95,6 +95,7 @@ func touches() []*osd.Transaction {
 
 // zoo is the store whose images are damaged. It does not change.
 type zoo struct {
+	options engine.Options
 	unclean bool
 	mem     *devices.Mem
 	older   *devices.Mem     // as it was some checkpoints ago
@@ -105,7 +106,7 @@ type zoo struct {
 }
 
 // newZoo makes the zoo. An unclean one has its last transactions in the log.
-func newZoo(ctx context.Context, unclean bool) (*zoo, error) {
+func newZoo(ctx context.Context, options engine.Options, unclean bool) (*zoo, error) {
 	mem := devices.NewMem(devices.MemOptions{Blocks: deviceBytes / devices.BlockSize})
 	if err := engine.Format(ctx, open{mem}, options); err != nil {
 		return nil, fmt.Errorf("format: %w", err)
@@ -114,7 +115,7 @@ func newZoo(ctx context.Context, unclean bool) (*zoo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	z := &zoo{unclean: unclean, hist: history.New()}
+	z := &zoo{options: options, unclean: unclean, hist: history.New()}
 	do := func(ts ...*osd.Transaction) error {
 		for _, t := range ts {
 			if err := osd.Apply(ctx, s, t); err != nil {
@@ -173,7 +174,7 @@ func newZoo(ctx context.Context, unclean bool) (*zoo, error) {
 // nextPicture returns what the zoo is after all touches.
 func (z *zoo) nextPicture(ctx context.Context) (history.Picture, error) {
 	mem := open{z.mem.Snapshot()}
-	s, err := engine.Open(ctx, mem, options)
+	s, err := engine.Open(ctx, mem, z.options)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"ebofs/devices"
 	"ebofs/ebofs"
+	"ebofs/ebofs/strict"
 	"ebofs/osd"
 	"ebofs/osd/ebofsstore"
 )
@@ -16,6 +17,9 @@ import (
 type Options struct {
 	LogBytes    uint64 // of the log; 0: as mkfs decides
 	StripeBytes uint32 // 0: as the device reports
+	Hard        bool   // the device claims hard stripes of StripeBytes, and refuses others; see Strict
+	UnitBytes   uint32 // with Hard; 0: StripeBytes
+	AlignBytes  uint64 // with Hard: first boundary
 	SizeBytes   uint64 // of the device, used; 0: all
 	KeepEpochs  int    // checkpoints that stay readable
 	Background  bool   // checkpoints and loads on goroutines of the store
@@ -33,10 +37,49 @@ const MemoryBytes = 64 << 20
 
 // Format makes an empty store whose ids are always the same.
 func Format(ctx context.Context, dev devices.Device, o Options) error {
+	if o.Hard {
+		d, err := strict.New(dev, o.shape(), strict.All)
+		if err != nil {
+			return err
+		}
+		dev, o.StripeBytes = d, 0
+	}
 	_, err := ebofs.Format(ctx, dev, ebofs.FormatOptions{
 		UUID: [16]byte{1, 2, 3}, DeviceUUID: [16]byte{4, 5, 6}, LogBytes: o.LogBytes, StripeBytes: o.StripeBytes, SizeBytes: o.SizeBytes, KeepEpochs: o.KeepEpochs, LogDevice: o.LogDevice, Now: noon,
 	})
 	return err
+}
+
+// OnRAID is o on the data of a RAID-5 of six disks with chunks of 64 KiB, from a
+// place inside a row on.
+func (o Options) OnRAID() Options {
+	o.Hard, o.StripeBytes, o.UnitBytes, o.AlignBytes = true, 5*64<<10, 64<<10, 72<<10
+	return o
+}
+
+// OnFlash is o on flash that writes units of 16 KiB.
+func (o Options) OnFlash() Options {
+	o.Hard, o.StripeBytes = true, 16<<10
+	return o
+}
+
+// shape is what the device claims of its stripes.
+func (o *Options) shape() strict.Shape {
+	return strict.Shape{Stripe: o.StripeBytes, Unit: o.UnitBytes, Align: o.AlignBytes}
+}
+
+// Whole prints what the stores of hard geometry of a test program wrote and returns
+// its exit code, given code: a partial stripe fails it, whoever overlooked the error
+// of that write.
+func Whole(code int) int { return strict.All.Report(code) }
+
+// Strict is dev as Format and Open with o use it: of hard geometry if o says so, and
+// then refusing partial stripes.
+func Strict(ctx context.Context, dev devices.Device, o Options) (devices.Device, error) {
+	if !o.Hard {
+		return dev, nil
+	}
+	return strict.Open(ctx, dev, o.shape(), strict.All)
 }
 
 // noon is the clock of stores that are to do the same every time.
@@ -53,6 +96,10 @@ func Open(ctx context.Context, dev devices.Device, o Options) (*Store, error) {
 	}
 	if opt.Inline {
 		opt.Now = noon
+	}
+	dev, err := Strict(ctx, dev, o)
+	if err != nil {
+		return nil, err
 	}
 	s, err := ebofs.Open(ctx, dev, opt)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -32,12 +33,16 @@ const deviceBytes = 48 << 20
 
 var options = engine.Options{LogBytes: 4 << 20}
 
+// TestMain fails if a partial stripe was written on hard geometry.
+func TestMain(m *testing.M) { os.Exit(engine.Whole(m.Run())) }
+
 // image is a store on a device, and what it holds.
 type image struct {
 	mem     *devices.Mem
 	used    []devices.Block // blocks that are not all zeros
 	hist    *history.History
 	unclean bool // the log is needed
+	options engine.Options
 }
 
 const (
@@ -105,7 +110,7 @@ func contents(r *rand.Rand) []*osd.Transaction {
 
 // build makes the image. Three quarters of the contents are in the checkpoint; the
 // rest is in the log of the unclean one.
-func build(t testing.TB, unclean bool) *image {
+func build(t testing.TB, options engine.Options, unclean bool) *image {
 	t.Helper()
 	ctx := context.Background()
 	must := func(err error) {
@@ -118,7 +123,7 @@ func build(t testing.TB, unclean bool) *image {
 	must(engine.Format(ctx, dev, options))
 	s, err := engine.Open(ctx, dev, options)
 	must(err)
-	img := &image{hist: history.New(), unclean: unclean}
+	img := &image{hist: history.New(), unclean: unclean, options: options}
 	ts := contents(rand.New(rand.NewPCG(7, 7)))
 	for i, x := range ts {
 		must(osd.Apply(ctx, s, x))
@@ -240,7 +245,7 @@ func (m *image) try(p place) (v verdict, err error) {
 		}
 	}
 
-	s, err := engine.Open(ctx, dev, options)
+	s, err := engine.Open(ctx, dev, m.options)
 	switch {
 	case errors.Is(err, osd.ErrCorrupt):
 		v.refused = true
@@ -363,7 +368,7 @@ func (m *image) writeOn(ctx context.Context, dev devices.Device, s *engine.Store
 	if err := s.Close(ctx); err != nil && !errors.Is(err, osd.ErrCorrupt) && !errors.Is(err, osd.ErrReadOnly) {
 		return fmt.Errorf("close: %w", err)
 	}
-	s, err := engine.Open(ctx, dev, options)
+	s, err := engine.Open(ctx, dev, m.options)
 	if errors.Is(err, osd.ErrCorrupt) {
 		return nil
 	}
@@ -467,10 +472,16 @@ func places(count uint64) func(yield func(uint64) bool) {
 }
 
 // TestClosed damages a store that was closed.
-func TestClosed(t *testing.T) { report(t, tryAll(build(t, false), places(1000))) }
+func TestClosed(t *testing.T) { report(t, tryAll(build(t, options, false), places(1000))) }
 
 // TestUnclean damages a store whose log is needed.
-func TestUnclean(t *testing.T) { report(t, tryAll(build(t, true), places(300))) }
+func TestUnclean(t *testing.T) { report(t, tryAll(build(t, options, true), places(300))) }
+
+// TestWholeStripes damages stores that write whole stripes only, closed and unclean.
+func TestWholeStripes(t *testing.T) {
+	report(t, tryAll(build(t, options.OnRAID(), false), places(150)))
+	report(t, tryAll(build(t, options.OnFlash(), true), places(150)))
+}
 
 // TestSoak goes on with other places of both.
 func TestSoak(t *testing.T) {
@@ -478,7 +489,7 @@ func TestSoak(t *testing.T) {
 		t.Skip("no -soak given")
 	}
 	end := time.Now().Add(*soak)
-	images := []*image{build(t, false), build(t, true)}
+	images := []*image{build(t, options, false), build(t, options, true)}
 	next, failures, sum := *seed, 0, new(totals)
 	for ; time.Now().Before(end); next += 500 {
 		for _, m := range images {

@@ -18,20 +18,21 @@ import (
 	"ebofs/osd"
 )
 
-// childVariable, if set, makes the test binary a child: "seed image", or "mount
-// image" for one that only mounts and closes.
+// childVariable, if set, makes the test binary a child: "shape seed image", or
+// "shape mount image" for one that only mounts and closes.
 const childVariable = "EBOFS_KILL_CHILD"
 
 func TestMain(m *testing.M) {
 	if spec, ok := os.LookupEnv(childVariable); ok {
-		what, image, _ := strings.Cut(spec, " ")
-		if err := child(context.Background(), what, image, os.Stdout); err != nil {
+		shape, rest, _ := strings.Cut(spec, " ")
+		what, image, _ := strings.Cut(rest, " ")
+		if err := child(context.Background(), shapes[shape], what, image, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "child:", err)
 			os.Exit(1)
 		}
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(engine.Whole(m.Run()))
 }
 
 // workers is how many goroutines write, each with a few transactions in flight.
@@ -43,8 +44,11 @@ const (
 // options of the store in the child: with its goroutines, as in production.
 var options = engine.Options{LogBytes: 8 << 20, Background: true}
 
+// shapes of it by name.
+var shapes = map[string]engine.Options{"plain": options, "raid": options.OnRAID(), "flash": options.OnFlash()}
+
 // child writes until it is killed or the image is full.
-func child(ctx context.Context, what, image string, out io.Writer) error {
+func child(ctx context.Context, options engine.Options, what, image string, out io.Writer) error {
 	dev, err := devices.OpenFile(image, devices.FileOptions{})
 	if err != nil {
 		return err

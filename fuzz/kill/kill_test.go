@@ -32,6 +32,7 @@ const imageBytes = 256 << 20
 
 // parent has the image and knows what is on it.
 type parent struct {
+	shape string // of the store
 	image string
 	kept  history.Picture // what the runs so far left
 	seeds []uint64        // of the collections on it, oldest first
@@ -39,15 +40,15 @@ type parent struct {
 	acked, mounts int // for the report
 }
 
-func newParent(t testing.TB) *parent {
+func newParent(t testing.TB, shape string) *parent {
 	t.Helper()
-	p := &parent{image: filepath.Join(t.TempDir(), "image"), kept: history.Picture{}}
+	p := &parent{shape: shape, image: filepath.Join(t.TempDir(), "image"), kept: history.Picture{}}
 	dev, err := devices.OpenFile(p.image, devices.FileOptions{CreateBytes: imageBytes})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer dev.Close()
-	if err := engine.Format(context.Background(), dev, options); err != nil {
+	if err := engine.Format(context.Background(), dev, shapes[shape]); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -69,7 +70,7 @@ func (p *parent) spawn(what string, commits int, longer time.Duration) (*lines, 
 		return nil, err
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), childVariable+"="+what+" "+p.image)
+	cmd.Env = append(os.Environ(), childVariable+"="+p.shape+" "+what+" "+p.image)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
@@ -162,7 +163,7 @@ func (p *parent) run(ctx context.Context, seed uint64) error {
 	if err := engine.Check(ctx, dev, true, true); err != nil {
 		return fmt.Errorf("before the mount: %w", err)
 	}
-	s, err := engine.Open(ctx, dev, options)
+	s, err := engine.Open(ctx, dev, shapes[p.shape])
 	if err != nil {
 		return err
 	}
@@ -244,19 +245,22 @@ func drop(ctx context.Context, s *engine.Store, seed uint64, kept history.Pictur
 
 // TestKill kills a few children.
 func TestKill(t *testing.T) {
-	runs := uint64(8)
-	if testing.Short() {
-		runs = 3
-	}
-	p := newParent(t)
-	for seed := range runs {
-		if err := p.run(context.Background(), seed+1); err != nil {
-			t.Fatalf("run %d: %v", seed+1, err)
-		}
-	}
-	t.Logf("%d runs, %d mounts killed, %d transactions acknowledged", runs, p.mounts, p.acked)
-	if p.acked < int(runs) {
-		t.Error("children were killed before they did anything")
+	for shape, runs := range map[string]uint64{"plain": 8, "raid": 4, "flash": 4} {
+		t.Run(shape, func(t *testing.T) {
+			if testing.Short() {
+				runs = 1 + runs/4
+			}
+			p := newParent(t, shape)
+			for seed := range runs {
+				if err := p.run(context.Background(), seed+1); err != nil {
+					t.Fatalf("run %d: %v", seed+1, err)
+				}
+			}
+			t.Logf("%d runs, %d mounts killed, %d transactions acknowledged", runs, p.mounts, p.acked)
+			if p.acked < int(runs) {
+				t.Error("children were killed before they did anything")
+			}
+		})
 	}
 }
 
@@ -266,7 +270,8 @@ func TestSoak(t *testing.T) {
 		t.Skip("no -soak given")
 	}
 	next, failures := *seed, 0
-	p, acked, mounts := newParent(t), 0, 0
+	names := slices.Sorted(maps.Keys(shapes))
+	p, acked, mounts := newParent(t, names[*seed%uint64(len(names))]), 0, 0
 	m := newImporter(t)
 	tree := m.tree(t)
 	for began := time.Now(); time.Since(began) < *soak && failures < 5; next++ {
@@ -283,7 +288,7 @@ func TestSoak(t *testing.T) {
 				t.Error(err)
 			}
 			acked, mounts = acked+p.acked, mounts+p.mounts
-			p = newParent(t)
+			p = newParent(t, names[next%uint64(len(names))])
 		}
 	}
 	fmt.Printf("soak: seeds %d-%d counts runs %d mounts killed %d acknowledged %d failures %d\n",

@@ -96,6 +96,9 @@ func inEngine(function string) (dir, name string, ok bool) {
 		return "", "", false
 	}
 	slash := strings.LastIndexByte(path, '/')
+	if strings.HasPrefix(path, "ebofs/strict.") { // watches the device
+		return "", "", false
+	}
 	dot := slash + 1 + strings.IndexByte(path[slash+1:], '.')
 	return path[:dot], path[slash+1:], true
 }

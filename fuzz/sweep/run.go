@@ -21,7 +21,8 @@ type run struct {
 	ref   *reference
 	tap   *tap
 	main  *device
-	log   *device // nil without a log device
+	dev   devices.Device // main, as the store opens it
+	log   *device        // nil without a log device
 	opt   engine.Options
 	buf   []byte
 	taken []bool // transactions the store took
@@ -53,8 +54,12 @@ func Run(ctx context.Context, w *Workload, ref *reference, reg *Registry, f Faul
 		r.opt.LogDevice = r.log
 	}
 	r.opt.Refuse = r.tap.refuse
+	if r.dev, err = engine.Strict(ctx, r.main, r.opt); err != nil {
+		return count, err
+	}
+	r.opt.Hard = false // dev is
 	r.tap.armed = w.Mount
-	s, err := engine.Open(ctx, r.main, r.opt)
+	s, err := engine.Open(ctx, r.dev, r.opt)
 	r.tap.armed = true
 	if err != nil {
 		s, r.fail = nil, err
@@ -86,7 +91,7 @@ func (r *run) operate(ctx context.Context, s *engine.Store) (*engine.Store, erro
 			err = r.look(ctx, s, i)
 		case op.Build == nil && op.Do == nil: // remount
 			if err = s.Close(ctx); err == nil {
-				s, err = engine.Open(ctx, r.main, r.opt)
+				s, err = engine.Open(ctx, r.dev, r.opt)
 			}
 		case op.Do != nil:
 			err = op.Do(ctx, s)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ const remount = "remount"
 // TestMain lets the heap grow: every run opens three stores.
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(400)
-	m.Run()
+	os.Exit(engine.Whole(m.Run()))
 }
 
 var registry = NewRegistry()
@@ -121,7 +122,7 @@ func TestRandom(t *testing.T) {
 	b := bases(t, false)
 	var ws []*Workload
 	for i := range uint64(48) {
-		ws = append(ws, Random(b[[]string{"plain", "tight", "log"}[i%3]], i+1, 8))
+		ws = append(ws, Random(b[[]string{"plain", "tight", "log", "raid"}[i%4]], i+1, 8))
 	}
 	sweep(t, 2, ws)
 }
@@ -242,10 +243,10 @@ func TestSoak(t *testing.T) {
 	b := bases(t, false)
 	x := &Sweep{Every: 2, reg: NewRegistry()}
 	next := *seed
-	for began := time.Now(); time.Since(began) < *soak && !x.broken(); next += 6 {
+	for began := time.Now(); time.Since(began) < *soak && !x.broken(); next += 8 {
 		var ws []*Workload
-		for i := range uint64(6) {
-			ws = append(ws, Random(b[[]string{"plain", "tight", "log"}[i%3]], next+i, 4+int(next+i)%20))
+		for i := range uint64(8) {
+			ws = append(ws, Random(b[[]string{"plain", "tight", "log", "raid"}[i%4]], next+i, 4+int(next+i)%20))
 		}
 		x.Do(context.Background(), ws)
 	}

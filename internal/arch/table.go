@@ -35,6 +35,7 @@ var rules = []rule{
 	{packages: "ebofs/check", module: []string{"devices", "allocator", "btree", "ebofs", "ebofs/layout", "ebofs/wal"}},
 	{packages: "ebofs/repair", module: []string{"devices", "btree", "ebofs", "ebofs/check", "ebofs/layout", "ebofs/wal"}},
 	{packages: "ebofs/image", module: []string{"devices", "btree", "ebofs", "ebofs/check", "ebofs/layout", "ebofs/wal"}, others: []string{"github.com/klauspost/compress/"}},
+	{packages: "ebofs/strict", module: []string{"devices", "devices/stripecheck", "ebofs/layout"}}, // for tests
 	{packages: "ebofs/online", module: []string{"devices", "ebofs", "ebofs/check"}},
 	{packages: "ebofs", module: []string{"devices", "allocator", "btree", "ebofs/layout", "ebofs/wal", "ebofs/datacache"}},
 
@@ -96,7 +97,7 @@ var rules = []rule{
 // fakes of this module, by pattern, and the test libraries. Tests of package x
 // may import x itself and what is below it anyway.
 var testOnly = struct{ module, others []string }{
-	module: []string{"devices/...", "cluster/golden", "cluster/msgr/memnet"},
+	module: []string{"devices/...", "ebofs/strict", "cluster/golden", "cluster/msgr/memnet"},
 	others: []string{
 		"github.com/cockroachdb/datadriven",
 		"pgregory.net/rapid",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"ebofs/devices"
 	"ebofs/ebofs"
 	"ebofs/ebofs/check"
+	"ebofs/ebofs/strict"
 	"ebofs/osd"
 	"ebofs/osd/ebofsstore"
 	"ebofs/osd/storetest"
@@ -24,6 +26,8 @@ type set struct {
 	open   ebofs.Options
 	log    bool // on a device of its own
 	file   bool // an image file instead of memory
+	raid   bool // whole stripes only, as on a RAID-5 of six disks
+	flash  bool // whole units only, of 16 KiB
 }
 
 var (
@@ -36,6 +40,7 @@ var (
 		{name: "hard stripes", format: ebofs.FormatOptions{StripeBytes: 64 << 10, Hard: &hard}},
 		{name: "log device", log: true},
 		{name: "image file", file: true},
+		{name: "raid", raid: true},
 	}
 	// variants are for the model alone: how each pair of them could get into each
 	// other's way.
@@ -61,9 +66,20 @@ var (
 		{name: "log device, hard stripes", log: true, format: ebofs.FormatOptions{StripeBytes: 64 << 10, Hard: &hard}},
 		{name: "image file, tiny caches", file: true, open: ebofs.Options{MemoryBytes: 64 << 20, MaxOnodes: 8, MaxDirtyBytes: 256 << 10}},
 		{name: "image file, inline, log device", file: true, log: true, open: ebofs.Options{Inline: true}},
+		{name: "flash", flash: true},
+		{name: "raid, inline, tiny caches", raid: true, open: ebofs.Options{Inline: true, MemoryBytes: 64 << 20, MaxOnodes: 8, MaxDirtyBytes: 256 << 10}},
+		{name: "flash, checkpoints all the time", flash: true, open: ebofs.Options{CheckpointInterval: time.Millisecond}},
+		{name: "raid, kept epochs, log device", raid: true, log: true, format: ebofs.FormatOptions{KeepEpochs: 3}, open: ebofs.Options{MaxDirtyBytes: 256 << 10}},
+		{name: "flash, image file", flash: true, file: true},
 		{name: "part of the device", format: ebofs.FormatOptions{SizeBytes: 700<<20 + 12288}},
 	}
 )
+
+// TestMain fails if a partial stripe was written where package strict watched.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(strict.All.Report(m.Run()))
+}
 
 const (
 	largeBytes = 2 << 30 // sparse: only what is written costs memory
@@ -77,6 +93,19 @@ func (o set) handle(t testing.TB, size uint64) *storetest.Handle {
 	ctx := context.Background()
 	dev := o.device(t, size)
 	format, open := o.format, o.open
+	if o.raid || o.flash || o.format.Hard != nil {
+		shape := strict.Shape{Stripe: o.format.StripeBytes}
+		switch {
+		case o.raid:
+			shape = strict.Shape{Stripe: 5 * 64 << 10, Unit: 64 << 10, Align: 72 << 10}
+		case o.flash:
+			shape = strict.Shape{Stripe: 16 << 10}
+		}
+		var err error
+		if dev, err = strict.New(dev, shape, strict.All); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if o.log {
 		log := o.device(t, logBytes)
 		format.LogDevice, open.LogDevice = log, log
