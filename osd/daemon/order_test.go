@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -28,6 +29,20 @@ func (s *slowReads) Read(ctx context.Context, c osd.CollectionID, o osd.ObjectID
 		<-s.release
 	}
 	return s.ObjectStore.Read(ctx, c, o, off, p)
+}
+
+// level waits until the OSD has the client's map.
+func (x *client) level() {
+	x.t.Helper()
+	eventually(x.t, func() string {
+		var s struct {
+			Newest ceph.Epoch `json:"newest_map"`
+		}
+		must(x.t, json.Unmarshal(x.tell(`{"prefix":"status"}`).Output, &s))
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		return fmt.Sprint("has the map: ", s.Newest >= x.maps.Epoch)
+	}, "true")
 }
 
 // TestWaitedFirst: a request that waited for a map is not overtaken by one that
@@ -62,9 +77,8 @@ func TestWaitedFirst(t *testing.T) {
 	ahead(0)
 	x.tell(`{"prefix":"status"}`) // answered after that has come
 	x.command("osd pool delete", "pool", "q", "pool2", "q", "yes_i_really_really_mean_it", true)
-	var now ceph.Epoch
-	x.until(func() bool { now = x.maps.Epoch; return x.maps.Pools[2] == nil })
-	eventually(t, func() string { return string(x.tell(`{"prefix":"status"}`).Output) }, fmt.Sprintf(`"newest_map": %d`, now))
+	x.until(func() bool { return x.maps.Pools[2] == nil })
+	x.level()
 	replies = append(replies, x.start("p", "o", appendOp("[last]")))
 	wait := func(i int) {
 		t.Helper()

@@ -174,6 +174,7 @@ func TestShare(t *testing.T) {
 	x.pool("q", 1)
 	x.flagged("p", osdmap.PoolCreating, false)
 	x.flagged("q", osdmap.PoolCreating, false) // no newer map is on its way
+	x.level()
 	x.mu.Lock()
 	now := x.maps.Epoch
 	before := x.shared
