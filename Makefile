@@ -4,13 +4,14 @@
 # make deb     Debian packages for amd64 and arm64 in bin/deb; ARCH=amd64 for one of them
 # make bench   the figures of docs/performance.md, on a scratch loop device or image
 # make versus  our OSD against Debian's ceph-osd, with stock clients, taking turns
+# make peers   the engine beside raw device, ext4, XFS, bbolt, Pebble and Badger; ROUNDS=n, ARGS='--values 4K'
 # make soak STAGE=crash T=10m   a long run; its counts go to docs/soak.csv
 #
 # Needs Debian 12 and Go; what else is missing is installed and named.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
-.PHONY: build demo deb test check bench versus soak setup clean fmt
+.PHONY: build demo deb test check bench versus peers soak setup clean fmt
 
 # Go is often unpacked to /usr/local/go without being in PATH.
 ifeq ($(shell command -v go 2>/dev/null),)
@@ -44,6 +45,13 @@ bench: build
 
 versus: build
 	@.ci/versus $(ROUNDS)
+
+# A module of its own: what it compares with is not linked into the programs. Pebble
+# compresses nothing here and needs no zstd in C.
+peers:
+	@.ci/setup peers
+	cd tools/peers && go build -trimpath -tags pebblegozstd -o ../../bin/peers .
+	@set -o pipefail; bin/peers --dir bin --rounds $(or $(ROUNDS),3) --json bin/peers.json $(ARGS) | tee bin/peers.md
 
 soak: build
 	@.ci/soak "$(STAGE)" "$(T)"

@@ -1,0 +1,314 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestMain lets the test program be the child as well.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == childArg {
+		os.Exit(child(os.Args[2]))
+	}
+	os.Exit(m.Run())
+}
+
+// tiny are flags of a run that only shows that everything works.
+var tiny = []string{"--dir", ".", "--device", "384M", "--data", "4M", "--memory", "64M", "--seconds", "0.03", "--rounds", "1"}
+
+// needsRoot skips where nothing can be measured.
+func needsRoot(t *testing.T) {
+	t.Helper()
+	o, err := parse(tiny, io.Discard)
+	if err == nil {
+		err = o.able()
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+}
+
+// loops returns the files behind loop devices that have no name any more.
+func loops(t *testing.T) (list []string) {
+	t.Helper()
+	files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	for _, f := range files {
+		if name, err := os.ReadFile(f); err == nil && strings.Contains(string(name), "/.peers-") {
+			list = append(list, string(name))
+		}
+	}
+	return list
+}
+
+// TestPeers lets every peer do everything, and looks whether what they say is
+// durable has been written and flushed.
+func TestPeers(t *testing.T) {
+	needsRoot(t)
+	path := filepath.Join(t.TempDir(), "rows.json")
+	var out, talk bytes.Buffer
+	if err := run(t.Context(), append(tiny, "--values", "4K,64K", "--json", path), &out, &talk); err != nil {
+		t.Fatalf("%v\n%s", err, &talk)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Schema   string
+		Settings map[string]string
+		Rows     []Row
+	}
+	if err := json.Unmarshal(text, &doc); err != nil || doc.Schema != "ebofs.peers/1" || len(doc.Settings) != len(peers) {
+		t.Fatalf("%v in %.300s", err, text)
+	}
+	found := map[cellKey]bool{}
+	for _, r := range doc.Rows {
+		found[cellKey{r.Op, r.Bytes, r.Depth, r.Peer}] = true
+		if r.Ops < 1 || r.PerS <= 0 || r.AllUS < r.CPUUS || r.Op != opScan && r.P50US <= 0 {
+			t.Errorf("no figures in %+v", r)
+		}
+		if writes(r.Op) && (r.Written < 1 || r.Depth == 1 && r.Flushes < 1 || r.Flushes <= 0) {
+			t.Errorf("not durable: %+v", r)
+		}
+		if r.Op == opCold && r.Ops > 100 && r.Read < 0.5 {
+			t.Errorf("not cold: %+v", r)
+		}
+	}
+	for i := range peers {
+		for _, op := range allOps {
+			for _, bytes := range []int{4 << 10, 64 << 10} {
+				for _, depth := range depthsOf(op, bytes) {
+					want := peers[i].does(op) && (bytes <= smallBytes || op != opScan && op != opHot)
+					if k := (cellKey{op, bytes, depth, peers[i].name}); found[k] != want {
+						t.Errorf("%v: found is %v", k, found[k])
+					}
+				}
+			}
+		}
+	}
+	for _, want := range []string{"| operation, value, depth | ebofs | raw |", "| put, 4 KiB, 64 | ", "| get-cold, 64 KiB, 16 | ", "- badger: "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, &out)
+		}
+	}
+	waitFor(t, func() bool { return loops(t) == nil })
+}
+
+// TestEnds ends runs before their time: nothing is left of them.
+func TestEnds(t *testing.T) {
+	needsRoot(t)
+	for name, c := range map[string]struct {
+		end  func(pid int, stop func())
+		want string
+	}{
+		"interrupt": {func(_ int, stop func()) { stop() }, "interrupted"},
+		"kill":      {func(pid int, _ func()) { _ = unix.Kill(pid, unix.SIGKILL) }, "killed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			var watch sync.WaitGroup
+			defer watch.Wait()
+			started = func(pid int) {
+				watch.Go(func() { // until there is a mount
+					for mounts := ""; ctx.Err() == nil && !strings.Contains(mounts, " /dev/loop"); {
+						text, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", pid))
+						if err != nil {
+							return
+						}
+						mounts = string(text)
+					}
+					c.end(pid, stop)
+				})
+			}
+			defer func() { started = func(int) {} }()
+			err := run(ctx, append(tiny, "--seconds", "30", "--values", "4K", "--peers", "ext4"), io.Discard, io.Discard)
+			if err == nil || !strings.Contains(err.Error(), "ext4, values of 4 KiB: ") || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %v", err)
+			}
+			waitFor(t, func() bool { return loops(t) == nil })
+		})
+	}
+}
+
+// TestRefuses lists what stops it, each with a line.
+func TestRefuses(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"--rounds 0", "--rounds is at least 1"},
+		{"--seconds 0", "--seconds is above 0"},
+		{"--seconds NaN", "--seconds is above 0"},
+		{"--device 1M", "at least 320 MiB"},
+		{"--device x", "is no size"},
+		{"--device 9999999999G", "is no size"},
+		{"--device 1G --data 1G", "at most an eighth of --device, 128 MiB"},
+		{"--memory 1M", "--memory is at least 64 MiB"},
+		{"--values 4K,1", "is no multiple of 4 KiB"},
+		{"--values ,", "--values: \"\" is no size"},
+		{"--peers redis", "no peer \"redis\"; there are ebofs, raw, raw-group, ext4"},
+		{"--ops sleep", "no operation \"sleep\"; there are overwrite, put"},
+		{"more", "what is \"more\"?"},
+		{"--what", "-what"},
+	} {
+		if _, err := parse(strings.Fields(c.args), io.Discard); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want %q", c.args, err, c.want)
+		}
+	}
+	t.Setenv("PATH", "")
+	o, err := parse([]string{"--peers", "xfs"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "mkfs.xfs: apt-get install xfsprogs"
+	if os.Geteuid() != 0 {
+		want = "needs root"
+	}
+	if err := o.able(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
+// TestGroup puts from many goroutines and fails now and then.
+func TestGroup(t *testing.T) {
+	const callers, puts, max = 32, 200, 10
+	broken := errors.New("broken")
+	var busy atomic.Bool
+	kept, commits := map[uint64]bool{}, 0
+	g := group{max: max, commit: func(batch []*entry) error {
+		if !busy.CompareAndSwap(false, true) {
+			t.Error("two commits at once")
+		}
+		defer busy.Store(false)
+		if len(batch) < 1 || len(batch) > max {
+			t.Errorf("%d in a commit", len(batch))
+		}
+		if commits++; commits%7 == 0 {
+			return broken
+		}
+		for _, e := range batch {
+			kept[e.i] = true
+		}
+		return nil
+	}}
+	var mu sync.Mutex
+	acked := map[uint64]error{}
+	_ = each(callers, func(w int) error {
+		for n := range puts {
+			i := uint64(w*puts + n)
+			err := g.put(i, nil)
+			mu.Lock()
+			acked[i] = err
+			mu.Unlock()
+		}
+		return nil
+	})
+	if len(acked) != callers*puts {
+		t.Fatalf("%d acknowledged", len(acked))
+	}
+	for i, err := range acked {
+		if (err == nil) != kept[i] || err != nil && !errors.Is(err, broken) {
+			t.Fatalf("put %d: %v, kept %v", i, err, kept[i])
+		}
+	}
+}
+
+func TestKeys(t *testing.T) {
+	seen := map[[keyBytes]byte]bool{}
+	ordered := 0
+	for i := range uint64(10_000) {
+		k, before := keyOf(i), keyOf(i-1)
+		if seen[k] {
+			t.Fatalf("key %s twice", k)
+		}
+		seen[k] = true
+		if string(k[:]) > string(before[:]) {
+			ordered++
+		}
+	}
+	if ordered < 4500 || ordered > 5500 {
+		t.Errorf("%d of 10000 keys come after the one before", ordered)
+	}
+	p := make([]byte, 64)
+	stamp(p, 7)
+	if stamped(p, 7) != nil || stamped(p, 8) == nil {
+		t.Error("a stamp says whose it is")
+	}
+}
+
+// TestSums checks medians, ratios within a round, and that the quiet rounds count
+// whatever came out.
+func TestSums(t *testing.T) {
+	row := func(round int, peer string, rate, foreign float64) Row {
+		return Row{Round: round, Peer: peer, Op: opPut, Bytes: 4096, Depth: 1, PerS: rate, Foreign: foreign}
+	}
+	rows := []Row{
+		row(1, ours, 100, 0), row(1, "raw", 200, 0.5),
+		row(2, ours, 50, 0), row(2, "raw", 150, 0.1),
+		row(3, ours, 400, 0), row(3, "raw", 100, 0.2),
+	}
+	raw := cellKey{opPut, 4096, 1, "raw"}
+	rate := func(r *Row) float64 { return r.PerS }
+	s := sums(rows, 0)[raw]
+	if lo, hi := s.span(rate); s.of(rate) != 150 || s.ratio != 2 || lo != 100 || hi != 200 {
+		t.Errorf("median %v, ratio %v, %v to %v", s.of(rate), s.ratio, lo, hi)
+	}
+	s = sums(rows, 2)[raw]
+	if s.of(rate) != 125 || math.Abs(s.ratio-(3+0.25)/2) > 1e-9 {
+		t.Errorf("of the quiet ones: median %v, ratio %v", s.of(rate), s.ratio)
+	}
+	var out strings.Builder
+	r := report{Options: params{Rounds: 3, Seconds: 1, Values: []int64{4096}, Peers: []string{ours, "raw"}}, Machine: "A machine"}
+	r.add(rows)
+	r.markdown(&out)
+	for _, want := range []string{
+		"A machine. ", "took 0.05 cores meanwhile (median; at most 0.50)",
+		"| put, 4 KiB, 1 | 100 (50.0–400) | 150 (100–200) ×2.00 |",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, &out)
+		}
+	}
+	if strings.Contains(out.String(), "Reads:") {
+		t.Error("a table without lines")
+	}
+}
+
+// TestSince takes apart what the machine did.
+func TestSince(t *testing.T) {
+	a := look("")
+	b := *a
+	b.kernel = map[int]float64{-1: 0.25}
+	b.self += 1
+	b.busy += 1.5
+	b.written, b.flushes = a.written+8192, a.flushes+2
+	u := b.since(a)
+	if math.Abs(u.self-1) > 1e-9 || math.Abs(u.foreign-0.25) > 1e-9 || u.machine < u.self || u.written != 8192 || u.flushes != 2 {
+		t.Errorf("%+v", u)
+	}
+	if a.self <= 0 || a.idle <= 0 || len(a.kernel) == 0 && os.Geteuid() == 0 {
+		t.Errorf("the kernel says nothing: %+v", a)
+	}
+}
+
+// waitFor waits, not for ever, until the kernel has done what it does by itself.
+func waitFor(t *testing.T, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not done in 20 s")
+		}
+	}
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// report is what a run found; its JSON form holds every row.
+type report struct {
+	Options params `json:"options"`
+	Machine string `json:"machine"`
+	rows    []Row
+	rounds  int
+}
+
+func (r *report) add(rows []Row) {
+	r.rows = append(r.rows, rows...)
+	r.rounds++
+}
+
+// cellKey names a cell of a peer.
+type cellKey struct {
+	op    string
+	bytes int
+	depth int
+	peer  string
+}
+
+// sum is a cell over the rounds that count.
+type sum struct {
+	rows  []Row
+	ratio float64 // its rate over ours, median of the rounds both have
+}
+
+func median(list []float64) float64 {
+	if len(list) == 0 {
+		return 0
+	}
+	slices.Sort(list)
+	n := len(list)
+	return (list[(n-1)/2] + list[n/2]) / 2
+}
+
+// of returns the median of one figure.
+func (s *sum) of(f func(*Row) float64) float64 {
+	var list []float64
+	for i := range s.rows {
+		list = append(list, f(&s.rows[i]))
+	}
+	return median(list)
+}
+
+func (s *sum) span(f func(*Row) float64) (lo, hi float64) {
+	for i := range s.rows {
+		v := f(&s.rows[i])
+		if i == 0 {
+			lo = v
+		}
+		lo, hi = min(lo, v), max(hi, v)
+	}
+	return lo, hi
+}
+
+// sums reduces the rows. With best, only as many rounds of a cell count: those
+// that others disturbed least, whatever came out.
+func sums(rows []Row, best int) map[cellKey]*sum {
+	all := map[cellKey]*sum{}
+	rate := map[cellKey]map[int]float64{}
+	for _, r := range rows {
+		k := cellKey{r.Op, r.Bytes, r.Depth, r.Peer}
+		if all[k] == nil {
+			all[k], rate[k] = &sum{}, map[int]float64{}
+		}
+		all[k].rows = append(all[k].rows, r)
+		rate[k][r.Round] = r.PerS
+	}
+	for k, s := range all {
+		slices.SortStableFunc(s.rows, func(a, b Row) int {
+			switch {
+			case a.disturbed() < b.disturbed():
+				return -1
+			case a.disturbed() > b.disturbed():
+				return 1
+			}
+			return 0
+		})
+		if best > 0 && len(s.rows) > best {
+			s.rows = s.rows[:best]
+		}
+		base := k
+		base.peer = ours
+		var list []float64
+		for _, r := range s.rows {
+			if our := rate[base][r.Round]; our > 0 {
+				list = append(list, r.PerS/our)
+			}
+		}
+		s.ratio = median(list)
+	}
+	return all
+}
+
+// table is one table: a line a cell, a column a peer.
+type table struct {
+	title string
+	only  func(op string) bool
+	text  func(s *sum, peer string) string
+}
+
+func writes(op string) bool { return op == opPut || op == opOver }
+
+var tables = []table{
+	{"Operations a second (lowest–highest round), and the rate as a multiple of ours in the same round", nil, func(s *sum, peer string) string {
+		lo, hi := s.span(func(r *Row) float64 { return r.PerS })
+		text := fmt.Sprintf("%s (%s–%s)", count(s.of(func(r *Row) float64 { return r.PerS })), count(lo), count(hi))
+		if peer != ours && s.ratio > 0 {
+			text += fmt.Sprintf(" ×%.2f", s.ratio)
+		}
+		return text
+	}},
+	{"Latency, µs: p50, p99", func(op string) bool { return op != opScan }, func(s *sum, _ string) string {
+		return count(s.of(func(r *Row) float64 { return r.P50US })) + ", " + count(s.of(func(r *Row) float64 { return r.P99US }))
+	}},
+	{"CPU, µs an operation: of the peer's process, of the whole machine", nil, func(s *sum, _ string) string {
+		return count(s.of(func(r *Row) float64 { return r.CPUUS })) + ", " + count(s.of(func(r *Row) float64 { return r.AllUS }))
+	}},
+	{"Durable writes: bytes the device wrote for a byte put; flushes an operation; seconds to settle what was owed", writes, func(s *sum, _ string) string {
+		return fmt.Sprintf("%.2f; %.3f; %.1f", s.of(func(r *Row) float64 { return r.Written }), s.of(func(r *Row) float64 { return r.Flushes }), s.of(func(r *Row) float64 { return r.Settle }))
+	}},
+	{"Reads: bytes the device read for a byte asked for", func(op string) bool { return !writes(op) }, func(s *sum, _ string) string {
+		return fmt.Sprintf("%.2f", s.of(func(r *Row) float64 { return r.Read }))
+	}},
+}
+
+// markdown writes conditions, settings and tables.
+func (r *report) markdown(w io.Writer) {
+	o := &r.Options
+	all := sums(r.rows, o.Best)
+	var foreign, steal []float64
+	for i := range r.rows {
+		foreign, steal = append(foreign, r.rows[i].Foreign), append(steal, r.rows[i].Steal)
+	}
+	fmt.Fprintf(w, "%s. A loop device of %s with direct I/O, %s of objects loaded, caches of %s (%s for cold reads), cells of up to %g s or %s; medians of %d rounds",
+		r.Machine, size(o.Device), size(o.Data), size(o.Memory), size(coldMemory), o.Seconds, size(o.Data), r.rounds)
+	if o.Best > 0 && o.Best < r.rounds {
+		fmt.Fprintf(w, ", of which the %d least disturbed count", o.Best)
+	}
+	fmt.Fprintf(w, ". Other processes took %.2f cores meanwhile (median; at most %.2f), the hypervisor %.2f (at most %.2f).\n\n",
+		median(foreign), slices.Max(foreign), median(steal), slices.Max(steal))
+	for _, name := range o.Peers {
+		p, _ := peerNamed(name)
+		fmt.Fprintf(w, "- %s: %s\n", p.name, p.setting)
+	}
+	for _, t := range tables {
+		r.table(w, t, all)
+	}
+}
+
+func (r *report) table(w io.Writer, t table, all map[cellKey]*sum) {
+	var lines []string
+	for _, op := range allOps {
+		for _, v := range r.Options.Values {
+			for _, depth := range depthsOf(op, int(v)) {
+				line, any := fmt.Sprintf("| %s, %s, %d |", op, size(v), depth), false
+				for _, peer := range r.Options.Peers {
+					text := ""
+					if s := all[cellKey{op, int(v), depth, peer}]; s != nil {
+						text, any = t.text(s, peer), true
+					}
+					line += " " + text + " |"
+				}
+				if any && (t.only == nil || t.only(op)) {
+					lines = append(lines, line)
+				}
+			}
+		}
+	}
+	if len(lines) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s:\n\n| operation, value, depth | %s |\n| --- |%s\n%s\n", t.title, strings.Join(r.Options.Peers, " | "),
+		strings.Repeat(" ---: |", len(r.Options.Peers)), strings.Join(lines, "\n"))
+}
+
+// write writes everything as JSON.
+func (r *report) write(path string) error {
+	settings := map[string]string{}
+	for _, name := range r.Options.Peers {
+		p, _ := peerNamed(name)
+		settings[name] = p.setting
+	}
+	text, err := json.MarshalIndent(struct {
+		Schema string `json:"schema"`
+		*report
+		Settings map[string]string `json:"settings"`
+		Rows     []Row             `json:"rows"`
+	}{"ebofs.peers/1", r, settings, r.rows}, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o644)
+}
+
+// machine says what it ran on.
+func machine() string {
+	var u unix.Utsname
+	_ = unix.Uname(&u)
+	model := "unknown processor"
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			model = strings.TrimSpace(value)
+			break
+		}
+	}
+	return fmt.Sprintf("%d processors (%s), Linux %s, %s", runtime.NumCPU(), model, unix.ByteSliceToString(u.Release[:]), runtime.Version())
+}
+
+// count writes a number with three digits or so.
+func count(n float64) string {
+	switch {
+	case n >= 1e6:
+		return fmt.Sprintf("%.2f M", n/1e6)
+	case n >= 1e5:
+		return fmt.Sprintf("%.0f k", n/1e3)
+	case n >= 1e4:
+		return fmt.Sprintf("%.1f k", n/1e3)
+	case n >= 100:
+		return fmt.Sprintf("%.0f", n)
+	case n >= 10:
+		return fmt.Sprintf("%.1f", n)
+	}
+	return fmt.Sprintf("%.2f", n)
+}
