@@ -338,6 +338,10 @@ func (x *client) sendLocked(tid uint64, m *msg.OSDOp) {
 func (x *client) start(pool, name string, list ...msg.Op) chan *msg.OSDOpReply {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	return x.startLocked(pool, name, list...)
+}
+
+func (x *client) startLocked(pool, name string, list ...msg.Op) chan *msg.OSDOpReply {
 	id := ceph.PoolID(-1)
 	for p, n := range x.maps.PoolNames {
 		if n == pool {

@@ -31,14 +31,21 @@ func (s *slowReads) Read(ctx context.Context, c osd.CollectionID, o osd.ObjectID
 	return s.ObjectStore.Read(ctx, c, o, off, p)
 }
 
+// status is what the OSD says of itself.
+func (x *client) status() (s struct {
+	Newest ceph.Epoch `json:"newest_map"`
+	PGs    int        `json:"num_pgs"`
+}) {
+	x.t.Helper()
+	must(x.t, json.Unmarshal(x.tell(`{"prefix":"status"}`).Output, &s))
+	return s
+}
+
 // level waits until the OSD has the client's map.
 func (x *client) level() {
 	x.t.Helper()
 	eventually(x.t, func() string {
-		var s struct {
-			Newest ceph.Epoch `json:"newest_map"`
-		}
-		must(x.t, json.Unmarshal(x.tell(`{"prefix":"status"}`).Output, &s))
+		s := x.status()
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		return fmt.Sprint("has the map: ", s.Newest >= x.maps.Epoch)
@@ -71,15 +78,25 @@ func TestWaitedFirst(t *testing.T) {
 	x.command("config set", "who", "mon", "name", "mon_allow_pool_delete", "value", "true")
 
 	var replies []chan *msg.OSDOpReply
-	ahead := func(by ceph.Epoch) { x.mu.Lock(); x.stale = -by; x.mu.Unlock() }
-	ahead(1)
-	replies = append(replies, x.start("p", "o", appendOp("[waited]")))
-	ahead(0)
-	x.tell(`{"prefix":"status"}`) // answered after that has come
+	start := func(epoch func(mine ceph.Epoch) ceph.Epoch, text string) {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.stale = x.maps.Epoch - epoch(x.maps.Epoch)
+		replies = append(replies, x.startLocked("p", "o", appendOp(text)))
+		x.stale = 0
+	}
+	x.level()
+	start(func(mine ceph.Epoch) ceph.Epoch { return mine + 1 }, "[waited]")
+	x.status() // answered after that has come
 	x.command("osd pool delete", "pool", "q", "pool2", "q", "yes_i_really_really_mean_it", true)
 	x.until(func() bool { return x.maps.Pools[2] == nil })
-	x.level()
-	replies = append(replies, x.start("p", "o", appendOp("[last]")))
+	var has ceph.Epoch // there may be a newer one, which the OSD does not get to
+	eventually(t, func() string {
+		s := x.status()
+		has = s.Newest
+		return fmt.Sprint("PGs: ", s.PGs)
+	}, "PGs: 1")
+	start(func(ceph.Epoch) ceph.Epoch { return has }, "[last]")
 	wait := func(i int) {
 		t.Helper()
 		select {
