@@ -283,6 +283,45 @@ func (s *Store) Fiemap(ctx context.Context, c CollectionID, id ObjectID, off, n 
 	return out, s.eachChunk(ctx, b, off>>chunkShift, (end-1)>>chunkShift, chunk)
 }
 
+// Fragments returns in how many runs of neighbouring blocks the data of an object
+// lies on the device, in order of its offsets, and how many blocks it has. What is
+// still in the log, and a small object inside its onode, is in none.
+func (s *Store) Fragments(ctx context.Context, c CollectionID, id ObjectID) (runs, blocks int, err error) {
+	if err := s.enter(); err != nil {
+		return 0, 0, err
+	}
+	defer s.leave()
+	g := s.guard.enter()
+	defer s.guard.leave(g)
+	o, err := s.view(ctx, c, &id)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer o.refs.Add(-1)
+	b, err := o.picture()
+	if err != nil || b.size == 0 {
+		return 0, 0, err
+	}
+	var last layout.Addr
+	chunk := func(k uint64, val []byte) error {
+		for i := range uint64(layout.ChunkBlocks) {
+			addr, _, _, err := b.lookup(k*layout.ChunkBlocks+i, val)
+			if err != nil {
+				return err
+			}
+			if addr == 0 {
+				continue
+			}
+			if blocks++; addr != last+1 {
+				runs++
+			}
+			last = addr
+		}
+		return nil
+	}
+	return runs, blocks, s.eachChunk(ctx, b, 0, (b.size-1)>>chunkShift, chunk)
+}
+
 // picture returns a copy of the body that may be walked without the lock: its
 // overlay does not change any more, its tree may be newer.
 func (o *onode) picture() (*body, error) {

@@ -49,12 +49,22 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 	if !(j.seconds > 0 && j.seconds < 86400) {
 		return verb.Usage("--seconds: above 0 and below a day")
 	}
+	return scratch(ctx, c, "bench", j.ask, MinBytes, func(disk *probe.Disk, dev devices.Device) error {
+		j.o.Duration = time.Duration(j.seconds * float64(time.Second))
+		j.o.Bytes, j.o.MemoryBytes = j.bytes.Of(uint64(disk.Bytes)), int64(j.memory.Of(uint64(disk.Bytes)))
+		return j.o.Validate(dev)
+	}, func(dev devices.Device) error { return j.measure(ctx, c, dev, c.Args[0]) })
+}
+
+// scratch claims the device an action named may overwrite, has it checked against the
+// options, erases what made it recognisable, and measures.
+func scratch(ctx context.Context, c *verb.Call, name string, ask probe.Ask, least int64, check func(*probe.Disk, devices.Device) error, measure func(devices.Device) error) (err error) {
 	path := c.Args[0]
-	j.ask.Now, j.ask.MinBytes = c.Now(), MinBytes
-	j.ask.Command = func(flags ...string) string {
-		return c.Command("device", append(append([]string{"bench"}, flags...), path)...)
+	ask.Now, ask.MinBytes = c.Now(), least
+	ask.Command = func(flags ...string) string {
+		return c.Command("device", append(append([]string{name}, flags...), path)...)
 	}
-	dev, disk, warnings, err := store.Claim(ctx, path, j.ask)
+	dev, disk, warnings, err := store.Claim(ctx, path, ask)
 	if err != nil {
 		return err
 	}
@@ -62,9 +72,7 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 	for _, w := range warnings {
 		c.Notef("%s", w)
 	}
-	j.o.Duration = time.Duration(j.seconds * float64(time.Second))
-	j.o.Bytes, j.o.MemoryBytes = j.bytes.Of(uint64(disk.Bytes)), int64(j.memory.Of(uint64(disk.Bytes)))
-	if err := j.o.Validate(dev); err != nil {
+	if err := check(disk, dev); err != nil {
 		f := verb.Usage(err.Error())
 		f.Hint = "Nothing was written."
 		return f
@@ -74,7 +82,7 @@ func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
 	if err := wipe(ctx, c, dev, disk, true); err != nil {
 		return failure(path, err)
 	}
-	err = j.measure(ctx, c, dev, path)
+	err = measure(dev)
 	return errors.Join(err, wipe(context.WithoutCancel(ctx), c, dev, disk, false))
 }
 

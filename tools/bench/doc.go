@@ -33,6 +33,19 @@
 // flushes are counted at the device, and all three include the checkpoint that
 // ends each slice that wrote: nothing is left for later. Rates do not.
 //
+// # Old stores
+//
+// Age (`ebofs device age DEV`) has two stores on the device, and the rest for raw I/O:
+//
+//	0                         5/8            7/8           1 of Bytes
+//	| store that is aged       | fresh store  | raw         |
+//
+// One is filled and then used by a mix of operations until its space was written
+// several times over; the other holds the objects that are measured and nothing
+// else. Both have them, a sixteenth of Bytes, and logs of one size. Then raw, fresh and
+// aged take turns at each cell; the checkpoint that ends a turn of writes counts in
+// rates too.
+//
 // Callers are goroutines of this package; all have ended when Run returns. The
 // caches and locks are the engine's. The scratch store is closed cleanly and
 // stays on the device; an interrupted run leaves a store or none.

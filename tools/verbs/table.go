@@ -39,7 +39,7 @@ func Table(version string) []verb.Verb {
 		blockmap.Verb(),
 		object.Verb(),
 		pg.Verb(),
-		device.Verb(bench.Action()),
+		device.Verb(bench.Action(), bench.AgeAction()),
 		image.Verb(),
 		mon.Verb(),
 		osd.Verb(),
