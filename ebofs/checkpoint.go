@@ -116,12 +116,11 @@ func (s *Store) checkpointLocked(ctx context.Context, clean bool, relay *relayou
 
 func (ck *checkpoint) run() error {
 	s := ck.s
-	foldFrame, metaFrame := s.pool.Get(runBytes), s.pool.Get(runBytes)
 	defer ck.ahead.Wait()
-	defer foldFrame.Release()
-	defer metaFrame.Release()
-	ck.fold = folder{ck: ck, out: gatherer{ctx: ck.ctx, dev: s.main, frame: foldFrame, count: &s.metrics.written, wrote: s.countStripes}}
-	ck.meta = gatherer{ctx: ck.ctx, dev: s.main, frame: metaFrame, count: &s.metrics.written}
+	ck.fold = folder{ck: ck, out: ck.gather(s.countStripes)}
+	defer ck.fold.out.close()
+	ck.meta = ck.gather(nil)
+	defer ck.meta.close()
 	ck.sink = metaSink{ck: ck}
 
 	if err := ck.takeCut(); err != nil {
@@ -158,6 +157,16 @@ func (ck *checkpoint) run() error {
 	}
 	ck.finish(work)
 	return nil
+}
+
+// gather returns a gatherer for the main device.
+func (ck *checkpoint) gather(wrote func(start, blocks uint64)) gatherer {
+	s := ck.s
+	g := gatherer{ctx: ck.ctx, dev: s.main, pool: s.pool, frame: s.pool.Get(runBytes), count: &s.metrics.written, wrote: wrote}
+	if !s.opt.Inline {
+		g.sent = newFlight()
+	}
+	return g
 }
 
 // takeCut ends the epoch: every transaction applied so far belongs to it. The

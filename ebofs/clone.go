@@ -326,10 +326,8 @@ func (s *Store) copyLocked(ctx context.Context, o *onode, b *body, off uint64, p
 			return err
 		}
 	}
-	for i := range fetches {
-		if err := s.fetch(ctx, o, &fetches[i], off, p); err != nil {
-			return err
-		}
+	if err := s.fetchAll(ctx, o, fetches, off, p); err != nil {
+		return err
 	}
 	for k := off >> chunkShift; k<<chunkShift < end; k++ {
 		lo, hi := max(off, k<<chunkShift), min(end, (k+1)<<chunkShift)

@@ -26,23 +26,35 @@ func (s *Store) writeDirect(ctx context.Context, p *pass) error {
 		}
 		p.placed = runs
 		p.tokens.data -= blocks
-		data := c.data
-		for _, r := range runs[from:] {
-			n := int(r.Blocks) * blockSize
-			crcs, err := s.writeSummed(ctx, r.Start, data[:n])
-			if err != nil {
-				if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
-					s.fail(fmt.Errorf("write %d blocks at %d: %w", r.Blocks, r.Start, err))
-					return s.failure()
-				}
-				return err
-			}
-			c.place = append(c.place, placed{layout.MakeAddr(0, r.Start), crcs})
-			data = data[n:]
+		c.place = make([]placed, len(runs)-from)
+		if err := s.writeRuns(ctx, runs[from:], c.data, c.place); err != nil {
+			return err
 		}
 		c.data = nil
 	}
 	return nil
+}
+
+// writeRuns writes data to runs, side by side, and says in place where it is.
+func (s *Store) writeRuns(ctx context.Context, runs []allocator.Extent, data []byte, place []placed) error {
+	parts := make([][]byte, len(runs))
+	for i, r := range runs {
+		n := r.Blocks * blockSize
+		parts[i], data = data[:n], data[n:]
+	}
+	return s.each(len(runs), func(i int) error {
+		r := runs[i]
+		crcs, err := s.writeSummed(ctx, r.Start, parts[i])
+		if err != nil {
+			if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+				s.fail(fmt.Errorf("write %d blocks at %d: %w", r.Blocks, r.Start, err))
+				return s.failure()
+			}
+			return err
+		}
+		place[i] = placed{layout.MakeAddr(0, r.Start), crcs}
+		return nil
+	})
 }
 
 // overlapMin is the least write whose checksums are computed while the device

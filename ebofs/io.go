@@ -47,14 +47,16 @@ func readChecked(ctx context.Context, dev devices.Device, b devices.Block, p []b
 // costs the same CPU a byte.
 const runBytes = 1 << 20
 
-// gatherer collects blocks bound for consecutive addresses into large writes.
-// Nothing added is on the device before flush returns.
+// gatherer collects blocks bound for consecutive addresses into large writes, several
+// of them under way at a time. Nothing added is on the device before flush returns.
 type gatherer struct {
 	ctx   context.Context
 	dev   devices.Device
+	pool  *devices.Pool
 	frame *devices.Frame
-	start uint64 // device block of the first byte of frame
-	n     int    // bytes in frame
+	sent  *flight // nil: each write is waited for
+	start uint64  // device block of the first byte of frame
+	n     int     // bytes in frame
 	count *written
 	wrote func(start, blocks uint64) // counts each write; nil: nobody
 }
@@ -64,7 +66,7 @@ type gatherer struct {
 // first used are padding.
 func (g *gatherer) room(b uint64, n int, as Purpose, used int) ([]byte, error) {
 	if g.n > 0 && (b != g.start+uint64(g.n/blockSize) || g.n+n > runBytes) {
-		if err := g.flush(); err != nil {
+		if err := g.write(); err != nil {
 			return nil, err
 		}
 	}
@@ -92,20 +94,60 @@ func (g *gatherer) add(b uint64, p []byte, as Purpose) error {
 	return nil
 }
 
-// flush writes what was gathered. It is not a barrier of the device.
+// flush writes what was gathered and waits for all of it. It is not a barrier of the
+// device.
 func (g *gatherer) flush() error {
-	if g.n == 0 {
+	err := g.write()
+	if g.sent != nil {
+		err = errors.Join(err, g.sent.land())
+	}
+	return err
+}
+
+// copyMax is the largest write that is copied out of the frame, so that a frame for
+// large ones is not tied up; more is handed over with it.
+const copyMax = 128 << 10
+
+// write starts the write of what was gathered. Errors come with the next flush.
+func (g *gatherer) write() error {
+	n, start := g.n, g.start
+	if n == 0 {
 		return nil
 	}
-	p := g.frame.Bytes()[:g.n]
 	if g.wrote != nil {
-		g.wrote(g.start, uint64(g.n/blockSize))
+		g.wrote(start, uint64(n/blockSize))
 	}
 	g.n = 0
-	if err := g.dev.Write(g.ctx, devices.Block(g.start), devices.Vec{p}); err != nil && !planted.On(planted.WriteSwallowed) {
-		return fmt.Errorf("write %d blocks at %d: %w", len(p)/blockSize, g.start, err)
+	if g.sent == nil {
+		return g.send(start, g.frame.Bytes()[:n])
+	}
+	out := g.frame
+	if n <= copyMax {
+		out = g.pool.Get(n)
+		copy(out.Bytes(), g.frame.Bytes()[:n])
+	} else {
+		g.frame = g.pool.Get(len(out.Bytes()))
+	}
+	g.sent.start(func() error {
+		defer out.Release()
+		return g.send(start, out.Bytes()[:n])
+	})
+	return nil
+}
+
+func (g *gatherer) send(start uint64, p []byte) error {
+	if err := g.dev.Write(g.ctx, devices.Block(start), devices.Vec{p}); err != nil && !planted.On(planted.WriteSwallowed) {
+		return fmt.Errorf("write %d blocks at %d: %w", len(p)/blockSize, start, err)
 	}
 	return nil
+}
+
+// close waits for what is under way and gives the memory back.
+func (g *gatherer) close() {
+	if g.sent != nil {
+		_ = g.sent.land()
+	}
+	g.frame.Release()
 }
 
 // checkBlock compares a block of data with its checksum.

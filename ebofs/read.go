@@ -158,10 +158,8 @@ func (s *Store) readLocked(ctx context.Context, o *onode, b *body, off uint64, p
 	if err != nil {
 		return 0, nil, fmt.Errorf("object %s: %w", objectName(o.key), err)
 	}
-	for i := range fetches {
-		if err := s.fetch(ctx, o, &fetches[i], off, p); err != nil {
-			return 0, nil, err
-		}
+	if err := s.fetchAll(ctx, o, fetches, off, p); err != nil {
+		return 0, nil, err
 	}
 	for _, q := range patches {
 		copy(p[q.at:], q.data)
@@ -360,35 +358,30 @@ const cacheReadMax = 64 << 10
 // one is verified while the device is busy with another.
 const readPiece = 1 << 20
 
-// fetch brings one stretch into p, which holds the object from off on.
-func (s *Store) fetch(ctx context.Context, o *onode, f *fetch, off uint64, p []byte) error {
-	if len(f.crc)*blockSize <= cacheReadMax && cached(ctx) && s.fetchCached(f, off, p) {
-		return nil
-	}
-	if len(f.crc)*blockSize <= readPiece {
-		return s.fetchPiece(ctx, o, *f, off, p)
-	}
-	var wg sync.WaitGroup
-	errs := make([]error, (len(f.crc)*blockSize+readPiece-1)/readPiece)
-	rest := *f
-	for i := range errs {
-		g := rest
-		n := min(len(g.crc), readPiece/blockSize)
-		g.crc = g.crc[:n]
-		rest.addr, rest.crc, rest.first = rest.addr+layout.Addr(n), rest.crc[n:], rest.first+uint64(n)
-		if s.opt.Inline {
-			errs[i] = s.fetchPiece(ctx, o, g, off, p)
+// fetchAll brings stretches, in order of the object, into p, which holds it from off
+// on: from the cache, and what is not there side by side. An error is that of the
+// first.
+func (s *Store) fetchAll(ctx context.Context, o *onode, list []fetch, off uint64, p []byte) error {
+	cold := list[:0]
+	for _, f := range list {
+		if len(f.crc)*blockSize <= cacheReadMax && cached(ctx) && s.fetchCached(&f, off, p) {
 			continue
 		}
-		wg.Go(func() { errs[i] = s.fetchPiece(ctx, o, g, off, p) })
+		cold = append(cold, f)
 	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err // the first in order of the object
+	if len(cold) == 1 && len(cold[0].crc)*blockSize <= readPiece {
+		return s.fetchPiece(ctx, o, cold[0], off, p)
+	}
+	const most = readPiece / blockSize
+	var pieces []fetch
+	for _, f := range cold {
+		for len(f.crc) > most {
+			pieces = append(pieces, fetch{f.addr, f.crc[:most], f.first})
+			f = fetch{f.addr + most, f.crc[most:], f.first + most}
 		}
+		pieces = append(pieces, f)
 	}
-	return nil
+	return s.each(len(pieces), func(i int) error { return s.fetchPiece(ctx, o, pieces[i], off, p) })
 }
 
 // fetchPiece brings one piece into p. Whole blocks that fit into aligned memory
