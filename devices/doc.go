@@ -1,12 +1,14 @@
 // Package devices is what the engine knows of disks: arrays of 4 KiB blocks
 // with one durability barrier. It opens block devices and image files, finds
-// out what their stripes are, and hands out memory fit for direct I/O. It does
-// not schedule, cache, checksum or allocate, and it knows no format.
+// out what their stripes are, hands out memory fit for direct I/O, and has I/O
+// nobody waits for stand back. It does not cache, checksum or allocate, and it
+// knows no format.
 //
 // # Nouns
 //
 //	Device    the contract: Read, Write, Flush on whole blocks
 //	File      a block device or an image file, past the page cache
+//	Scheduler a device that knows what I/O is for: its Class
 //	Mem       a sparse device in memory, the reference for the contract
 //	Geometry  what a device says of its sectors, stripes and abilities
 //	Pool      aligned, counted memory; a Frame is one piece of it
@@ -38,7 +40,7 @@
 // there is no ring; Close waits for what is in flight and then for both. Calls
 // in flight are counted by a gate, not by a lock: Done may submit again while
 // Close waits. Everything else starts no goroutine. Pool: shard.mu before
-// Pool.mu; neither, nor workers.mu, is held across I/O.
+// Pool.mu; neither, nor workers.mu or limiter.mu, is held across I/O.
 //
 // # Durability
 //

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -59,6 +60,7 @@ func OpenFile(path string, o FileOptions) (*File, error) {
 	}
 	f := &File{path: path, readOnly: o.ReadOnly}
 	f.async.use = o.ring
+	f.async.from, f.async.until = ringDepths(runtime.GOMAXPROCS(0))
 	err := f.open(o)
 	if err != nil {
 		if f.f != nil {

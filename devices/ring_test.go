@@ -220,6 +220,7 @@ func TestCloseWaits(t *testing.T) {
 // back to blocking calls when they are gone.
 func TestDeep(t *testing.T) {
 	f := openImage(t, 64, FileOptions{})
+	ringFrom, ringUntil := f.async.from, f.async.until
 	v := Vec{heapAligned(BlockSize)}
 	if f.ringFor(1, v) != nil || f.ringFor(ringFrom-1, v) != nil || f.async.asked.Load() {
 		t.Error("a ring for few calls")

@@ -10,25 +10,30 @@ import (
 // When calls go through the ring. Below, the caller's own blocking call costs
 // less: there is nobody to hand over to and no batch to gather. See
 // docs/decisions/io-uring.md for the figures.
-const (
-	ringFrom  = 12 // calls in flight, with this one, from which on calls take the ring
-	ringUntil = 6  // and below which they block again
-)
+//
+// With more threads of Go (GOMAXPROCS) more blocking calls run at once, and the
+// one owner of a ring has more of them to serve.
+func ringDepths(procs int) (from, until int64) {
+	from = int64(min(max(4*procs, 12), 32))
+	return from, from / 2
+}
 
 // ringUse is a choice for tests.
 type ringUse uint8
 
 const (
-	ringDeep   ringUse = iota // from ringFrom on
+	ringDeep   ringUse = iota // as ringDepths says
 	ringAlways                // every call it can take
 	ringNever                 // as if the kernel refused
 )
 
 // asyncState is what a File knows of its ring.
 type asyncState struct {
-	use  ringUse     // constant once open
-	deep atomic.Bool // between ringFrom and ringUntil
-	ring atomic.Pointer[ring]
+	use   ringUse     // constant once open, as from and until
+	from  int64       // calls in flight, with the one that asks, from which on it takes the ring
+	until int64       // and below which calls block again
+	deep  atomic.Bool // between the two
+	ring  atomic.Pointer[ring]
 
 	asked atomic.Bool // somebody starts it
 	once  sync.Once
@@ -67,8 +72,8 @@ func (f *File) Ring() error {
 // calls are in flight.
 func (f *File) ringFor(n int64, v Vec) *ring {
 	a := &f.async
-	if n < ringFrom {
-		if n >= ringUntil && a.deep.Load() {
+	if n < a.from {
+		if n >= a.until && a.deep.Load() {
 			return a.fit(v)
 		}
 		if a.use != ringAlways {

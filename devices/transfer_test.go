@@ -65,7 +65,9 @@ func (f *fakeFile) fdatasync() error {
 
 func newFake(blocks int) (*fakeFile, *File) {
 	ff := &fakeFile{data: make([]byte, blocks*BlockSize)}
-	return ff, &File{path: "fake", sys: ff, g: DefaultGeometry(uint64(blocks))}
+	f := &File{path: "fake", sys: ff, g: DefaultGeometry(uint64(blocks))}
+	f.async.use, f.async.from = ringNever, 1<<62
+	return ff, f
 }
 
 // randomVec cuts p into slices of whole blocks.

@@ -99,7 +99,7 @@ func (s *Store) checkpointLocked(ctx context.Context, clean bool, relay *relayou
 		begin := time.Now()
 		// From here on the caller's patience no longer matters: half a checkpoint
 		// would stop the store.
-		ck := &checkpoint{s: s, ctx: context.WithoutCancel(ctx), clean: clean, relay: relay, nodes: make(map[uint64]int)}
+		ck := &checkpoint{s: s, ctx: devices.WithClass(context.WithoutCancel(ctx), devices.ClassCheckpoint), clean: clean, relay: relay, nodes: make(map[uint64]int)}
 		if err := ck.run(); err != nil {
 			err = fmt.Errorf("checkpoint %d: %w", ck.epoch, err)
 			s.fail(err)

@@ -57,6 +57,42 @@ func TestLatencies(t *testing.T) {
 	}
 }
 
+// TestClasses: the device is told what I/O is for.
+func TestClasses(t *testing.T) {
+	s := newStore(t, newMem(64), FormatOptions{}, quiet())
+	defer closeStore(t, s)
+	dev, log := s.Devices()
+	if log != nil {
+		t.Error("a log device where there is none")
+	}
+	bytes := func() (b [devices.NumClasses]int64) {
+		for c := range b {
+			b[c] = dev.Class(devices.Class(c)).Bytes
+		}
+		return b
+	}
+	m, before := s.Metrics(), bytes()
+	apply(t, s, func(x *Txn) { x.Write(mainColl, oid("large"), 0, make([]byte, 256<<10)) })
+	apply(t, s, func(x *Txn) { x.Write(mainColl, oid("large"), 5000, []byte("small")) })
+	mustCheckpoint(t, s)
+	if n, err := s.Read(bg, mainColl, oid("large"), 8192, make([]byte, 4096)); n != 4096 || err != nil {
+		t.Fatal(n, err)
+	}
+	n, after := s.Metrics(), bytes()
+	wrote := func(p Purpose) int64 { return n.Written[p] - m.Written[p] }
+	for _, c := range []struct {
+		class devices.Class
+		least int64
+	}{
+		{devices.ClassLog, int64(n.Log.Bytes - m.Log.Bytes)}, {devices.ClassRead, 4096}, {devices.ClassData, wrote(WriteDirect)},
+		{devices.ClassCheckpoint, n.Written.Total() - m.Written.Total() - int64(n.Log.Bytes-m.Log.Bytes) - wrote(WriteDirect)},
+	} {
+		if got := after[c.class] - before[c.class]; got < c.least || got > 2*c.least || c.least == 0 {
+			t.Errorf("class %v has %d bytes, want %d", c.class, got, c.least)
+		}
+	}
+}
+
 // TestFreeSpace: run by run it is what the allocator counts in one go.
 func TestFreeSpace(t *testing.T) {
 	s := newStore(t, newMem(64), FormatOptions{}, quiet())

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ebofs/allocator"
+	"ebofs/devices"
 	"ebofs/ebofs/wal"
 	"ebofs/internal/perf"
 )
@@ -61,6 +62,11 @@ func (s *Store) Metrics() Metrics {
 	}
 	return m
 }
+
+// Devices returns the devices behind the store's scheduler: what is done through
+// them stands back as the class of its context says, and counts there. log is
+// nil if the ring lies on main.
+func (s *Store) Devices() (main, log *devices.Scheduler) { return s.sched, s.logSched }
 
 // Latencies are how long things took since the store was opened, in nanoseconds.
 type Latencies struct {

@@ -33,7 +33,8 @@ func Open(ctx context.Context, dev devices.Device, o Options) (*Store, error) {
 	if err := found.checkLabel(); err != nil && !o.ReadOnly {
 		return nil, err
 	}
-	s := &Store{opt: o, main: dev, log: o.Logger, now: o.Now, super: found.Super, place: found.Super.Placement()}
+	sched := devices.NewScheduler(dev)
+	s := &Store{opt: o, main: sched, sched: sched, log: o.Logger, now: o.Now, super: found.Super, place: found.Super.Placement()}
 	s.super.Generation = layout.LastGeneration(found.Slots, &found.Super)
 	s.room = sync.NewCond(&s.roomMu)
 	if err := s.mount(ctx, found.Slots); err != nil {
@@ -186,7 +187,8 @@ func (s *Store) findLog(ctx context.Context) error {
 		return fmt.Errorf("%w: this is device %d (%s) of store %s, wanted device %d (%s) of store %s", ErrLogMissing,
 			f.Super.Index, f.Super.DeviceUUID, f.Super.FSID.Short(), idx, want.UUID, s.super.FSID.Short())
 	}
-	s.logAt = s.opt.LogDevice
+	s.logSched = devices.NewScheduler(s.opt.LogDevice)
+	s.logAt = s.logSched
 	return nil
 }
 

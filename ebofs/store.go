@@ -33,12 +33,13 @@ import (
 // moment before. A transaction that clones waits for the fold of a checkpoint
 // with its queues held: checkpoints take neither structMu nor queues.
 type Store struct {
-	opt   Options
-	main  devices.Device
-	logAt devices.Device // where the ring is: main, or the log device; nil: it is not needed
-	place layout.Placement
-	log   *slog.Logger
-	now   func() time.Time
+	opt             Options
+	main            devices.Device
+	logAt           devices.Device     // where the ring is: main, or the log device; nil: it is not needed
+	sched, logSched *devices.Scheduler // main and logAt, as what they are; nil: main has the log
+	place           layout.Placement
+	log             *slog.Logger
+	now             func() time.Time
 
 	pool      *devices.Pool
 	pages     *pages

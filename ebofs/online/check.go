@@ -279,7 +279,7 @@ func (j *job) pinned(ctx context.Context, from check.Position, again bool) (*che
 	if o.LogDevice = j.c.o.LogDevice; j.rate > 0 && o.LogDevice != nil {
 		o.LogDevice = devices.NewThrottle(o.LogDevice, j.rate)
 	}
-	return check.Run(ctx, dev, o)
+	return check.Run(devices.WithClass(ctx, devices.ClassScrub), dev, o)
 }
 
 func (j *job) progress(p check.Progress) {

@@ -11,15 +11,17 @@ import (
 	"ebofs/devices"
 	"ebofs/ebofs"
 	"ebofs/internal/asok"
+	"ebofs/internal/perf"
 )
 
-// Options say which store the commands are about. Store, Device and Path must be
-// given.
+// Options say which store the commands are about. Store and Path must be given.
 type Options struct {
-	Store     *ebofs.Store
-	Device    devices.Device // as the store has it
-	LogDevice devices.Device // likewise; nil: it has none of its own
-	Path      string         // of the main device, absolute
+	Store *ebofs.Store
+	Path  string // of the main device, absolute
+
+	// Device and LogDevice are read by checks; nil: those of the store, where its
+	// own I/O goes first.
+	Device, LogDevice devices.Device
 
 	Level  *slog.LevelVar // what "log level" sets; nil: there is no such command
 	Logger *slog.Logger   // default: nothing is logged
@@ -45,6 +47,12 @@ func New(o Options) *Commands {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Device == nil {
+		main, log := o.Store.Devices()
+		if o.Device = main; log != nil {
+			o.LogDevice = log
+		}
 	}
 	c := &Commands{o: o}
 	c.stop, c.end = context.WithCancelCause(context.Background())
@@ -134,7 +142,8 @@ func (c *Commands) perf(context.Context, *asok.Request) (any, error) {
 	for p, n := range m.Written {
 		written[ebofs.Purpose(p).String()+"_bytes"] = n
 	}
-	return map[string]any{
+	main, log := c.o.Store.Devices()
+	answer := map[string]any{
 		"ebofs": map[string]any{
 			"transactions": m.Transactions, "checkpoints": m.Checkpoints, "checkpoint_ns": m.CheckpointNanos,
 			"user_bytes": m.UserBytes,
@@ -148,7 +157,26 @@ func (c *Commands) perf(context.Context, *asok.Request) (any, error) {
 			"flushes": m.Log.Flushes, "write_bytes": m.Log.Bytes, "padding_bytes": m.Log.PaddingBytes, "skipped_bytes": m.Log.SkippedBytes,
 			"max_batch_bytes": m.Log.MaxBatchBytes,
 		},
-	}, nil
+	}
+	perfDevice(answer, "ebofs_io", main)
+	if log != nil {
+		perfDevice(answer, "ebofs_log_io", log)
+	}
+	return answer, nil
+}
+
+// perfDevice adds what a device's scheduler has counted, by class of I/O.
+func perfDevice(answer map[string]any, name string, d *devices.Scheduler) {
+	answer[name] = map[string]any{"background_limit": d.BackgroundLimit()}
+	for c := range devices.Class(devices.NumClasses) {
+		x := d.Class(c)
+		var took perf.Snapshot
+		x.Took.Snapshot(&took)
+		answer[name+"_"+c.String()] = map[string]any{
+			"calls": x.Calls, "bytes": x.Bytes, "flushes": x.Flushes, "inside": x.Inside, "waits": x.Waits, "wait_ns": x.WaitNanos,
+			"timed": took.Count, "p50_ns": took.Quantile(0.5), "p99_ns": took.Quantile(0.99), "max_ns": took.Max,
+		}
+	}
 }
 
 func (c *Commands) config(context.Context, *asok.Request) (any, error) {

@@ -109,6 +109,7 @@ func newWorld(t *testing.T, mib uint64, objects int) *world {
 	if w.store, err = ebofs.Open(bg, w.dev, ebofs.Options{MemoryBytes: 64 << 20}); err != nil {
 		t.Fatal(err)
 	}
+	w.gate.Device, _ = w.store.Devices()
 	x := ebofs.NewTxn()
 	x.MkColl(coll, ebofs.CollSpec{Shard: -1, Pool: 1})
 	for i := range objects {
@@ -215,7 +216,8 @@ func TestCommands(t *testing.T) {
 		t.Errorf("%v %+v", err, free)
 	}
 	var perf map[string]map[string]int64
-	if err := w.ask(&perf, "perf dump", nil); err != nil || perf["ebofs"]["transactions"] != 3 || perf["ebofs_log"]["records"] < 3 {
+	if err := w.ask(&perf, "perf dump", nil); err != nil || perf["ebofs"]["transactions"] != 3 || perf["ebofs_log"]["records"] < 3 ||
+		perf["ebofs_io_log"]["calls"] < 3 || perf["ebofs_io_log"]["flushes"] < 3 || perf["ebofs_io_data"]["bytes"] < 20*64<<10 || perf["ebofs_io"]["background_limit"] < 1 {
 		t.Errorf("%v %+v", err, perf)
 	}
 	var config map[string]any
@@ -239,6 +241,9 @@ func TestCommands(t *testing.T) {
 		if level != "quick" && s.Report.Counts.Objects != 20 {
 			t.Errorf("%s: %d objects: what was committed before the check is not in it", level, s.Report.Counts.Objects)
 		}
+	}
+	if err := w.ask(&perf, "perf dump", nil); err != nil || perf["ebofs_io_scrub"]["bytes"] < 20*64<<10 || perf["ebofs_io_scrub"]["inside"] != 0 {
+		t.Errorf("after the checks: %v %v", err, perf["ebofs_io_scrub"])
 	}
 	if err := w.ask(&s, "store check status", map[string]any{"id": 1}); !errors.Is(err, syscall.ENOENT) || err.Error() != "there is no check 1 any more" {
 		t.Error(err)

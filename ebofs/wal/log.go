@@ -73,7 +73,7 @@ func New(dev devices.Device, cfg Config, head Pos, prevCRC uint32) *Log {
 	l := &Log{
 		dev: dev, cfg: cfg, fsid: binary.LittleEndian.Uint64(cfg.FSID[:]),
 		batchMax: cfg.maxBatch(), recordMax: cfg.maxRecord(),
-		ctx:  context.Background(),
+		ctx:  devices.WithClass(context.Background(), devices.ClassLog),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		chain: prevCRC,
 	}

@@ -30,8 +30,7 @@ type OSD struct {
 	Config *conf.Config
 	Path   string // of the device
 	Store  *ebofs.Store
-	Device devices.Device // of the store; LogDevice is nil if it has none
-	Log    devices.Device
+	Device devices.Device // of the store
 
 	store  *ebofsstore.Store
 	dev    *devices.File
@@ -213,7 +212,7 @@ func (o *OSD) openStore(ctx context.Context, log *slog.Logger, now func() time.T
 		if o.logDev, err = store.Open(p, true); err != nil {
 			return err
 		}
-		o.Log, opts.LogDevice = o.logDev, o.logDev
+		opts.LogDevice = o.logDev
 	}
 	if o.Store, err = ebofs.Open(ctx, o.dev, opts); err != nil {
 		return fmt.Errorf("%s: %w", o.Path, err)
@@ -229,7 +228,7 @@ func (o *OSD) Online(log *slog.Logger, level *slog.LevelVar, now func() time.Tim
 	if err != nil {
 		path = o.Path
 	}
-	return online.New(online.Options{Store: o.Store, Device: o.Device, LogDevice: o.Log, Path: path, Level: level, Logger: log, Now: now})
+	return online.New(online.Options{Store: o.Store, Path: path, Level: level, Logger: log, Now: now})
 }
 
 // Stop ends the OSD and closes its store, which is clean then.

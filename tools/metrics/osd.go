@@ -88,6 +88,13 @@ func (c *collector) engine(t *teller, id int32, s *ebofs.Store) {
 	for p, n := range m.Written {
 		t.own("ebofs_written_bytes_total", float64(n), ebofs.Purpose(p).String())
 	}
+	main, _ := s.Devices()
+	for class := range devices.Class(devices.NumClasses) {
+		x := main.Class(class)
+		t.own("ebofs_io_calls_total", float64(x.Calls), class.String())
+		t.own("ebofs_io_bytes_total", float64(x.Bytes), class.String())
+		t.own("ebofs_io_wait_seconds_total", float64(x.WaitNanos)/1e9, class.String())
+	}
 	c.freeSpace(t, id, s)
 }
 

@@ -23,11 +23,7 @@ func (s *Session) serve() error {
 	if err != nil {
 		return err
 	}
-	o := online.Options{Store: s.Store, Device: s.dev, Path: path, Level: s.c.Level, Logger: s.c.Log, Now: s.c.Now}
-	if s.log != nil {
-		o.LogDevice = s.log
-	}
-	commands := online.New(o)
+	commands := online.New(online.Options{Store: s.Store, Path: path, Level: s.c.Level, Logger: s.c.Log, Now: s.c.Now})
 	s.socket, err = asok.Listen(asok.Options{Dir: s.c.RunDir, Name: s.Superblock().FSID.Short(), Version: s.c.Version, Logger: s.c.Log, Now: s.c.Now}, commands.List()...)
 	if err != nil {
 		commands.Close()
