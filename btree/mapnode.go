@@ -249,6 +249,13 @@ func (n *mapNode) split(key []byte) *mapNode {
 		}
 	}
 	r.resetPrefix()
+	if at == last && int(n.slots[at].off)+size == len(n.arena) { // keys in order: nothing is left in between
+		n.arena, n.slots = n.arena[:n.slots[at].off], n.slots[:at]
+		n.count -= r.count
+		n.bytes -= r.bytes
+		n.resetPrefix()
+		return r
+	}
 	n.slots = n.slots[:at]
 	n.dead += uint32(size)
 	n.count -= r.count

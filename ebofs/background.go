@@ -57,7 +57,11 @@ func (s *Store) checkpointer() {
 			if soon == nil && s.limboLeft() { // a pin was closed while a checkpoint ran
 				soon = time.After(0)
 			}
-			if n, _ := s.dirty.pressure(); n == 0 || time.Since(last) < s.opt.CheckpointInterval {
+			n, _ := s.dirty.pressure()
+			if n == 0 {
+				s.journals.idle()
+			}
+			if n == 0 || time.Since(last) < s.opt.CheckpointInterval {
 				continue
 			}
 		}

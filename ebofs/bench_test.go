@@ -19,7 +19,7 @@ import (
 )
 
 // benchDevice is EBOFS_BENCH_DEV, or an image in the test's directory.
-func benchDevice(b *testing.B, bytes int64) devices.Device {
+func benchDevice(b testing.TB, bytes int64) devices.Device {
 	b.Helper()
 	path := os.Getenv("EBOFS_BENCH_DEV")
 	if path == "" {

@@ -184,6 +184,7 @@ func (ck *checkpoint) takeCut() error {
 	s.colls.Freeze()
 	s.trash.Freeze()
 	s.epoch++
+	s.journals.begin(s.epoch)
 	s.gate.Unlock()
 	if s.wal != nil && last > 0 {
 		if err := s.wal.Wait(ck.ctx, last); err != nil {
@@ -539,6 +540,7 @@ func (ck *checkpoint) finish(work dirtyEpoch) {
 	ck.dropLost()
 	s.space.fulfil(work.tokens)
 	s.dirty.done(ck.epoch)
+	s.journals.end(ck.epoch)
 	s.releaseLimbo(ck.epoch)
 	if !ck.clean {
 		if err := s.refill(ck.ctx); err != nil {

@@ -53,9 +53,9 @@ func readAll(t *testing.T, s *Store, m model) map[string]error {
 			t.Errorf("object %s: %d attrs, want %d", name, len(attrs), len(b.attrs))
 		}
 		n := 0
-		err = s.OmapIter(bg, mainColl, id, "", "", func(k string, v []byte) bool {
+		err = s.OmapIter(bg, mainColl, id, "", "", func(k, v []byte) bool {
 			n++
-			if !bytes.Equal(v, b.omap[k]) {
+			if !bytes.Equal(v, b.omap[string(k)]) {
 				t.Errorf("object %s: wrong value of %s", name, k)
 			}
 			return true

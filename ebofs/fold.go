@@ -29,6 +29,7 @@ type folder struct {
 	key    []byte
 	val    []byte
 	chunk  layout.Chunk
+	vals   []byte // records of what is staged
 }
 
 // stagedObject is an object folded but not yet installed.
@@ -164,7 +165,12 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 	}
 	for _, a := range c.Addr {
 		if a != 0 {
-			return c.Append(nil)
+			from := len(f.vals)
+			if from+layout.MaxChunkBytes > cap(f.vals) {
+				f.vals, from = make([]byte, 0, 64<<10), 0
+			}
+			f.vals, err = c.Append(f.vals)
+			return f.vals[from:len(f.vals):len(f.vals)], err
 		}
 	}
 	return nil, nil
@@ -285,7 +291,7 @@ func (f *folder) install() error {
 		f.installObject(&f.staged[i])
 	}
 	clear(f.staged)
-	f.staged, f.size = f.staged[:0], 0
+	f.staged, f.vals, f.size = f.staged[:0], f.vals[:0], 0
 	return nil
 }
 

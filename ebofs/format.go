@@ -159,6 +159,7 @@ func formatMain(ctx context.Context, dev devices.Device, sb *layout.Superblock, 
 	if err == nil {
 		s.openTrees(&layout.RootRecord{})
 		s.epoch = 1
+		s.journals.begin(s.epoch)
 		s.kept.want = uint16(o.KeepEpochs)
 		err = s.checkpoint(ctx, true)
 	}

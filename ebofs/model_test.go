@@ -552,7 +552,8 @@ func compareObject(s *Store, c CollectionID, name string, b *modelObject) error 
 	}
 	omap := map[string][]byte{}
 	last := ""
-	err = s.OmapIter(bg, c, id, "", "", func(k string, v []byte) bool {
+	err = s.OmapIter(bg, c, id, "", "", func(key, v []byte) bool {
+		k := string(key)
 		if k <= last && last != "" {
 			last = "out of order: " + k
 			return false

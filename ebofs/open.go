@@ -90,6 +90,7 @@ func (s *Store) mount(ctx context.Context, slots []layout.Candidate) error {
 	s.mostShared = max(1024, s.space.reserve/4)
 	s.openTrees(&roots.Record)
 	s.epoch = s.super.Epoch + 1
+	s.journals.begin(s.epoch)
 	s.folded.Store(s.super.Epoch)
 	s.txid = roots.Record.Cut
 	s.nextID.Store(max(roots.Record.NextObjectID, 1) - 1)
@@ -198,6 +199,7 @@ func (s *Store) budget() error {
 	s.pool = devices.NewPool(devices.PoolOptions{})
 	s.pages = s.newPages(m / 100 * 30)
 	s.data = datacache.New(s.pool, m/100*20)
+	s.journals.init(s.pool)
 	s.onodes.init(s.opt.MaxOnodes)
 	s.loads = make(chan struct{}, maxLoads)
 	s.wake, s.done = make(chan struct{}, 1), make(chan struct{})

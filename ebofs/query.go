@@ -126,7 +126,8 @@ func ask(id *ObjectID, t *btree.Tree, fn func(*btree.Tree) error) error {
 		return nil
 	}
 	if err := fn(t); err != nil {
-		return fmt.Errorf("object %s: %s: %w", id, t.Config().Name, err)
+		name := *id // a copy, so that the caller's stays on its stack
+		return fmt.Errorf("object %s: %s: %w", name, t.Config().Name, err)
 	}
 	return nil
 }
@@ -213,12 +214,22 @@ func (s *Store) OmapCheck(ctx context.Context, c CollectionID, id ObjectID, keys
 	return have, err
 }
 
+// OmapValue appends the value of one key to dst and reports whether there is
+// one. It allocates nothing if dst has room.
+func (s *Store) OmapValue(ctx context.Context, c CollectionID, id ObjectID, key, dst []byte) (_ []byte, ok bool, err error) {
+	err = s.tree(ctx, c, &id, omapOf, func(t *btree.Tree) (err error) {
+		dst, ok, err = t.Get(ctx, key, dst)
+		return err
+	})
+	return dst, ok, err
+}
+
 // OmapIter calls fn for the keys in [first, last), in order, until it returns
-// false; an empty last is no bound. value is valid during the call. Writers go
-// on meanwhile; each key is seen at most once.
-func (s *Store) OmapIter(ctx context.Context, c CollectionID, id ObjectID, first, last string, fn func(key string, value []byte) bool) error {
+// false; an empty last is no bound. key and value are valid during the call.
+// Writers go on meanwhile; each key is seen at most once.
+func (s *Store) OmapIter(ctx context.Context, c CollectionID, id ObjectID, first, last string, fn func(key, value []byte) bool) error {
 	return s.tree(ctx, c, &id, omapOf, func(t *btree.Tree) error {
-		return t.Iter(ctx, bound(first), bound(last), func(k, v []byte) bool { return fn(string(k), v) })
+		return t.Iter(ctx, bound(first), bound(last), fn)
 	})
 }
 

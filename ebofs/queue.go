@@ -1,7 +1,6 @@
 package ebofs
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -157,11 +156,12 @@ func (s *Store) commit(p *pass, begin time.Time, onCommit func(error)) (wal.LSN,
 	// Journaled data is kept in RAM until it is folded; the caller's memory is
 	// the caller's again when we return.
 	dirty, user := int64(0), int64(0)
+	journal := s.journals.of(s.epoch)
 	for i := range p.changes {
 		c := &p.changes[i]
 		user += c.userBytes()
 		if c.code == opWrite {
-			c.data = bytes.Clone(c.data)
+			c.data = journal.keep(c.data)
 		}
 		dirty += c.dirtyBytes()
 	}

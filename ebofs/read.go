@@ -134,6 +134,14 @@ func (s *Store) readLocked(ctx context.Context, o *onode, b *body, off uint64, p
 	}
 	var fetches []fetch
 	var patches []patch
+	var held [2]*journal
+	defer func() {
+		for _, j := range held {
+			if j != nil {
+				j.drop()
+			}
+		}
+	}()
 	x := scratches.Get().(*scratch)
 	defer scratches.Put(x)
 	for k := off >> chunkShift; k<<chunkShift < end && err == nil; k++ {
@@ -149,6 +157,10 @@ func (s *Store) readLocked(ctx context.Context, o *onode, b *body, off uint64, p
 		for _, q := range b.over.within(lo, hi) {
 			if planted.On(planted.FrozenUnseen) && q.epoch < s.epoch {
 				continue
+			}
+			if i := q.epoch % 2; held[i] == nil {
+				held[i] = s.journals.of(q.epoch)
+				held[i].hold()
 			}
 			from, to := max(q.off, lo), min(q.end(), hi)
 			patches = append(patches, patch{int(from - off), q.data[from-q.off : to-q.off]})

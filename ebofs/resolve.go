@@ -203,7 +203,8 @@ func (s *Store) see(ctx context.Context, p *pass, key string, know, remove bool)
 		i--
 	}
 	if i < 0 {
-		o, err := s.onodeOf(ctx, []byte(key), know)
+		p.key = append(p.key[:0], key...)
+		o, err := s.onodeOf(ctx, p.key, know)
 		if err != nil {
 			return 0, err
 		}

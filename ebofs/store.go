@@ -56,6 +56,7 @@ type Store struct {
 
 	onodes      onodeTable
 	dirty       dirtyList
+	journals    journals
 	objectCount atomic.Int64
 	nextID      atomic.Uint64
 	metaBlocks  atomic.Uint64
@@ -292,6 +293,7 @@ func (s *Store) free() error {
 	if s.data != nil {
 		s.data.Close()
 	}
+	s.journals.close()
 	if s.pool != nil {
 		err = errors.Join(err, s.pool.Close())
 	}

@@ -82,8 +82,8 @@ func getFrom(s *ebofs.Store, coll ebofs.CollectionID, id ebofs.ObjectID) (*conte
 	_, err = s.Read(bg, coll, id, 0, c.data)
 	var err2, err3 error
 	c.attrs, err2 = s.GetAttrs(bg, coll, id)
-	err3 = s.OmapIter(bg, coll, id, "", "", func(k string, v []byte) bool {
-		c.omap[k] = bytes.Clone(v)
+	err3 = s.OmapIter(bg, coll, id, "", "", func(k, v []byte) bool {
+		c.omap[string(k)] = bytes.Clone(v)
 		return true
 	})
 	return c, errors.Join(err, err2, err3)

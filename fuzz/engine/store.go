@@ -210,7 +210,7 @@ func (s *Store) OmapCheck(ctx context.Context, c osd.CollectionID, o osd.ObjectI
 
 // OmapIter shows the keys of [first, last).
 func (s *Store) OmapIter(ctx context.Context, c osd.CollectionID, o osd.ObjectID, first, last string, fn func(k string, v []byte) bool) error {
-	return words(s.s.OmapIter(ctx, ebofs.CollectionID(c), ebofs.ObjectID(o), first, last, fn))
+	return words(s.s.OmapIter(ctx, ebofs.CollectionID(c), ebofs.ObjectID(o), first, last, func(k, v []byte) bool { return fn(string(k), v) }))
 }
 
 // List returns a page of objects.

@@ -108,7 +108,7 @@ func readObject(ctx context.Context, s *ebofs.Store, c ebofs.CollectionID, id eb
 	s.OmapHeader(ctx, c, id)
 	s.OmapGet(ctx, c, id, []string{"key0007", "long", "none"})
 	n := 0
-	s.OmapIter(ctx, c, id, "", "", func(string, []byte) bool { n++; return n < enough })
+	s.OmapIter(ctx, c, id, "", "", func(_, _ []byte) bool { n++; return n < enough })
 }
 
 // FuzzWrite opens a store for writing, changes it, reads it, and opens it again.

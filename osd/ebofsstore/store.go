@@ -116,7 +116,7 @@ func (s *Store) OmapCheck(ctx context.Context, c osd.CollectionID, o osd.ObjectI
 
 // OmapIter iterates.
 func (s *Store) OmapIter(ctx context.Context, c osd.CollectionID, o osd.ObjectID, first, last string, fn func(k string, v []byte) bool) error {
-	return s.read(s.s.OmapIter(ctx, ebofs.CollectionID(c), ebofs.ObjectID(o), first, last, fn))
+	return s.read(s.s.OmapIter(ctx, ebofs.CollectionID(c), ebofs.ObjectID(o), first, last, func(k, v []byte) bool { return fn(string(k), v) }))
 }
 
 // List lists objects.

@@ -151,9 +151,9 @@ func (j *omap) run(ctx context.Context, c *verb.Call, s *session) error {
 		}
 		return j.show(c, s, one, "key")
 	}
-	return s.OmapIter(ctx, s.coll, id, "", "", func(k string, v []byte) bool {
-		c.Printf("%s\n", printable(k))
-		c.Row(map[string]any{"key": value([]byte(k)), "value": value(v), "bytes": len(v)})
+	return s.OmapIter(ctx, s.coll, id, "", "", func(k, v []byte) bool {
+		c.Printf("%s\n", printable(string(k)))
+		c.Row(map[string]any{"key": value(k), "value": value(v), "bytes": len(v)})
 		return ctx.Err() == nil
 	})
 }
