@@ -3,6 +3,7 @@
 # make test    everything CI checks; `make check` is the same
 # make deb     Debian packages for amd64 and arm64 in bin/deb; ARCH=amd64 for one of them
 # make bench   the figures of docs/performance.md, on a scratch loop device or image
+# make picture  docs/throughput.svg: throughput against write size, fresh and aged
 # make versus  our OSD against Debian's ceph-osd, with stock clients, taking turns
 # make peers   the engine beside raw device, ext4, XFS, bbolt, Pebble and Badger; ROUNDS=n, ARGS='--values 4K'
 # make soak STAGE=crash T=10m   a long run; its counts go to docs/soak.csv
@@ -11,7 +12,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
-.PHONY: build demo deb test check bench versus peers soak setup clean fmt
+.PHONY: build demo deb test check bench picture versus peers soak setup clean fmt
 
 # Go is often unpacked to /usr/local/go without being in PATH.
 ifeq ($(shell command -v go 2>/dev/null),)
@@ -42,6 +43,9 @@ check: test
 
 bench: build
 	@.ci/bench
+
+picture: build
+	@.ci/bench age --svg docs/throughput.svg
 
 versus: build
 	@.ci/versus $(ROUNDS)

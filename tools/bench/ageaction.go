@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -37,7 +38,7 @@ func AgeAction() verb.Action {
 			fs.Var(&j.stripe, "stripe", "format the stores with this stripe; default: as the device reports")
 			fs.BoolVar(&j.hard, "hard", false, "format them for hard geometry: whole stripes only")
 			fs.BoolVar(&j.sizes, "sizes", false, "measure durable writes of 4 KiB to 16 MiB instead of the usual rows")
-			fs.StringVar(&j.svg, "svg", "", "draw throughput against write size into `FILE`; with it, --sizes is meant")
+			fs.StringVar(&j.svg, "svg", "", "draw throughput against write size into `FILE`, figures beside it in a .json; implies --sizes")
 			return j.run
 		},
 	}
@@ -65,6 +66,16 @@ func (j *ageJob) run(ctx context.Context, c *verb.Call) (err error) {
 	j.o.Fill = fill / 100
 	if j.sizes || j.svg != "" {
 		j.o.Cells = SizeCells()
+	}
+	if j.svg != "" {
+		// Better now than when everything has been measured.
+		f, err := os.OpenFile(j.svg, os.O_CREATE|os.O_WRONLY, 0o644)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil {
+			return verb.Usage("--svg: " + err.Error())
+		}
 	}
 	return scratch(ctx, c, "age", j.ask, MinAgeBytes, func(disk *probe.Disk, dev devices.Device) error {
 		whole := uint64(disk.Bytes)
@@ -119,7 +130,10 @@ func (j *ageJob) measure(ctx context.Context, c *verb.Call, dev devices.Device, 
 	c.Set(rep)
 	if err == nil {
 		say(rep.Ageing.String())
-		_ = rows // picture
+		if j.svg != "" {
+			rep.Rows = rows
+			err = rep.draw(j.svg)
+		}
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return failure(path, err)

@@ -1,7 +1,11 @@
 package bench
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"os"
+	"strings"
 
 	"ebofs/devices"
 	"ebofs/ebofs"
@@ -73,6 +77,53 @@ type AgeRow struct {
 	RawMiBPerS float64 `json:"raw_mib_per_s"`
 	RawP50US   float64 `json:"raw_p50_us"`
 	RatioRaw   float64 `json:"ratio_raw"`
+}
+
+// draw writes the picture of a report of writes of many sizes, and its figures beside
+// it.
+func (r AgeReport) draw(path string) error {
+	lines := []series{{name: "raw"}, {name: "fresh"}, {name: "aged"}}
+	depth := 0
+	for _, row := range r.Rows {
+		if row.Op != "write" {
+			continue
+		}
+		depth = max(depth, row.Depth)
+		p := point{row.IOBytes, row.MiBPerS}
+		switch row.Store {
+		case "fresh":
+			lines[0].points = append(lines[0].points, point{row.IOBytes, row.RawMiBPerS})
+			lines[1].points = append(lines[1].points, p)
+		case "aged":
+			lines[2].points = append(lines[2].points, p)
+		}
+	}
+	notes := []string{
+		fmt.Sprintf("%d callers at most, random places. raw: each write flushed; fresh, aged: the engine, checkpoints included.", depth),
+		fmt.Sprintf("aged: %.0f %% full, its space written %.3g times over by a mix of operations; score %.2f.", 100*r.Fill, r.Rounds, r.score()),
+	}
+	var svg bytes.Buffer
+	if err := chart(&svg, "Durable writes: throughput against size", notes, lines); err != nil {
+		return err
+	}
+	figures, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, svg.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(strings.TrimSuffix(path, ".svg")+".json", append(figures, '\n'), 0o644)
+}
+
+// score is that of the aged store.
+func (r AgeReport) score() float64 {
+	for _, s := range r.States {
+		if s.Name == "aged" {
+			return s.Score
+		}
+	}
+	return 0
 }
 
 // byPurpose is w for JSON.
