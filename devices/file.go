@@ -23,7 +23,8 @@ type File struct {
 	g        Geometry
 	from     string // where the stripes come from
 	notes    []string
-	block    bool // a block device, not an image
+	reported []string // what the kernel says of it
+	block    bool     // a block device, not an image
 	direct   bool
 	readOnly bool
 	model    string
@@ -57,6 +58,10 @@ func (f *File) Direct() bool { return f.direct }
 // GeometryFrom says in a few words where the stripes come from, such as
 // "default", "options" or "optimal I/O size".
 func (f *File) GeometryFrom() string { return f.from }
+
+// Reported lists what the device reports of sizes and of what it is made of, for
+// people: "minimum I/O 64 KiB". Nothing of an image file.
+func (f *File) Reported() []string { return f.reported }
 
 // Notes lists what an operator may want to know about this device: direct I/O
 // refused, an alignment that cannot be had.

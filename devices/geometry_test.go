@@ -13,7 +13,8 @@ import (
 
 // TestGeometry probes small sysfs trees. Each line of input is a path, an
 // equals sign and the content of the file, or "->" and the target of a link.
-// Arguments: dev, the device number; size, in KiB.
+// Arguments: dev, the device number; size, in KiB. "reported" lists what the
+// device says of itself.
 func TestGeometry(t *testing.T) {
 	datadriven.Walk(t, "testdata/geometry", func(t *testing.T, path string) {
 		tree := fstest.MapFS{}
@@ -32,15 +33,23 @@ func TestGeometry(t *testing.T) {
 					tree[name] = &fstest.MapFile{Data: []byte(value + "\n"), Mode: 0o444}
 				}
 				return ""
-			case "probe":
+			case "probe", "reported":
 				var dev string
 				var kib uint64
 				d.ScanArgs(t, "dev", &dev)
-				d.ScanArgs(t, "size", &kib)
 				var major, minor uint32
 				if _, err := fmt.Sscanf(dev, "%d:%d", &major, &minor); err != nil {
 					d.Fatalf(t, "dev: %v", err)
 				}
+				if d.Cmd == "reported" {
+					dir, err := sysBlock(tree, major, minor)
+					if err != nil {
+						d.Fatalf(t, "%v", err)
+					}
+					l := dir.limits()
+					return strings.Join(l.reported(), "\n") + "\n"
+				}
+				d.ScanArgs(t, "size", &kib)
 				return probeString(tree, major, minor, kib<<10)
 			}
 			d.Fatalf(t, "unknown command")

@@ -190,7 +190,7 @@ func (f *File) blockGeometry(sysfs fs.FS) (g Geometry, err error) {
 		f.notes = append(f.notes, "no sysfs; geometry from the device alone")
 	}
 	g, from, notes := l.geometry(bytes)
-	f.from, f.notes = from, append(f.notes, notes...)
+	f.from, f.notes, f.reported = from, append(f.notes, notes...), l.reported()
 	return g, nil
 }
 

@@ -80,24 +80,27 @@ func (d sysDir) disk() sysDir {
 // name returns the kernel name of the device.
 func (d sysDir) name() string { return path.Base(d.path) }
 
-// limits reads what the kernel knows of the device.
-func (d sysDir) limits() limits {
+// limits reads what the kernel knows of the device and of what it is made of.
+func (d sysDir) limits() limits { return *d.limitsAt(0) }
+
+func (d sysDir) limitsAt(depth int) *limits {
 	disk := d.disk()
 	q := sysDir{d.fsys, path.Join(disk.path, "queue")}
-	l := limits{
+	l := &limits{
 		name:       disk.name(),
+		bytes:      d.number("size") * 512,
 		logical:    q.number("logical_block_size"),
 		physical:   q.number("physical_block_size"),
 		ioMin:      q.number("minimum_io_size"),
 		ioOpt:      q.number("optimal_io_size"),
 		chunk:      q.number("chunk_sectors") * 512,
+		stream:     q.number("write_stream_granularity"),
 		alignOff:   disk.number("alignment_offset"),
 		zeroMax:    q.number("write_zeroes_max_bytes"),
 		maxIO:      q.number("max_sectors_kb") << 10,
 		volatile:   q.text("write_cache") != "write through", // unknown counts as volatile
 		fua:        q.text("fua") == "1",
 		rotational: q.text("rotational") == "1",
-		raid:       d.raid(0),
 	}
 	if z := q.text("zoned"); z != "" && z != "none" {
 		l.zoned = true
@@ -109,33 +112,54 @@ func (d sysDir) limits() limits {
 	if d.path != disk.path {
 		l.start = d.number("start") * 512
 	}
+	disk.stack(l, depth)
 	return l
 }
 
-// raid finds the md array a device is, or lies on: the array itself, or the
-// first one below a stack of device mapper and partitions. A parity array
-// wins over others.
-func (d sysDir) raid(depth int) raid {
+// stack fills in what a disk of md or device mapper is made of, and how.
+func (d sysDir) stack(l *limits, depth int) {
 	const maxDepth = 8 // deeper than any stack that is not a mistake
-	disk := d.disk()
-	if level := disk.text("md/level"); level != "" {
-		return raid{level, disk.number("md/chunk_size"), disk.number("md/raid_disks")}
+	if level := d.text("md/level"); level != "" {
+		l.raid = raid{level: "md " + level, chunk: d.number("md/chunk_size"), disks: d.number("md/raid_disks")}
+		switch level {
+		case "raid4", "raid5":
+			l.raid.parity = 1
+		case "raid6":
+			l.raid.parity = 2
+		}
 	}
-	var found raid
+	l.mapped = strings.HasPrefix(l.name, "dm-")
 	if depth == maxDepth {
-		return found
+		return
 	}
-	slaves := sysDir{d.fsys, path.Join(disk.path, "slaves")}
+	images := uint64(0)
+	slaves := sysDir{d.fsys, path.Join(d.path, "slaves")}
 	for _, name := range slaves.list(".") {
-		r := slaves.follow(name).raid(depth + 1)
-		if r.parity() > 0 {
-			return r
-		}
-		if found.level == "" {
-			found = r
+		s := slaves.follow(name)
+		below := s.limitsAt(depth + 1)
+		below.at = d.number("md/dev-"+name+"/offset") * 512
+		l.below = append(l.below, below)
+		if strings.Contains(s.text("dm/name"), "_rimage_") {
+			images++
 		}
 	}
-	return found
+	if images > 0 && l.ioMin > 0 {
+		l.raid = lvm(images, l.ioMin, l.ioOpt/l.ioMin)
+	}
+}
+
+// lvm tells the level of an array that LVM made of so many images: sysfs has the
+// chunk and the number of chunks of data in a row, which no mirror shares with an
+// array of parity (of three images at least, five with two parities).
+func lvm(images, chunk, data uint64) raid {
+	r := raid{level: "LVM RAID", chunk: chunk, disks: images}
+	switch {
+	case images >= 3 && data == images-1:
+		r.level, r.parity = "LVM RAID-5", 1
+	case images >= 5 && data == images-2:
+		r.level, r.parity = "LVM RAID-6", 2
+	}
+	return r
 }
 
 // identity returns model and serial number of the disk, where it has them.
