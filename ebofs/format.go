@@ -29,13 +29,10 @@ func planFormat(dev devices.Device, o *FormatOptions) (Info, layout.Placement, e
 		}
 		blocks = o.SizeBytes / blockSize
 	}
+	if err := o.shape(&g); err != nil {
+		return Info{}, layout.Placement{}, err
+	}
 	p := layout.PlanOptions{StripeBytes: g.StripeBytes, AlignBytes: g.AlignBytes, Hard: g.Hard, LogBytes: o.LogBytes, ExternalLog: o.LogDevice != nil}
-	if o.StripeBytes != 0 {
-		p.StripeBytes = o.StripeBytes
-	}
-	if o.Hard != nil {
-		p.Hard = *o.Hard
-	}
 	var logPlace layout.Placement
 	if o.LogDevice != nil {
 		var err error
@@ -64,12 +61,45 @@ func planFormat(dev devices.Device, o *FormatOptions) (Info, layout.Placement, e
 	if o.Cluster == ([16]byte{}) && o.OSD == 0 {
 		o.OSD = -1
 	}
-	o.Hard = &p.Hard
-	info := Info{UUID: o.UUID, DeviceUUID: o.DeviceUUID, Blocks: blocks, Placement: place, LogBlocks: place.RingBlocks, Reserve: reserveBlocks(&place)}
+	o.Hard, o.UnitBytes = &p.Hard, g.UnitBytes
+	info := Info{UUID: o.UUID, DeviceUUID: o.DeviceUUID, Blocks: blocks, Placement: place, Unit: g.UnitBytes, Hard: g.Hard, LogBlocks: place.RingBlocks, Reserve: reserveBlocks(&place)}
 	if o.LogDevice != nil {
 		info.LogBlocks = logPlace.RingBlocks
 	}
 	return info, logPlace, nil
+}
+
+// shape puts the stripes of o in the place of those that g reports.
+func (o *FormatOptions) shape(g *devices.Geometry) error {
+	if o.StripeBytes != 0 {
+		g.StripeBytes = o.StripeBytes
+	}
+	if o.Hard != nil {
+		g.Hard = *o.Hard
+	}
+	stripe := max(g.StripeBytes, blockSize)
+	switch {
+	case o.UnitBytes != 0:
+		g.UnitBytes = o.UnitBytes
+	case g.UnitBytes == 0 || stripe%g.UnitBytes != 0 || g.Hard && g.UnitBytes == blockSize: // no news of one
+		g.UnitBytes = stripe
+	}
+	if o.AlignBytes != nil {
+		g.AlignBytes = *o.AlignBytes
+	} else {
+		g.AlignBytes %= uint64(stripe)
+	}
+	switch {
+	case stripe%blockSize != 0 || stripe > layout.MaxStripeBytes:
+		return nil // layout says so
+	case g.UnitBytes%blockSize != 0:
+		return fmt.Errorf("unit of %d bytes: not a multiple of %d: %w", g.UnitBytes, blockSize, ErrInvalid)
+	case stripe%g.UnitBytes != 0:
+		return fmt.Errorf("unit of %d bytes: the stripe of %d bytes is no multiple of it: %w", g.UnitBytes, stripe, ErrInvalid)
+	case g.AlignBytes >= uint64(stripe):
+		return fmt.Errorf("alignment of %d bytes: not below the stripe of %d bytes: %w", g.AlignBytes, stripe, ErrInvalid)
+	}
+	return nil
 }
 
 // Format makes an empty store on dev. It does not look at what is there:
@@ -80,17 +110,13 @@ func Format(ctx context.Context, dev devices.Device, o FormatOptions) (Info, err
 	if err != nil {
 		return info, err
 	}
-	g := dev.Geometry()
 	now := o.Now()
 	sb := layout.Superblock{
-		FSID: info.UUID, DeviceUUID: info.DeviceUUID, Role: layout.RoleMain, UnitBytes: g.UnitBytes,
+		FSID: info.UUID, DeviceUUID: info.DeviceUUID, Role: layout.RoleMain, UnitBytes: o.UnitBytes,
 		Features: layout.Features{Incompat: layout.FeatInlineData}, Cluster: o.Cluster, OSD: o.OSD, Created: now, Text: o.Label,
 		Devices: []layout.DeviceEntry{{UUID: info.DeviceUUID, Blocks: info.Blocks, Role: layout.RoleMain}},
 	}
 	sb.SetPlacement(info.Placement)
-	if sb.UnitBytes == 0 {
-		sb.UnitBytes = blockSize
-	}
 	if *o.Hard {
 		sb.GeometryFlags |= layout.GeometryHard
 		sb.Features.Incompat |= layout.FeatHardGeometry

@@ -153,6 +153,9 @@ func (s *Store) checkSuper() error {
 	if len(sb.Rings) != 1 {
 		return fmt.Errorf("store with %d logs: %w", len(sb.Rings), ErrUnsupported)
 	}
+	if w := GeometryChanged(s.main.Geometry(), sb); w != "" {
+		s.log.Warn("geometry", "changed", w)
+	}
 	s.noData = sb.Features.Incompat&layout.FeatMetadataOnly != 0
 	s.unit = blockSize
 	s.stripe, s.stripeAt = uint64(s.place.StripeBlocks), s.place.AlignBlocks

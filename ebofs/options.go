@@ -114,10 +114,13 @@ type FormatOptions struct {
 	Cluster    [16]byte
 	OSD        int64 // -1: none; 0 is OSD 0 if Cluster is set
 
-	SizeBytes   uint64 // use only so much of the device; 0: all
-	LogBytes    uint64 // 0: a 32nd of the device within 64 MiB to 4 GiB
-	StripeBytes uint32 // 0: as the device reports
-	Hard        *bool  // nil: as the device reports
+	SizeBytes uint64 // use only so much of the device; 0: all
+	LogBytes  uint64 // 0: a 32nd of the device within 64 MiB to 4 GiB
+	// What is filled as a whole, instead of what the device reports.
+	StripeBytes uint32  // 0: as reported
+	UnitBytes   uint32  // a part of it; 0: as reported, or the stripe if that is no multiple of it
+	AlignBytes  *uint64 // first boundary, below the stripe; nil: as reported, modulo the stripe
+	Hard        *bool   // partial stripes are expensive; nil: as reported
 
 	KeepEpochs int // so many earlier checkpoints stay readable; 0: none
 
@@ -132,6 +135,8 @@ type Info struct {
 	DeviceUUID layout.UUID
 	Blocks     uint64
 	Placement  layout.Placement
+	Unit       uint32 // bytes
+	Hard       bool
 	LogBlocks  uint64
 	Reserve    uint64 // blocks
 }

@@ -21,12 +21,12 @@ import (
 func Verb(extra ...verb.Action) verb.Verb {
 	return verb.Verb{
 		Name: "device", Short: "list, examine, erase and measure disks", Schema: "ebofs.device/1",
-		Long: `ls says of every disk whether a store could be made on it, or every reason why not. probe says what a device holds, by signatures of our own, whether or not blkid or udev are there. wipe erases what makes a device recognisable, and refuses what mkfs refuses.
+		Long: `ls says of every disk whether a store could be made on it, or every reason why not. probe says what a device holds, by signatures of our own, whether or not blkid or udev are there, and how it wants to be written: the stripe a store would fill as a whole, and what of sysfs, an md array, LVM or a partition says so. wipe erases what makes a device recognisable, and refuses what mkfs refuses.
 
 grow, add-log and trim change a store that nobody has mounted. Each may be interrupted at any moment, by a power cut too, and run again: the store has the old size or the new one, the old log or the new one, and all that was committed. grow takes the space a device or image has gained, or more of one that the store uses in part. add-log erases LOG, by the same rules as mkfs, and makes it the log; from then on every command wants it with --log. trim tells the device which blocks hold nothing.`,
 		Actions: append([]verb.Action{
 			{Name: "ls", Short: "every disk: usable, or every reason why not", Schema: "ebofs.device.ls/1", Rows: "disks", New: func(*pflag.FlagSet) verb.Run { return list }},
-			{Name: "probe", Args: "DEV", Short: "what a device holds and who uses it", Schema: "ebofs.device.probe/1", New: func(fs *pflag.FlagSet) verb.Run {
+			{Name: "probe", Args: "DEV", Short: "what a device holds, who uses it, and its stripes", Schema: "ebofs.device.probe/1", New: func(fs *pflag.FlagSet) verb.Run {
 				udev := fs.Bool("udev", false, "print the properties udev keeps, if it holds a store")
 				return func(_ context.Context, c *verb.Call) error { return examine(c, *udev) }
 			}},
@@ -152,6 +152,9 @@ func examine(c *verb.Call, udev bool) error {
 		properties(c, d)
 		return nil
 	}
+	if d.Geometry, err = probe.LookGeometry(path); err != nil && d.Err == nil {
+		d.Err = err
+	}
 	set(c, *d)
 	facts := []string{sizes.Human(uint64(d.Bytes))}
 	if d.Model != "" {
@@ -160,6 +163,15 @@ func examine(c *verb.Call, udev bool) error {
 	c.Printf("%s: %s\n", path, strings.Join(facts, ", "))
 	if d.Err != nil {
 		c.Printf("  cannot be read: %v\n", d.Err)
+	}
+	if g := d.Geometry; g != nil {
+		c.Printf("  %v\n", g)
+		if len(g.Reported) > 0 {
+			c.Printf("    reported: %s\n", strings.Join(g.Reported, " · "))
+		}
+		for _, n := range g.Notes {
+			c.Printf("    note: %s\n", sizes.InText(n))
+		}
 	}
 	for _, u := range d.Users {
 		c.Printf("  in use: %s\n", u.What)

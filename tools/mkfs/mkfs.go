@@ -34,8 +34,10 @@ DEV may be an image file; with --size a missing one is made.`,
 			fs.StringVarP(&m.o.Label, "label", "L", "", "`TEXT` to know it by, at most 64 bytes")
 			fs.StringVar(&m.uuid, "uuid", "", "id of the store, instead of a random `UUID`")
 			fs.Var(&m.size, "size", "use only so much of DEV; makes a missing image file of that `SIZE`")
-			fs.Var(&m.stripe, "stripe", "`SIZE` of what is written as a whole, instead of what DEV reports")
-			fs.BoolVar(&m.hard, "hard", false, "partial stripes are expensive: never write one (RAID, QLC)")
+			fs.Var(&m.stripe, "stripe", "`SIZE` of what is written as a whole, instead of what DEV reports: any multiple of 4 KiB up to 64 MiB; of a RAID the data of one row")
+			fs.Var(&m.unit, "unit", "`SIZE` of the least DEV writes without reading first, a part of the stripe: of a RAID the chunk")
+			fs.Var(&m.align, "align", "first stripe boundary, so `SIZE` from the start of DEV, instead of what partition and array say")
+			fs.StringVar(&m.geometry, "geometry", "auto", "`KIND`: hard, partial stripes are expensive and never written (RAID-5, QLC); soft, they are not; auto, as DEV reports")
 			fs.StringVar(&m.logPath, "log", "", "keep the log on `DEV`, all of it")
 			fs.Var(&m.logSize, "log-size", "`SIZE` of the log, instead of a 32nd of DEV within 64 MiB to 4 GiB")
 			fs.IntVar(&m.o.KeepEpochs, "keep-epochs", 0, "keep the last `N` checkpoints readable, at most 64, while there is space")
@@ -49,6 +51,7 @@ DEV may be an image file; with --size a missing one is made.`,
 		Examples: []verb.Example{
 			{Command: "mkfs.ebofs --size 1GiB disk.img", Text: "an image file to try things on"},
 			{Command: "mkfs.ebofs -N /dev/sdb", Text: "says what would be made, or what is in the way"},
+			{Command: "mkfs.ebofs --geometry hard --stripe 320KiB --unit 64KiB /dev/sdb", Text: "a controller's RAID-5 of six disks that does not report itself"},
 			{Command: "mkfs.ebofs -L rack7-3 --log /dev/nvme0n1p4 /dev/sdb", Text: "data on a disk, log on flash"},
 		},
 		SeeAlso: []string{"fsck", "device", "object"},
@@ -65,10 +68,11 @@ type job struct {
 	ask                   probe.Ask
 	o                     ebofs.FormatOptions
 	size, stripe, logSize sizes.Size
+	unit, align           sizes.Size
+	geometry              string
 	uuid, cluster         string
 	osd                   int64
 	logPath               string
-	hard                  bool
 	dry, noDiscard, quiet bool
 
 	path string
@@ -177,7 +181,7 @@ func (m *job) options(c *verb.Call) error {
 	for _, f := range []struct {
 		flag string
 		size sizes.Size
-	}{{"--stripe", m.stripe}, {"--log-size", m.logSize}} {
+	}{{"--stripe", m.stripe}, {"--unit", m.unit}, {"--align", m.align}, {"--log-size", m.logSize}} {
 		if f.size.Percent > 0 {
 			return verb.Usage(f.flag + ": no percentage here")
 		}
@@ -185,12 +189,25 @@ func (m *job) options(c *verb.Call) error {
 	if m.o.KeepEpochs < 0 || m.o.KeepEpochs > layout.MaxKept {
 		return verb.Usage(fmt.Sprintf("--keep-epochs: 0 to %d", layout.MaxKept))
 	}
-	if m.stripe.Bytes > layout.MaxStripeBytes {
-		return verb.Usage(fmt.Sprintf("--stripe: at most %s", sizes.Short(layout.MaxStripeBytes)))
+	for _, f := range []struct {
+		flag  string
+		bytes uint64
+		least uint64
+	}{{"stripe", m.stripe.Bytes, layout.BlockSize}, {"unit", m.unit.Bytes, layout.BlockSize}, {"align", m.align.Bytes, 0}} {
+		if c.Flags.Changed(f.flag) && (f.bytes%layout.BlockSize != 0 || f.bytes < f.least || f.bytes > layout.MaxStripeBytes) {
+			return verb.Usage(fmt.Sprintf("--%s: a multiple of 4 KiB, at most %s", f.flag, sizes.Short(layout.MaxStripeBytes)))
+		}
 	}
-	m.o.StripeBytes, m.o.LogBytes = uint32(m.stripe.Bytes), m.logSize.Bytes
-	if c.Flags.Changed("hard") {
-		m.o.Hard = &m.hard
+	m.o.StripeBytes, m.o.UnitBytes, m.o.LogBytes = uint32(m.stripe.Bytes), uint32(m.unit.Bytes), m.logSize.Bytes
+	if c.Flags.Changed("align") {
+		m.o.AlignBytes = &m.align.Bytes
+	}
+	switch hard := m.geometry == "hard"; m.geometry {
+	case "hard", "soft":
+		m.o.Hard = &hard
+	case "auto":
+	default:
+		return verb.Usage(fmt.Sprintf("--geometry %q: not hard, soft or auto", m.geometry))
 	}
 	m.ask.Now = c.Now()
 	m.ask.Command = func(flags ...string) string { return m.command(c, flags) }

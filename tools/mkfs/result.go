@@ -23,6 +23,8 @@ type Result struct {
 	Bytes          uint64        `json:"bytes"`
 	BlockBytes     uint64        `json:"block_bytes"`
 	StripeBytes    uint64        `json:"stripe_bytes"`
+	UnitBytes      uint64        `json:"unit_bytes"`
+	AlignBytes     uint64        `json:"align_bytes"`
 	Hard           bool          `json:"hard"`
 	StripeFrom     string        `json:"stripe_from"`
 	Zones          uint64        `json:"zones"`
@@ -43,19 +45,15 @@ type Result struct {
 // result describes what is, or would be, made.
 func (m *job) result(dev *devices.File, disk *probe.Disk, info *ebofs.Info) *Result {
 	p := &info.Placement
-	g := dev.Geometry()
 	r := &Result{
 		Store: info.UUID.String(), DeviceUUID: info.DeviceUUID.String(), Device: m.path, Model: disk.Model, Label: m.o.Label,
 		Bytes: info.Blocks * layout.BlockSize, BlockBytes: layout.BlockSize,
-		StripeBytes: uint64(p.StripeBlocks) * layout.BlockSize, Hard: g.Hard, StripeFrom: dev.GeometryFrom(),
+		StripeBytes: uint64(p.StripeBlocks) * layout.BlockSize, UnitBytes: uint64(info.Unit), AlignBytes: p.AlignBlocks * layout.BlockSize, Hard: info.Hard, StripeFrom: dev.GeometryFrom(),
 		Zones: uint64(p.Zones), ZoneBytes: uint64(p.ZoneBlocks) * layout.BlockSize,
 		LogBytes: info.LogBlocks * layout.BlockSize, LogDevice: m.logPath, ReserveBytes: info.Reserve * layout.BlockSize, KeepEpochs: m.o.KeepEpochs,
 		Wiped: []probe.Wiped{}, DryRun: m.dry,
 	}
-	if m.o.Hard != nil {
-		r.Hard = *m.o.Hard
-	}
-	if m.o.StripeBytes != 0 {
+	if m.o.StripeBytes != 0 || m.o.UnitBytes != 0 || m.o.AlignBytes != nil || m.o.Hard != nil {
 		r.StripeFrom = "options"
 	}
 	for _, b := range p.Labels {
@@ -80,15 +78,11 @@ func (m *job) print(c *verb.Call, r *Result, disk *probe.Disk) {
 		facts = append(facts, "rotational")
 	}
 	c.Printf("store %s on %s (%s)\n", r.Store, m.path, strings.Join(facts, ", "))
-	kind := "soft"
-	if r.Hard {
-		kind = "hard"
-	}
 	log := sizes.Short(r.LogBytes)
 	if m.logPath != "" {
 		log += " on " + m.logPath
 	}
-	c.Printf("block %s · stripe %s %s, from %s · zones %d × %s · log %s · reserve %s\n", sizes.Short(r.BlockBytes), sizes.Short(r.StripeBytes), kind, from(r.StripeFrom),
+	c.Printf("block %s · stripe %s, from %s · zones %d × %s · log %s · reserve %s\n", sizes.Short(r.BlockBytes), probe.Stripe(r.StripeBytes, r.UnitBytes, r.AlignBytes, r.Hard), from(r.StripeFrom),
 		r.Zones, sizes.Short(r.ZoneBytes), log, sizes.Short(r.ReserveBytes))
 	line := "label at 0"
 	if n := len(r.Labels); n > 1 {

@@ -31,6 +31,8 @@ type Disk struct {
 	// DataAt is where unknown data begins in a regular file in which nothing was
 	// recognised; nil: there is none, or nobody has looked (see FirstData).
 	DataAt *int64 `json:"-"`
+	// Geometry is nil unless LookGeometry was asked.
+	Geometry *Geometry `json:"geometry,omitempty"`
 	Report
 }
 
