@@ -53,14 +53,12 @@ func (c *call) finish(err error) {
 	f, done := c.f, c.done
 	c.recycle()
 	done(err)
+	f.async.depth.Add(-1)
 	f.calls.leave()
 }
 
 func (c *call) recycle() {
 	clear(c.iov)
-	if cap(c.iov) > 64 {
-		c.iov = nil // few are that long
-	}
 	*c = call{ready: c.ready, iov: c.iov[:0]}
 	calls.Put(c)
 }

@@ -78,13 +78,16 @@ func (f *File) Write(ctx context.Context, b Block, v Vec) error {
 }
 
 func (f *File) move(ctx context.Context, dir direction, b Block, v Vec) error {
-	n, err := f.enter(ctx, dir, b, v)
-	if err != nil {
+	if err := f.enter(ctx, dir, b, v); err != nil {
 		return err
 	}
 	defer f.calls.leave()
-	if r := f.ringFor(n, v); r != nil {
-		return r.do(newCall(f, dir, b, v, nil))
+	if fits(v) {
+		n := f.async.depth.Add(1)
+		defer f.async.depth.Add(-1)
+		if r := f.ringFor(ctx, n); r != nil {
+			return r.do(newCall(f, dir, b, v, nil))
+		}
 	}
 	if err := f.transfer(dir, int64(b)*BlockSize, v); err != nil {
 		return f.ioError(dir.op(), b, vecBlocks(v), err)
@@ -99,7 +102,7 @@ func (f *File) Flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if f.calls.enter() == 0 {
+	if !f.calls.enter() {
 		return ErrClosed
 	}
 	defer f.calls.leave()
@@ -134,25 +137,24 @@ func (f *File) Close() (err error) {
 	return err
 }
 
-// enter checks an I/O and counts it in f.calls unless it fails. It returns how
-// many are there.
-func (f *File) enter(ctx context.Context, dir direction, b Block, v Vec) (n int64, err error) {
+// enter checks an I/O and counts it in f.calls unless it fails.
+func (f *File) enter(ctx context.Context, dir direction, b Block, v Vec) error {
 	if err := f.g.Check(b, v); err != nil {
-		return 0, fmt.Errorf("%s: %w", f.path, err)
+		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	if err := ctx.Err(); err != nil {
-		return 0, err
+		return err
 	}
-	if n = f.calls.enter(); n == 0 {
-		return 0, fmt.Errorf("%s: %w", f.path, ErrClosed)
+	if !f.calls.enter() {
+		return fmt.Errorf("%s: %w", f.path, ErrClosed)
 	}
 	if dir == writev {
 		if err := f.writable(); err != nil {
 			f.calls.leave()
-			return 0, f.ioError(OpWrite, b, vecBlocks(v), err)
+			return f.ioError(OpWrite, b, vecBlocks(v), err)
 		}
 	}
-	return n, nil
+	return nil
 }
 
 // writable returns why f takes no writes.

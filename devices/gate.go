@@ -11,15 +11,13 @@ type gate struct {
 
 const gateClosed = -1 << 62
 
-// enter returns how many calls are inside with this one, or 0 if the gate is
-// closed.
-func (g *gate) enter() int64 {
-	n := g.inside.Add(1)
-	if n < 0 {
+// enter tells whether the caller is inside, to leave later, or the gate closed.
+func (g *gate) enter() bool {
+	if g.inside.Add(1) < 0 {
 		g.leave()
-		return 0
+		return false
 	}
-	return n
+	return true
 }
 
 func (g *gate) leave() {

@@ -109,6 +109,10 @@ func (r *ring) close() {
 	stop := new(call) // of no file
 	r.pushChain(stop, stop)
 	<-r.over
+	// Not by the owner: it may have seen stop before it was woken for it.
+	if err := unix.Close(r.wakeup); err != nil {
+		panic(fmt.Sprintf("devices: closing an eventfd: %v", err))
+	}
 }
 
 // own is the owner: it makes the ring, says so, and serves until close.
@@ -158,7 +162,7 @@ func (r *ring) open(fd int) (err error) {
 	return nil
 }
 
-// shut takes the read of wakeup back and gives everything away.
+// shut takes the read of wakeup back and gives the queue away.
 func (r *ring) shut() {
 	if r.armed {
 		r.wake()
@@ -168,7 +172,7 @@ func (r *ring) shut() {
 			r.excuse(err)
 		}
 	}
-	if err := errors.Join(r.queue.Close(), unix.Close(r.wakeup)); err != nil {
+	if err := r.queue.Close(); err != nil {
 		panic(fmt.Sprintf("devices: closing a ring: %v", err))
 	}
 }

@@ -58,10 +58,30 @@ func BenchmarkDepth(b *testing.B) {
 							if path == "" {
 								path = devicetest.LoopOn(b, image)
 							}
-							benchDepth(b, path, mode, procs, depth, write)
+							benchDepth(b, path, mode, procs, depth, 1, write)
 						})
 					}
 				}
+			}
+		}
+	}
+}
+
+// BenchmarkSizes is BenchmarkDepth for larger calls, 16 at once, with two threads.
+func BenchmarkSizes(b *testing.B) {
+	dir := os.Getenv("EBOFS_BENCH_DIR")
+	if dir == "" {
+		dir = b.TempDir()
+	}
+	path := filepath.Join(dir, "bench.image")
+	image := benchImage(b, path, 256<<20/devices.BlockSize)
+	defer os.Remove(path)
+	for _, write := range []bool{false, true} {
+		for _, blocks := range []int{1, 4, 16, 64, 256} {
+			for _, mode := range []string{"blocking", "ring"} {
+				b.Run(fmt.Sprintf("write=%v/KiB=%d/by=%s", write, 4*blocks, mode), func(b *testing.B) {
+					benchDepth(b, devicetest.LoopOn(b, image), mode, 2, 16, blocks, write)
+				})
 			}
 		}
 	}
@@ -85,7 +105,7 @@ func benchImage(b *testing.B, path string, blocks int) string {
 	return path
 }
 
-func benchDepth(b *testing.B, path, mode string, procs, depth int, write bool) {
+func benchDepth(b *testing.B, path, mode string, procs, depth, size int, write bool) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 	o := devices.FileOptions{}
 	switch mode {
@@ -108,7 +128,7 @@ func benchDepth(b *testing.B, path, mode string, procs, depth int, write bool) {
 	defer cancel()
 	var left atomic.Int64
 	left.Store(int64(b.N))
-	blocks := f.Geometry().Blocks
+	blocks := f.Geometry().Blocks / uint64(size)
 	b.ReportAllocs()
 	b.ResetTimer()
 	begin := cpuMicros(b)
@@ -116,11 +136,11 @@ func benchDepth(b *testing.B, path, mode string, procs, depth int, write bool) {
 	for g := range uint64(depth) {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(g, 1))
-			p := pool.Get(devices.BlockSize)
+			p := pool.Get(size * devices.BlockSize)
 			defer p.Release()
 			share := blocks / uint64(depth)
 			for left.Add(-1) >= 0 {
-				at := devices.Block(g*share + r.Uint64N(share))
+				at := devices.Block((g*share + r.Uint64N(share)) * uint64(size))
 				var err error
 				if write {
 					err = f.Write(ctx, at, p.Vec())

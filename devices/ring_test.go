@@ -83,6 +83,38 @@ func TestSubmitMany(t *testing.T) {
 	})
 }
 
+// TestSubmitLong mixes long requests, which the ring is not for, with others.
+func TestSubmitLong(t *testing.T) {
+	const blocks, n = ringBytes/BlockSize + 1, 9
+	eachWay(t, n*blocks, func(t *testing.T, f *File) {
+		p := heapAligned(n * blocks * BlockSize)
+		for i := range p {
+			p[i] = byte(i / 512)
+		}
+		rs := make([]Request, n)
+		done := make(chan error, n)
+		for i := range rs {
+			q := p[i*blocks*BlockSize:][:blocks*BlockSize]
+			if i%2 == 0 {
+				q = q[:BlockSize]
+			}
+			rs[i] = Request{Write: true, B: Block(i * blocks), V: Vec{q}, Done: func(err error) { done <- err }}
+		}
+		f.Submit(context.Background(), rs)
+		for range rs {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		for i := 0; i < n; i += 2 {
+			clear(p[i*blocks*BlockSize:][BlockSize : blocks*BlockSize]) // not written
+		}
+		if disk, err := os.ReadFile(f.Path()); err != nil || !bytes.Equal(disk, p) {
+			t.Errorf("the image is not what was written, %v", err)
+		}
+	})
+}
+
 // TestSubmitErrors: a request that is not made is done all the same, with the
 // error Read and Write have, and the others are made.
 func TestSubmitErrors(t *testing.T) {
@@ -221,11 +253,14 @@ func TestCloseWaits(t *testing.T) {
 func TestDeep(t *testing.T) {
 	f := openImage(t, 64, FileOptions{})
 	ringFrom, ringUntil := f.async.from, f.async.until
-	v := Vec{heapAligned(BlockSize)}
-	if f.ringFor(1, v) != nil || f.ringFor(ringFrom-1, v) != nil || f.async.asked.Load() {
+	ctx := context.Background()
+	if f.ringFor(ctx, 1) != nil || f.ringFor(ctx, ringFrom-1) != nil || f.async.asked.Load() {
 		t.Error("a ring for few calls")
 	}
-	f.ringFor(ringFrom, v)
+	if err := f.Read(ctx, 0, Vec{heapAligned(BlockSize)}); err != nil || f.async.depth.Load() != 0 {
+		t.Errorf("%v, %d in flight after a read", err, f.async.depth.Load())
+	}
+	f.ringFor(ctx, ringFrom)
 	if !f.async.asked.Load() {
 		t.Error("no ring asked for by many calls")
 	}
@@ -236,12 +271,15 @@ func TestDeep(t *testing.T) {
 		n    int64
 		ring bool
 	}{{ringFrom, true}, {ringUntil, true}, {ringUntil - 1, false}, {ringFrom - 1, false}, {ringFrom, true}} {
-		if (f.ringFor(c.n, v) != nil) != c.ring {
+		if (f.ringFor(ctx, c.n) != nil) != c.ring {
 			t.Errorf("%d calls, ring %v", c.n, !c.ring)
 		}
 	}
-	if f.ringFor(ringFrom, make(Vec, maxVectors+1)) != nil {
-		t.Error("more slices than a request takes went to the ring")
+	if f.ringFor(WithClass(ctx, ClassLog), ringFrom) != nil {
+		t.Error("the log's calls went to the ring")
+	}
+	if long := heapAligned(ringBytes); !fits(Vec{long}) || fits(Vec{long, long[:BlockSize]}) {
+		t.Error("the longest call for the ring is not where it should be")
 	}
 }
 

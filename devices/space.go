@@ -47,7 +47,7 @@ func (f *File) space(ctx context.Context, op Op, b Block, n uint64, call func(of
 	if err := f.g.CheckBlocks(b, n); err != nil {
 		return fmt.Errorf("%s: %s: %w", f.path, op, err)
 	}
-	if f.calls.enter() == 0 {
+	if !f.calls.enter() {
 		return fmt.Errorf("%s: %w", f.path, ErrClosed)
 	}
 	defer f.calls.leave()

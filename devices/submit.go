@@ -18,6 +18,12 @@ func ringDepths(procs int) (from, until int64) {
 	return from, from / 2
 }
 
+// ringBytes is the largest call that goes through the ring. The owner's thread
+// would have to prepare larger ones, and the kernel hands many of them to
+// threads of its own: 1 MiB costs up to twice as much there. A call of so many
+// blocks has no more slices than the kernel takes.
+const ringBytes = 256 << 10
+
 // ringUse is a choice for tests.
 type ringUse uint8
 
@@ -30,10 +36,12 @@ const (
 // asyncState is what a File knows of its ring.
 type asyncState struct {
 	use   ringUse     // constant once open, as from and until
-	from  int64       // calls in flight, with the one that asks, from which on it takes the ring
-	until int64       // and below which calls block again
-	deep  atomic.Bool // between the two
+	from  int64       // the depth from which on calls take the ring
+	until int64       // and below which they block again
+	deep  atomic.Bool // what holds between the two
 	ring  atomic.Pointer[ring]
+
+	depth atomic.Int64 // calls in flight that fit, however they are made
 
 	asked atomic.Bool // somebody starts it
 	once  sync.Once
@@ -68,59 +76,59 @@ func (f *File) Ring() error {
 	return a.err
 }
 
-// ringFor returns the ring if a call of v is better made through it, while n
-// calls are in flight.
-func (f *File) ringFor(n int64, v Vec) *ring {
+// ringFor returns the ring if a call that fits is better made through it, being
+// one of n in flight. The log's own calls are not: one goroutine makes one
+// after the other, and whoever waits for them should not wait for a batch.
+func (f *File) ringFor(ctx context.Context, n int64) *ring {
 	a := &f.async
-	if n < a.from {
-		if n >= a.until && a.deep.Load() {
-			return a.fit(v)
-		}
-		if a.use != ringAlways {
-			if a.deep.Load() {
+	if a.use != ringAlways {
+		if n < a.until || n < a.from && !a.deep.Load() {
+			if n < a.until && a.deep.Load() {
 				a.deep.Store(false)
 			}
 			return nil
 		}
-	}
-	if !a.deep.Load() {
-		a.deep.Store(true)
+		if classOf(ctx, ClassRead) == ClassLog {
+			return nil
+		}
+		if !a.deep.Load() {
+			a.deep.Store(true)
+		}
 	}
 	if a.ring.Load() == nil && a.asked.CompareAndSwap(false, true) {
 		go f.Ring() // others go on meanwhile; Close waits for it
 	}
-	return a.fit(v)
-}
-
-// fit returns the ring if there is one and it takes v as one request.
-func (a *asyncState) fit(v Vec) *ring {
-	if len(v) > maxVectors || VecBytes(v) > maxTransfer {
-		return nil
-	}
 	return a.ring.Load()
 }
 
-// Submit starts the requests: all through the ring, or by workers that make
-// blocking calls.
+// fits tells whether v is for the ring.
+func fits(v Vec) bool { return VecBytes(v) <= ringBytes }
+
+// Submit starts the requests: through the ring, or, where there is none and for
+// long ones, by workers that make blocking calls.
 func (f *File) Submit(ctx context.Context, rs []Request) {
+	if f.calls.enter() { // or the ring could end before it is woken below
+		defer f.calls.leave()
+	}
 	_ = f.Ring()
+	ring := f.async.ring.Load()
 	var through, block callList
 	for i := range rs {
 		r := &rs[i]
 		dir := direction(r.Write)
-		if _, err := f.enter(ctx, dir, r.B, r.V); err != nil {
+		if err := f.enter(ctx, dir, r.B, r.V); err != nil {
 			go r.Done(err)
 			continue
 		}
-		c := newCall(f, dir, r.B, r.V, r.Done)
-		if f.async.fit(r.V) != nil {
+		f.async.depth.Add(1)
+		if c := newCall(f, dir, r.B, r.V, r.Done); ring != nil && fits(r.V) {
 			through.add(c)
 		} else {
 			block.add(c)
 		}
 	}
-	if through.first != nil {
-		f.async.ring.Load().push(through)
+	if ring != nil {
+		ring.push(through)
 	}
 	f.async.workers.start(block)
 }

@@ -117,6 +117,58 @@ func BenchmarkWrite4K(b *testing.B) {
 	}
 }
 
+// BenchmarkColdRead4K is 4 KiB reads by n readers of objects twenty times the data
+// cache.
+func BenchmarkColdRead4K(b *testing.B) {
+	for _, n := range []int{1, 16, 64} {
+		b.Run(fmt.Sprint("readers=", n), func(b *testing.B) {
+			const objects, size = 64, 4 << 20
+			dev := benchDevice(b, 2<<30)
+			mustFormat(b, dev)
+			s := mustOpen(b, dev, ebofs.Options{MemoryBytes: 64 << 20})
+			defer s.Close(bg)
+			x := ebofs.NewTxn()
+			x.MkColl("c", ebofs.CollSpec{Shard: -1, Pool: 1})
+			if err := s.Apply(bg, x); err != nil {
+				b.Fatal(err)
+			}
+			for i := range objects {
+				x := ebofs.NewTxn()
+				x.Write("c", obj(fmt.Sprint(i)), 0, make([]byte, size))
+				if err := s.Apply(bg, x); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := s.Checkpoint(bg); err != nil {
+				b.Fatal(err)
+			}
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			misses := s.Metrics().ReadMisses
+			b.ReportAllocs()
+			b.ResetTimer()
+			cpu := cpuTime()
+			var wg sync.WaitGroup
+			for r := range n {
+				wg.Go(func() {
+					rng := rand.New(rand.NewPCG(uint64(r), 1))
+					p := make([]byte, 4096)
+					for left.Add(-1) >= 0 {
+						if _, err := s.Read(bg, "c", obj(fmt.Sprint(rng.IntN(objects))), uint64(rng.IntN(size/4096))*4096, p); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.StopTimer()
+			b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/1e3/float64(b.N), "cpu-µs/op")
+			b.ReportMetric(float64(s.Metrics().ReadMisses-misses)/float64(b.N), "misses/op")
+		})
+	}
+}
+
 // BenchmarkCachedRead4K is 4 KiB reads of blocks in the data cache.
 func BenchmarkCachedRead4K(b *testing.B) {
 	dev := devices.NewMem(devices.MemOptions{Blocks: 256 << 20 / 4096})
