@@ -89,8 +89,11 @@ func explore(t *testing.T, rng *rand.Rand, dev *crashdev.Device, cfg Config, tai
 			if known > committed {
 				t.Fatalf("%v: %d known committed, only %d are", state, known, committed)
 			}
-			if states%16 == 0 {
+			switch {
+			case states%16 == 0:
 				crashAgain(t, rng, state, cfg, res)
+			case states%16 == 8 && res.Resumable():
+				resumeAgain(t, rng, state, cfg, tail, res, want[:len(got)], want[len(got):])
 			}
 		}
 	}

@@ -28,7 +28,8 @@ type Record struct {
 // ScanResult says what a ring holds.
 type ScanResult struct {
 	// End is the first position behind the last valid batch, PrevCRC that
-	// batch's checksum: where a log of a higher incarnation may go on.
+	// batch's checksum: where a log of a higher incarnation may go on, or this
+	// one (Resumable).
 	End     Pos
 	PrevCRC uint32
 
@@ -42,9 +43,14 @@ type ScanResult struct {
 
 	Damage  *Damage // a committed batch is bad; nil if the log just ends
 	Torn    bool    // the log ends in a batch of this incarnation that is not whole
+	Partial bool    // it ends inside a record, which does not count
 	Stopped bool    // the function ended it with ErrStop
 	Reason  string  // why it ends at End, for people
 }
+
+// Resumable says whether the log may go on in its incarnation: it ends behind a
+// whole record, and because nothing follows.
+func (r *ScanResult) Resumable() bool { return !r.Stopped && !r.Partial && r.Damage == nil }
 
 // Damage is the error about a batch that was committed and is bad now.
 type Damage struct {
@@ -260,6 +266,6 @@ func (s *scanner) finish(pos Pos, bad *badBatch) error {
 		}
 		return nil
 	}
-	s.res.Torn = bad.torn
+	s.res.Torn, s.res.Partial = bad.torn, s.inParts
 	return nil
 }
