@@ -313,7 +313,11 @@ func (s *Store) removeLocked(o *onode, epoch uint64) {
 	if b.saved {
 		s.dirty.addRemoved(b, epoch)
 	}
-	s.objects.Delete([]byte(o.key))
+	if epoch == s.epoch {
+		s.objects.Delete([]byte(o.key))
+	} else { // replayed, and left with a stub until now
+		s.objects.DeleteFrozen([]byte(o.key))
+	}
 	s.objectCount.Add(-1)
 }
 

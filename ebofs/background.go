@@ -57,7 +57,7 @@ func (s *Store) checkpointer() {
 			if soon == nil && s.limboLeft() { // a pin was closed while a checkpoint ran
 				soon = time.After(0)
 			}
-			n, _ := s.dirty.pressure()
+			n, _, _ := s.dirty.pressure()
 			if n == 0 {
 				s.journals.idle()
 			}

@@ -75,7 +75,8 @@ func TestKeepEpochs(t *testing.T) {
 			switch {
 			case round%6 == 3:
 				s.Abandon()
-				s = open(t, dev, opt) // what was committed is in the new checkpoint
+				s = open(t, dev, opt)
+				mustCheckpoint(t, s) // with what was committed
 			case round%6 == 5:
 				closeStore(t, s)
 				s = open(t, dev, opt)

@@ -1,9 +1,11 @@
 package ebofs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"ebofs/btree"
 	"ebofs/ebofs/layout"
@@ -17,7 +19,9 @@ const maxLoads = 64
 // it in the background, and the onode comes back as a stub.
 func (s *Store) onodeOf(ctx context.Context, key []byte, wait bool) (*onode, error) {
 	o, fresh := s.onodes.get(key)
-	if !fresh {
+	if fresh {
+		s.opening.Add(1)
+	} else if !o.unread.CompareAndSwap(true, false) {
 		if !wait || o.loaded == nil {
 			return o, nil
 		}
@@ -29,13 +33,8 @@ func (s *Store) onodeOf(ctx context.Context, key []byte, wait bool) (*onode, err
 			return nil, ctx.Err()
 		}
 	}
-	s.opening.Add(1)
-	t := s.guard.enter()
-	val, ok, known := s.objects.GetResident(key, nil)
-	s.guard.leave(t)
 	switch {
-	case known:
-		s.loadedOnode(o, val, ok, nil)
+	case s.loadResident(o):
 	case wait || s.opt.Inline:
 		s.loadOnode(o)
 	default:
@@ -48,6 +47,50 @@ func (s *Store) onodeOf(ctx context.Context, key []byte, wait bool) (*onode, err
 		})
 	}
 	return o, nil
+}
+
+// stubOf returns the onode of key with a reference, for replay. A cold one comes
+// back as a stub that nobody reads before warm does or somebody wants the object.
+func (s *Store) stubOf(key []byte) (o *onode, cold bool) {
+	o, fresh := s.onodes.get(key)
+	if !fresh {
+		return o, false
+	}
+	s.opening.Add(1)
+	if s.loadResident(o) {
+		return o, false
+	}
+	o.unread.Store(true)
+	return o, true
+}
+
+// warm reads what stubOf left unread, in the background and in key order, so that
+// neighbours share a page. Each of cold has a reference, which it drops.
+func (s *Store) warm(cold []*onode) {
+	slices.SortFunc(cold, func(a, b *onode) int { return cmp.Compare(a.key, b.key) })
+	var next atomic.Int64
+	for range min(len(cold), maxLoads/2) {
+		s.loading.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(cold)); i = next.Add(1) - 1 {
+				if o := cold[i]; o.unread.CompareAndSwap(true, false) {
+					s.loadOnode(o)
+				}
+				cold[i].refs.Add(-1)
+				cold[i] = nil
+			}
+		})
+	}
+}
+
+// loadResident ends the load of a stub if it needs no I/O.
+func (s *Store) loadResident(o *onode) bool {
+	t := s.guard.enter()
+	val, ok, known := s.objects.GetResident([]byte(o.key), nil)
+	s.guard.leave(t)
+	if known {
+		s.loadedOnode(o, val, ok, nil)
+	}
+	return known
 }
 
 // loadOnode reads the object tree for a stub.
@@ -65,6 +108,9 @@ func (s *Store) loadedOnode(o *onode, val []byte, ok bool, err error) {
 		if b, err = s.decodeBody(o.key, val); err != nil {
 			b, doomed = nil, b
 		}
+	}
+	if doomed != nil && len(o.stub) > 0 && o.stub[0].code == opRemove { // only replay leaves that with a stub
+		b, doomed, err = doomed, nil, nil
 	}
 	outage := err != nil && s.outage(context.Background(), err)
 	// Changes that waited are applied in their own epochs, which the gate

@@ -17,6 +17,7 @@ type counters struct {
 	written                                       written
 	ReadBytes, ReadHits, ReadMisses, RetriedReads atomic.Int64
 	Corruptions, GivenUp, PartialStripes          atomic.Int64
+	ReplayRecords, ReplayBytes, ReplayNanos       atomic.Int64
 }
 
 // Metrics is a picture of a store's counters.
@@ -33,6 +34,9 @@ type Metrics struct {
 	Corruptions     int64 // blocks that stayed wrong
 	GivenUp         int64 // nodes, objects and zones marked damaged
 	PartialStripes  int64 // writes of data that began or ended inside a stripe
+	ReplayRecords   int64 // of the log, applied by the mount
+	ReplayBytes     int64 // of the log, read by the mount
+	ReplayNanos     int64
 	DirtyOnodes     int
 	DirtyBytes      int64
 	FreeBlocks      uint64
@@ -52,7 +56,8 @@ func (s *Store) Metrics() Metrics {
 	for p := range m.Written {
 		m.Written[p] = c.written[p].Load()
 	}
-	m.DirtyOnodes, m.DirtyBytes = s.dirty.pressure()
+	m.ReplayRecords, m.ReplayBytes, m.ReplayNanos = c.ReplayRecords.Load(), c.ReplayBytes.Load(), c.ReplayNanos.Load()
+	m.DirtyOnodes, m.DirtyBytes, _ = s.dirty.pressure()
 	n := s.space.counts()
 	m.FreeBlocks, m.LimboBlocks = n.free, n.limbo
 	if s.wal != nil {

@@ -3,6 +3,7 @@ package ebofs
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"ebofs/btree"
 )
@@ -21,6 +22,7 @@ type onode struct {
 	refs atomic.Int32
 
 	loaded chan struct{} // closed when the load has ended; nil if it never was a stub
+	unread atomic.Bool   // nobody has begun to load it: see stubOf
 
 	mu      sync.RWMutex
 	key     string // encoded object key; constant
@@ -128,10 +130,11 @@ type dirtyList struct {
 
 type dirtyEpoch struct {
 	onodes  []*onode
-	removed []*body     // bodies whose saved state the checkpoint must free
-	dead    []decided   // blocks decided and dropped again in the same epoch
-	lost    []string    // keys of objects whose changes were lost
-	bytes   int64       // journaled bytes
+	removed []*body   // bodies whose saved state the checkpoint must free
+	dead    []decided // blocks decided and dropped again in the same epoch
+	lost    []string  // keys of objects whose changes were lost
+	bytes   int64     // journaled bytes
+	replay  time.Duration
 	tokens  spaceTokens // blocks promised to it
 }
 
@@ -164,25 +167,28 @@ func (d *dirtyList) addLost(key string, epoch uint64) {
 	d.Unlock()
 }
 
-// account adds what one transaction costs its checkpoint.
-func (d *dirtyList) account(epoch uint64, bytes int64, tokens spaceTokens) {
+// account adds what one transaction costs its checkpoint, and a mount that has to
+// replay it.
+func (d *dirtyList) account(epoch uint64, bytes int64, replay time.Duration, tokens spaceTokens) {
 	d.Lock()
 	e := &d.epochs[epoch%2]
 	e.bytes += bytes
+	e.replay += replay
 	e.tokens.add(tokens)
 	d.Unlock()
 }
 
 // pressure returns the number of dirty onodes and journaled bytes of both
-// open epochs.
-func (d *dirtyList) pressure() (onodes int, bytes int64) {
+// open epochs, and how long their records take to be applied again.
+func (d *dirtyList) pressure() (onodes int, bytes int64, replay time.Duration) {
 	d.Lock()
 	defer d.Unlock()
 	for i := range d.epochs {
 		onodes += len(d.epochs[i].onodes)
 		bytes += d.epochs[i].bytes
+		replay += d.epochs[i].replay
 	}
-	return onodes, bytes
+	return onodes, bytes, replay
 }
 
 // take returns the list of epoch, which no transaction adds to any more. The

@@ -18,9 +18,9 @@ import (
 // after the store.
 //
 // Reads are those of the root and of the log in use, whatever the number of
-// objects. A writable open replays the log, checkpoints what it brought and
-// marks the store in use before it returns; a crash at any point leaves it as
-// it was. It refuses a store whose log is damaged below what was committed,
+// objects. A writable open replays the log and marks the store in use before it
+// returns; objects that the log changes are read afterwards. A crash at any point
+// leaves the store as it was. It refuses a store whose log is damaged below what was committed,
 // which a read-only open shows as far as it goes.
 func Open(ctx context.Context, dev devices.Device, o Options) (*Store, error) {
 	if err := o.fill(); err != nil {

@@ -172,7 +172,7 @@ func (s *Store) commit(p *pass, begin time.Time, onCommit func(error)) (wal.LSN,
 	epoch := s.epoch
 	parts := p.enc.encode(epoch, p.changes)
 	s.apply(p.changes, p.view, epoch)
-	s.dirty.account(epoch, dirty, p.tokens)
+	s.dirty.account(epoch, dirty, replayCost(p.changes), p.tokens)
 	p.tokens, p.placed = spaceTokens{}, p.placed[:0]
 
 	s.logMu.Lock()

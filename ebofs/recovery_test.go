@@ -389,7 +389,8 @@ func TestReplayRefused(t *testing.T) {
 			c.coll = mainColl
 		}
 		var e recordEncoder
-		err := s.replay(bg, wal.Record{Txid: s.txid, Flags: c.flags, Data: bytes.Clone(joined(e.encode(s.epoch, []change{c.change})))})
+		r := replayer{s: s}
+		err := r.replay(bg, wal.Record{Txid: s.txid, Flags: c.flags, Data: bytes.Clone(joined(e.encode(s.epoch, []change{c.change})))})
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", what, err, c.want)
 		}
