@@ -6,13 +6,14 @@
 # make picture  docs/throughput.svg: throughput against write size, fresh and aged
 # make versus  our OSD against Debian's ceph-osd, with stock clients, taking turns
 # make peers   the engine beside raw device, ext4, XFS, bbolt, Pebble and Badger; ROUNDS=n, ARGS='--values 4K'
+# make scale   mounts and memory with 10^4 to 10^7 objects, as a table; OBJECTS=1e4,1e6 BUDGETS=256 IMAGE=file to choose
 # make soak STAGE=crash T=10m   a long run; its counts go to docs/soak.csv
 #
 # Needs Debian 12 and Go; what else is missing is installed and named.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
-.PHONY: build demo deb test check bench picture versus peers soak setup clean fmt
+.PHONY: build demo deb test check bench picture versus peers scale soak setup clean fmt
 
 # Go is often unpacked to /usr/local/go without being in PATH.
 ifeq ($(shell command -v go 2>/dev/null),)
@@ -56,6 +57,11 @@ peers:
 	@.ci/setup peers
 	cd tools/peers && go build -trimpath -tags pebblegozstd -o ../../bin/peers .
 	@set -o pipefail; bin/peers --dir bin --rounds $(or $(ROUNDS),3) --json bin/peers.json $(ARGS) | tee bin/peers.md
+
+OBJECTS ?= 1e4,1e5,1e6,1e7
+BUDGETS ?= 256,2048
+scale:
+	go test -run xxx -bench Scale -benchtime 1x -timeout 6h ./fuzz/scale -objects $(OBJECTS) -budgets $(BUDGETS) $(if $(IMAGE),-image $(IMAGE))
 
 soak: build
 	@.ci/soak "$(STAGE)" "$(T)"

@@ -1,6 +1,7 @@
 package ebofs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,11 @@ func (r *replayer) replay(ctx context.Context, rec wal.Record) error {
 				return fmt.Errorf("transaction %d: %w", rec.Txid, err)
 			}
 		}
-		c.data = append([]byte(nil), c.data...)
+		if c.code == opWrite {
+			c.data = s.journals.of(s.epoch).keep(c.data)
+		} else {
+			c.data = bytes.Clone(c.data)
+		}
 		dirty += c.dirtyBytes()
 		s.nextID.Store(max(s.nextID.Load(), c.id))
 		if c.code.onColl() {

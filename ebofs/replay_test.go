@@ -93,8 +93,8 @@ func TestMountReadsTheLog(t *testing.T) {
 
 	s = open(t, dev, opt)
 	m := s.Metrics()
-	if m.Checkpoints != 0 || m.MetaBytes != 0 {
-		t.Errorf("the mount took %d checkpoints and wrote %d bytes of metadata", m.Checkpoints, m.MetaBytes)
+	if m.Checkpoints != 0 || m.Written[WriteTree] != 0 {
+		t.Errorf("the mount took %d checkpoints and wrote %d bytes of metadata", m.Checkpoints, m.Written[WriteTree])
 	}
 	if m.ReplayRecords != objects/50 || m.DirtyOnodes != objects/50 {
 		t.Errorf("%d records replayed, %d objects changed, want %d", m.ReplayRecords, m.DirtyOnodes, objects/50)

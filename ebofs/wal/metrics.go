@@ -10,7 +10,7 @@ type Metrics struct {
 	Groups        uint64 // rounds of a leader
 	Flushes       uint64 // of the log's device; equal to Groups
 	Bytes         uint64 // written to the ring, whole blocks
-	PaddingBytes  uint64 // of them, zeros after the last record of a batch
+	PaddingBytes  uint64 // of them, zeros after the last record of a batch, or written by Resume
 	SkippedBytes  uint64 // of the ring, given up at its end and not written
 	MaxBatchBytes uint64 // largest batch so far
 }

@@ -28,7 +28,7 @@ func Resume(ctx context.Context, dev devices.Device, cfg Config, tail Pos, found
 	used := (found.End.Block + cfg.Blocks - tail.Block) % cfg.Blocks
 	// A group in flight and the end of the ring it skips: see witnessBytes.
 	left := min(witnessBytes/devices.BlockSize, cfg.Blocks-used)
-	zero := alignedBytes(MaxBatch)
+	zero, cleared := alignedBytes(MaxBatch), left*devices.BlockSize
 	for at := found.End.Block; left > 0; {
 		n := min(left, MaxBatch/devices.BlockSize, cfg.Blocks-at)
 		if err := dev.Write(ctx, devices.Block(cfg.Start+at), devices.Vec{zero[:n*devices.BlockSize]}); err != nil {
@@ -41,5 +41,9 @@ func Resume(ctx context.Context, dev devices.Device, cfg Config, tail Pos, found
 	}
 	l := New(dev, cfg, found.End, found.PrevCRC)
 	l.SetTail(tail)
+	l.mu.Lock()
+	l.mu.metrics.Bytes += cleared
+	l.mu.metrics.PaddingBytes += cleared
+	l.mu.Unlock()
 	return l, nil
 }
