@@ -1,10 +1,53 @@
 package ebofs
 
 import (
+	"fmt"
 	"testing"
 
 	"ebofs/devices"
+	"ebofs/internal/perf"
 )
+
+// TestStages: of transactions that are watched every stage is timed once, and
+// together they take as long as the whole.
+func TestStages(t *testing.T) {
+	s := newStore(t, newMem(64), FormatOptions{StripeBytes: 64 << 10}, quiet())
+	defer closeStore(t, s)
+	l := s.Latencies()
+	for range 5 * watchEvery {
+		apply(t, s, func(x *Txn) { x.Write(mainColl, oid("o"), 0, make([]byte, 200<<10)) })
+		done := make(chan error, 1)
+		x := NewTxn()
+		x.Write(mainColl, oid("o"), 5, []byte("small"))
+		if err := s.Queue(bg, x, nil, func(err error) { done <- err }); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	var n [Stages]uint64
+	var sum uint64
+	for g := range l.Stages {
+		var p perf.Snapshot
+		l.Stages[g].Snapshot(&p)
+		n[g], sum = p.Count, sum+p.Sum
+	}
+	whole := n[StageAdmit]
+	if whole == 0 || n[StageOrder] != whole || n[StageApply] != whole || n[StageLog] != whole || n[StageDirect]+n[StageNotice] != whole {
+		t.Errorf("stages counted %v times", n)
+	}
+	var all perf.Snapshot
+	l.Commit.Snapshot(&all)
+	if sum == 0 || sum > 2*all.Sum {
+		t.Errorf("stages of %d of %d transactions take %d ns, all of them %d", whole, all.Count, sum, all.Sum)
+	}
+	for g := range Stages + 1 {
+		if (g.String() == fmt.Sprintf("stage %d", g)) != (g == Stages) {
+			t.Errorf("stage %d is named %v", uint8(g), g)
+		}
+	}
+}
 
 // TestLatencies: each histogram counts what its comment says, and writes that cut
 // stripes are told from those that do not.

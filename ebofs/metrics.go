@@ -80,6 +80,7 @@ type Latencies struct {
 	Read       perf.Histogram // reads of data from the device; what the cache has costs too little to be measured
 	LogFlush   perf.Histogram // flushes of the log's device
 	Checkpoint perf.Histogram
+	Stages     [Stages]perf.Histogram // of one transaction in eight
 }
 
 // Latencies returns the histograms, which go on counting.

@@ -44,11 +44,13 @@ func (s *Store) prepare(ctx context.Context, t *Txn, p *pass) error {
 	if err := s.admit(ctx, p, uint64(direct)); err != nil {
 		return err
 	}
+	p.watch.lap(StageAdmit)
 	if direct > 0 {
 		if err := s.writeDirect(ctx, p); err != nil {
 			s.refuse(p)
 			return err
 		}
+		p.watch.lap(StageDirect)
 	}
 	return nil
 }

@@ -14,9 +14,10 @@ import (
 
 // notice is somebody to be told when a transaction is committed.
 type notice struct {
-	txid uint64
-	fn   func(error)
-	from time.Time // when it was asked for
+	txid  uint64
+	fn    func(error)
+	from  time.Time // when it was asked for
+	watch stopwatch
 }
 
 // pass is one transaction on its way: resolved changes and what they hold.
@@ -35,6 +36,8 @@ type pass struct {
 	slack    uint64 // what the sources of clones may grow by; more at each try
 	promised need   // for the clones
 	enc      recordEncoder
+	watch    stopwatch
+	turn     uint // counts transactions, for those to watch
 	key      []byte
 }
 
@@ -55,12 +58,13 @@ func (s *Store) Apply(ctx context.Context, t *Txn) error {
 	}
 	defer s.leave()
 	begin := time.Now()
-	lsn, err := s.queue(ctx, t, begin, nil)
+	lsn, watch, err := s.queue(ctx, t, begin, nil)
 	if err != nil || lsn == 0 {
 		return err
 	}
 	if err = s.wal.Wait(ctx, lsn); err == nil {
 		since(&s.lat.Commit, begin)
+		watch.lap(StageLog)
 	}
 	return err
 }
@@ -82,7 +86,7 @@ func (s *Store) Queue(ctx context.Context, t *Txn, onApplied func(), onCommit fu
 		notice = func(err error) { <-done; onCommit(err) }
 		applied = func() { close(done) }
 	}
-	lsn, err := s.queue(ctx, t, time.Now(), notice)
+	lsn, _, err := s.queue(ctx, t, time.Now(), notice)
 	if err != nil {
 		return err
 	}
@@ -103,51 +107,56 @@ func (s *Store) Queue(ctx context.Context, t *Txn, onApplied func(), onCommit fu
 }
 
 // queue does all of it but waiting for the commit. LSN 0: nothing to commit.
-func (s *Store) queue(ctx context.Context, t *Txn, begin time.Time, onCommit func(error)) (wal.LSN, error) {
+func (s *Store) queue(ctx context.Context, t *Txn, begin time.Time, onCommit func(error)) (wal.LSN, stopwatch, error) {
 	if err := s.writable(); err != nil {
-		return 0, err
+		return 0, stopwatch{}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return 0, err
+		return 0, stopwatch{}, err
 	}
 	if err := t.validate(); err != nil {
-		return 0, err
+		return 0, stopwatch{}, err
 	}
 	if len(t.ops) == 0 {
-		return 0, nil
+		return 0, stopwatch{}, nil
 	}
 	for slack := uint64(0); ; slack = 2*slack + 16 {
-		lsn, err := s.try(ctx, t, slack, begin, onCommit)
+		lsn, watch, err := s.try(ctx, t, slack, begin, onCommit)
 		if !errors.Is(err, errGrown) {
-			return lsn, err
+			return lsn, watch, err
 		}
 	}
 }
 
 // try queues t, whose sources of clones may grow by slack meanwhile.
-func (s *Store) try(ctx context.Context, t *Txn, slack uint64, begin time.Time, onCommit func(error)) (wal.LSN, error) {
+func (s *Store) try(ctx context.Context, t *Txn, slack uint64, begin time.Time, onCommit func(error)) (wal.LSN, stopwatch, error) {
 	p := passes.Get().(*pass)
 	defer p.done(s)
 	p.slack = slack
+	if p.turn++; p.turn%watchEvery == 0 && slack == 0 {
+		p.watch = stopwatch{&s.lat.Stages, begin}
+	}
 	if err := s.prepare(ctx, t, p); err != nil {
-		return 0, err
+		return 0, stopwatch{}, err
 	}
 	if err := s.lock(ctx, t, p); err != nil {
 		s.refuse(p)
-		return 0, err
+		return 0, stopwatch{}, err
 	}
 	defer s.unlock(p)
 	if err := s.resolve(ctx, t, p); err != nil {
 		s.refuse(p)
-		return 0, err
+		return 0, stopwatch{}, err
 	}
 	if err := s.enterGate(ctx, p); err != nil {
 		s.refuse(p)
-		return 0, err
+		return 0, stopwatch{}, err
 	}
 	defer s.gate.RUnlock()
 	since(&s.lat.QueueWait, begin)
-	return s.commit(p, begin, onCommit)
+	p.watch.lap(StageOrder)
+	lsn, err := s.commit(p, begin, onCommit)
+	return lsn, p.watch, err
 }
 
 // commit applies the changes and appends their record to the log, within one
@@ -185,8 +194,9 @@ func (s *Store) commit(p *pass, begin time.Time, onCommit func(error)) (wal.LSN,
 		return 0, s.failure()
 	}
 	s.lastLSN = lsn
+	p.watch.lap(StageApply)
 	if onCommit != nil {
-		s.notices = append(s.notices, notice{s.txid, onCommit, begin})
+		s.notices = append(s.notices, notice{s.txid, onCommit, begin, p.watch})
 	}
 	s.metrics.Transactions.Add(1)
 	s.metrics.UserBytes.Add(user)
@@ -241,7 +251,7 @@ func (p *pass) done(s *Store) {
 	clear(p.changes)
 	clear(p.view)
 	clear(p.colls)
-	*p = pass{changes: p.changes[:0], view: p.view[:0], colls: p.colls[:0], placed: p.placed[:0], enc: p.enc, key: p.key[:0]}
+	*p = pass{changes: p.changes[:0], view: p.view[:0], colls: p.colls[:0], placed: p.placed[:0], enc: p.enc, turn: p.turn, key: p.key[:0]}
 	p.enc.reset()
 	passes.Put(p)
 }
@@ -258,10 +268,15 @@ func (s *Store) committed(_, last uint64, err error) {
 	}
 	var fns []func(error)
 	for _, x := range s.notices[:n] {
-		fns = append(fns, x.fn)
 		if err == nil {
 			since(&s.lat.Commit, x.from)
+			if x.watch.lap(StageLog); x.watch.into != nil {
+				watch, fn := x.watch, x.fn // few: x itself stays off the heap
+				fns = append(fns, func(err error) { watch.lap(StageNotice); fn(err) })
+				continue
+			}
 		}
+		fns = append(fns, x.fn)
 	}
 	s.notices = append(s.notices[:0], s.notices[n:]...)
 	s.logMu.Unlock()

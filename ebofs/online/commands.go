@@ -138,6 +138,14 @@ func (c *Commands) free(context.Context, *asok.Request) (any, error) {
 // perf has the counters below the name of what counts, as Ceph's daemons do.
 func (c *Commands) perf(context.Context, *asok.Request) (any, error) {
 	m := c.o.Store.Metrics()
+	stages := map[string]uint64{}
+	l := c.o.Store.Latencies()
+	for g := range l.Stages {
+		var p perf.Snapshot
+		l.Stages[g].Snapshot(&p)
+		name := ebofs.Stage(g).String()
+		stages[name+"_count"], stages[name+"_ns"] = p.Count, p.Sum
+	}
 	written := map[string]int64{"total_bytes": m.Written.Total()}
 	for p, n := range m.Written {
 		written[ebofs.Purpose(p).String()+"_bytes"] = n
@@ -151,6 +159,7 @@ func (c *Commands) perf(context.Context, *asok.Request) (any, error) {
 			"corruptions": m.Corruptions, "given_up": m.GivenUp, "dirty_onodes": m.DirtyOnodes, "dirty_bytes": m.DirtyBytes,
 			"free_blocks": m.FreeBlocks, "limbo_blocks": m.LimboBlocks,
 		},
+		"ebofs_stages":  stages,
 		"ebofs_written": written,
 		"ebofs_log": map[string]any{
 			"records": m.Log.Records, "payload_bytes": m.Log.PayloadBytes, "batches": m.Log.Batches, "fillers": m.Log.Fillers,

@@ -30,6 +30,7 @@ func Action() verb.Action {
 			fs.StringSliceVar(&j.o.Workloads, "workload", nil, "measure only these `NAMES`, separated by commas")
 			fs.IntSliceVar(&j.o.Depths, "depth", nil, "with so many callers: `NUMBERS` separated by commas; default 1,16,64, fewer where more tell nothing")
 			fs.Float64Var(&j.seconds, "seconds", 2, "for each workload and depth, and as long for the raw device")
+			fs.BoolVar(&j.explain, "explain", false, "say below each row what was written for what, and where the time of a transaction went")
 			fs.Var(&j.bytes, "size", "use only so much of DEV; default 4 GiB")
 			fs.Var(&j.memory, "memory", "budget of the store; default 2 GiB")
 			return j.run
@@ -43,6 +44,7 @@ type job struct {
 	o             Options
 	seconds       float64
 	bytes, memory sizes.Size
+	explain       bool
 }
 
 func (j *job) run(ctx context.Context, c *verb.Call) (err error) {
@@ -134,6 +136,9 @@ func (j *job) measure(ctx context.Context, c *verb.Call, dev devices.Device, pat
 			header = true
 		}
 		c.Printf("%s\n", r)
+		if j.explain && r.Explained != nil {
+			c.Printf("%s\n", r.Explained)
+		}
 		c.Flush()
 		c.Row(r)
 		m, phase = meter(), ""

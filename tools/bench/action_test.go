@@ -67,9 +67,23 @@ func TestAction(t *testing.T) {
 			t.Errorf("%s is %v", field, doc.Rows[0][field])
 		}
 	}
+	for _, r := range doc.Rows {
+		e, _ := r["explained"].(map[string]any)
+		written, _ := e["written"].(map[string]any)
+		sum := 0.0
+		for _, n := range written {
+			sum += n.(float64)
+		}
+		stages, _ := e["stages"].(map[string]any)
+		// An image has no counter of the kernel's.
+		if disk, there := e["disk_bytes"]; sum == 0 || sum != e["device_bytes"] || disk != nil || !there || stages["log"] == nil || stages["apply"] == nil || e["log_flush"] == nil {
+			t.Errorf("%v: %v by purpose: %v", r["workload"], sum, e)
+		}
+	}
 	// The scratch store is gone, so nothing has to be forced now.
-	code, out, talk = command("bench", "--workload", "create", "--depth", "2", "--seconds", "0.05", path)
-	if lines := strings.Split(out, "\n"); code != 0 || len(lines) != 3 || lines[0] != bench.Header() || !strings.HasPrefix(lines[1], "create ") {
+	code, out, talk = command("bench", "--workload", "create", "--depth", "2", "--seconds", "0.05", "--explain", path)
+	if lines := strings.Split(out, "\n"); code != 0 || len(lines) != 5 || lines[0] != bench.Header() || !strings.HasPrefix(lines[1], "create ") ||
+		!strings.HasPrefix(lines[2], "  bytes   log ") || !strings.Contains(lines[2], " of the user ") || strings.Contains(lines[2], "not the sum") || !strings.HasPrefix(lines[3], "  stages  admit ") {
 		t.Errorf("exit %d: %s%s", code, out, talk)
 	}
 }

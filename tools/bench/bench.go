@@ -131,6 +131,7 @@ type bench struct {
 	dev   *counted // of the store
 	raw   *region
 	pool  *devices.Pool
+	disk  disk // below dev
 	store *ebofs.Store
 	cold  bool // how store was opened
 
@@ -151,7 +152,7 @@ func Run(ctx context.Context, dev devices.Device, o Options) (rep Report, err er
 		return rep, err
 	}
 	storeBytes := o.storeBytes()
-	b := &bench{o: o, dev: &counted{Device: dev}, raw: o.rawRegion(dev), pool: devices.NewPool(devices.PoolOptions{})}
+	b := &bench{o: o, dev: &counted{Device: dev}, disk: diskOf(dev), raw: o.rawRegion(dev), pool: devices.NewPool(devices.PoolOptions{})}
 	defer func() { err = errors.Join(err, b.pool.Close()) }()
 	rep = Report{Bytes: int64(o.Bytes), StoreBytes: int64(storeBytes), Seconds: o.Duration.Seconds(), Processors: runtime.GOMAXPROCS(0)}
 
@@ -261,6 +262,8 @@ func (b *bench) cell(ctx context.Context, w workload, depth int) (Row, error) {
 		vecs[i] = v
 	}
 	written, flushes := int64(0), int64(0)
+	var seen observed
+	seen.begin(b.store.Latencies())
 	d := b.o.Duration / time.Duration(b.o.Rounds)
 	for round := range b.o.Rounds {
 		rng := func(worker int) *rand.Rand { return rand.New(rand.NewPCG(uint64(round), uint64(worker))) }
@@ -276,6 +279,7 @@ func (b *bench) cell(ctx context.Context, w workload, depth int) (Row, error) {
 				return Row{}, err
 			}
 		}
+		before := b.glance()
 		written -= b.dev.written.Load()
 		flushes -= b.dev.flushes.Load()
 		cpu = cpuTime()
@@ -290,8 +294,13 @@ func (b *bench) cell(ctx context.Context, w workload, depth int) (Row, error) {
 		engine.cpu += cpuTime() - cpu
 		written += b.dev.written.Load()
 		flushes += b.dev.flushes.Load()
+		seen.slice(before, b.glance())
 	}
-	return rowOf(w, depth, &raw, &engine, written, flushes), nil
+	row := rowOf(w, depth, &raw, &engine, written, flushes)
+	if w.writes {
+		row.Explained = seen.end(b.store.Latencies(), b.disk)
+	}
+	return row, nil
 }
 
 func rowOf(w workload, depth int, raw, engine *side, written, flushes int64) Row {

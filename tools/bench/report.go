@@ -35,6 +35,8 @@ type Row struct {
 	RawP99US   float64 `json:"raw_p99_us"`
 	RawCPUUS   float64 `json:"raw_cpu_us_per_op"`
 	RatioRaw   float64 `json:"ratio_raw"` // OpsPerS / RawOpsPerS
+
+	Explained *Explained `json:"explained,omitempty"` // of workloads that write
 }
 
 // Header returns the first line of the table, without a newline.
