@@ -18,9 +18,10 @@ import (
 // growing is the engine on a store of 40 MiB that fills its part of a device of 61
 // MiB and some: the last zone, which is short, becomes longer, and others follow.
 // After every crash the store grows once more, if the crash left it small.
-func growing() *Target {
-	o := engine.Options{LogBytes: 4 << 20, SizeBytes: 40 << 20}
-	t := Engine("plain")
+func growing(shape string) *Target {
+	o := Engines[shape]
+	o.SizeBytes = 40 << 20
+	t := Engine(shape)
 	t.DeviceBytes = 61<<20 + 28<<10
 	t.Format = func(ctx context.Context, dev devices.Device) error { return engine.Format(ctx, dev, o) }
 	t.Again = func(ctx context.Context, s Store) error {
@@ -56,12 +57,20 @@ func named(t *testing.T, names ...string) []Op {
 // TestGrow cuts the power at every write of a grow, alone and between others, and
 // again inside what the next mount does about it.
 func TestGrow(t *testing.T) {
-	began := time.Now()
 	plan := Plan{DeepEvery: 8, NestEvery: 6, NestStates: 6}
 	if testing.Short() {
 		plan = Plan{Points: 12, States: 3, DeepEvery: 4, NestEvery: 4, NestStates: 2}
 	}
-	x, err := New(context.Background(), growing())
+	grow(t, "plain", plan, 1000)
+	for _, shape := range []string{"raid", "flash"} {
+		grow(t, shape, Plan{Points: 12, States: 3, DeepEvery: 4, NestEvery: 4, NestStates: 2}, 50)
+	}
+}
+
+func grow(t *testing.T, shape string, plan Plan, floor int64) {
+	t.Helper()
+	began := time.Now()
+	x, err := New(context.Background(), growing(shape))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,9 +86,9 @@ func TestGrow(t *testing.T) {
 			}
 		}
 	})
-	report(t, x, "growing", began)
-	if !testing.Short() && x.States() < 1000 {
-		t.Errorf("only %d states", x.States())
+	report(t, x, shape+", growing", began)
+	if !testing.Short() && x.States() < floor {
+		t.Errorf("%s: only %d states", shape, x.States())
 	}
 }
 
@@ -90,11 +99,11 @@ func TestGrowSlots(t *testing.T) {
 		t.Skip("covered in part by TestGrow")
 	}
 	began := time.Now()
-	x, err := New(context.Background(), growing())
+	target := growing("plain")
+	x, err := New(context.Background(), target)
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := growing()
 	marks := append(slices.Collect(slotsOf(40<<20)), slices.Collect(slotsOf(target.DeviceBytes))...)
 	plan := Plan{NestEvery: 1, NestStates: -1, Only: func(p crashdev.Point) bool {
 		return p.Op == devices.OpWrite && p.N == 1 && slices.Contains(marks, p.B)

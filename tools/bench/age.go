@@ -34,6 +34,8 @@ type AgeOptions struct {
 	OnState  func(State)
 	OnRow    func(AgeRow)
 	Progress func(phase string, done, total int64)
+
+	watch func(devices.Device) (devices.Device, error) // goes below each store; for tests
 }
 
 // Cell is one thing to measure: durable overwrites at random places, or reads,
@@ -211,6 +213,15 @@ func (a *aging) prepare(ctx context.Context, dev devices.Device) error {
 		w, err := newWindow(dev, at/devices.BlockSize, s.bytes/devices.BlockSize, over)
 		if err != nil {
 			return err
+		}
+		if o.watch != nil {
+			d, err := o.watch(w)
+			if err != nil {
+				return err
+			}
+			if w, err = newWindow(d, 0, s.bytes/devices.BlockSize, over); err != nil {
+				return err
+			}
 		}
 		at += s.bytes
 		*s.to = &subject{name: s.name, dev: w}

@@ -10,6 +10,7 @@ import (
 
 	"ebofs/devices"
 	"ebofs/ebofs/check"
+	"ebofs/ebofs/strict"
 )
 
 var ageSeed = flag.Uint64("age-seed", uint64(time.Now().UnixNano())%1e6, "of the ager")
@@ -29,12 +30,25 @@ func TestAge(t *testing.T) {
 		{"soft", AgeOptions{Fill: 0.8, Rounds: 0.7}, 0.95, false},
 		{"full", AgeOptions{Fill: 0.97, Rounds: 0.2}, 1, true},
 		{"hard", AgeOptions{Fill: 0.8, Rounds: 0.2, StripeBytes: 320 << 10, Hard: &hard}, 1, true},
+		{"flash", AgeOptions{Fill: 0.8, Rounds: 0.2, StripeBytes: 16 << 10, Hard: &hard}, 1, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dev := devices.NewMem(devices.MemOptions{Blocks: MinAgeBytes / devices.BlockSize})
 			o := c.o
 			o.Seed, o.Duration, o.MemoryBytes, o.Turns = *ageSeed, 20*time.Millisecond, 64<<20, 2
 			o.Cells = []Cell{{true, 64 << 10, 4}, {false, 4 << 10, 8}, {false, 1 << 20, 2}}
+			tally := &strict.Tally{Lenient: strict.All.Lenient}
+			if o.Hard != nil {
+				o.watch = func(dev devices.Device) (devices.Device, error) {
+					return strict.New(dev, strict.Shape{Stripe: o.StripeBytes}, tally)
+				}
+				defer func() {
+					fmt.Println(tally)
+					if err := tally.Err(); err != nil || tally.Full.Load() == 0 {
+						t.Errorf("%v: %v", tally, err)
+					}
+				}()
+			}
 			rep, err := Age(context.Background(), dev, o)
 			if err != nil {
 				t.Fatal(err)
