@@ -36,6 +36,7 @@ type ring struct {
 	head   atomic.Pointer[call] // what was pushed, the newest first
 	wakeup int                  // eventfd
 	over   chan struct{}        // closed when the owner has ended
+	ended  atomic.Int64         // calls
 
 	// The owner's.
 	workers *workers
@@ -245,6 +246,7 @@ func (r *ring) reaped(user uint64, n int, err error) {
 		r.armed = false
 		return
 	}
+	r.ended.Add(1)
 	c := r.slots[user]
 	r.slots[user] = nil
 	r.free = append(r.free, user)

@@ -77,6 +77,9 @@ func TestSubmitMany(t *testing.T) {
 		if err := errors.Join(submitAll(f, false, n, q)...); err != nil {
 			t.Fatal(err)
 		}
+		if k := f.RingCalls(); k != 2*n && (k != 0 || f.Ring() == nil) {
+			t.Errorf("%d calls went through the ring, of %d", k, 2*n)
+		}
 		if disk, err := os.ReadFile(f.Path()); err != nil || !bytes.Equal(disk, p) || !bytes.Equal(q, p) {
 			t.Errorf("the image or what was read is not what was written, %v", err)
 		}

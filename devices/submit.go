@@ -76,6 +76,14 @@ func (f *File) Ring() error {
 	return a.err
 }
 
+// RingCalls returns how many reads and writes went through the ring.
+func (f *File) RingCalls() int64 {
+	if r := f.async.ring.Load(); r != nil {
+		return r.ended.Load()
+	}
+	return 0
+}
+
 // ringFor returns the ring if a call that fits is better made through it, being
 // one of n in flight. The log's own calls are not: one goroutine makes one
 // after the other, and whoever waits for them should not wait for a batch.

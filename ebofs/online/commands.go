@@ -176,7 +176,11 @@ func (c *Commands) perf(context.Context, *asok.Request) (any, error) {
 
 // perfDevice adds what a device's scheduler has counted, by class of I/O.
 func perfDevice(answer map[string]any, name string, d *devices.Scheduler) {
-	answer[name] = map[string]any{"background_limit": d.BackgroundLimit()}
+	io := map[string]any{"background_limit": d.BackgroundLimit()}
+	if f, ok := d.Device.(*devices.File); ok {
+		io["ring_calls"] = f.RingCalls() // the others blocked
+	}
+	answer[name] = io
 	for c := range devices.Class(devices.NumClasses) {
 		x := d.Class(c)
 		var took perf.Snapshot
