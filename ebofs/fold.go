@@ -136,9 +136,11 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 		}
 	}
 	start := k << chunkShift
+	rest := b.over.within(start, start+chunkBytes)
 	for i := uint64(0); i < layout.ChunkBlocks; i++ {
 		off := start + i<<blockShift
-		list := b.over.within(off, off+blockSize)
+		var list []piece
+		list, rest = upTo(rest, off+blockSize)
 		small := inline && i == 0
 		if len(list) == 0 && !small {
 			continue

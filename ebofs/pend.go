@@ -251,21 +251,8 @@ func (o *overlay) piecesFor(k uint64) *pieces {
 // remove cuts [off, end) out of list. It works in place, except that a piece
 // spanning the whole range is split.
 func remove(list []piece, off, end uint64) []piece {
-	i, j := span(list, off, end)
-	if i == j {
-		return list
-	}
-	var edge [2]piece
-	n := 0
-	if p := list[i]; p.off < off {
-		edge[n] = piece{p.off, p.data[: off-p.off : off-p.off], p.epoch}
-		n++
-	}
-	if p := list[j-1]; p.end() > end {
-		edge[n] = piece{end, p.data[end-p.off:], p.epoch}
-		n++
-	}
-	return slices.Replace(list, i, j, edge[:n]...)
+	var in [2]piece
+	return replace(list, off, end, in[:0])
 }
 
 // overwrite is remove of p's range and insertion of p.
@@ -273,22 +260,54 @@ func overwrite(list []piece, p piece) []piece {
 	if n := len(list); n == 0 || list[n-1].end() <= p.off {
 		return append(list, p)
 	}
-	list = remove(list, p.off, p.end())
-	i, _ := span(list, p.off, p.end())
-	return slices.Insert(list, i, p)
+	in := [3]piece{p}
+	return replace(list, p.off, p.end(), in[:1])
+}
+
+// replace puts in, with room for two pieces more, in the place of what list has
+// of [off, end).
+func replace(list []piece, off, end uint64, in []piece) []piece {
+	i, j := span(list, off, end)
+	if i < j {
+		if p := list[i]; p.off < off {
+			in = slices.Insert(in, 0, piece{p.off, p.data[: off-p.off : off-p.off], p.epoch})
+		}
+		if p := list[j-1]; p.end() > end {
+			in = append(in, piece{end, p.data[end-p.off:], p.epoch})
+		}
+	}
+	if len(in) == 1 && j-i == 1 {
+		list[i] = in[0]
+		return list
+	}
+	return slices.Replace(list, i, j, in...)
 }
 
 // span returns the range [i, j) of pieces that meet [off, end).
 func span(list []piece, off, end uint64) (i, j int) {
-	i, _ = slices.BinarySearchFunc(list, off, func(p piece, off uint64) int {
-		if p.end() <= off {
-			return -1
+	lo, hi := 0, len(list)
+	for lo < hi {
+		if m := int(uint(lo+hi) >> 1); list[m].end() <= off {
+			lo = m + 1
+		} else {
+			hi = m
 		}
-		return 1
-	})
-	j = i
-	for j < len(list) && list[j].off < end {
+	}
+	for j = lo; j < len(list) && list[j].off < end; {
 		j++
 	}
-	return i, j
+	return lo, j
+}
+
+// upTo returns the pieces of list that begin before end, and those that reach
+// beyond it or begin later.
+func upTo(list []piece, end uint64) (before, rest []piece) {
+	n := 0
+	for n < len(list) && list[n].off < end {
+		n++
+	}
+	if n > 0 && list[n-1].end() > end {
+		return list[:n], list[n-1:]
+	}
+	return list[:n], list[n:]
 }
