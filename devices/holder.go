@@ -1,6 +1,7 @@
 package devices
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -14,23 +15,34 @@ import (
 // as far as the kernel tells: "mounted on /home (sdb1)", "md0 (sdb)",
 // "swap (sdb2)", "locked by ebofs (pid 812)". An empty list does not mean that
 // nobody does.
-func Holders(path string) []string {
+func Holders(path string) []string { return findHolders(path).found }
+
+func findHolders(path string) (h holders) {
 	var st unix.Stat_t
 	if unix.Stat(path, &st) != nil {
-		return nil
+		return h
 	}
-	h := holders{sys: os.DirFS("/sys"), proc: os.DirFS("/proc")}
+	h = holders{sys: os.DirFS("/sys"), proc: os.DirFS("/proc")}
 	if st.Mode&unix.S_IFMT == unix.S_IFBLK {
 		h.block(unix.Major(st.Rdev), unix.Minor(st.Rdev))
 	}
 	h.locks(unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
-	return h.found
+	return h
+}
+
+// beingLeft says whether all that is known to use the device or image is a process
+// that has ended: the kernel closes the files of a process with an io_uring a moment
+// after the process is gone.
+func beingLeft(path string) bool {
+	h := findHolders(path)
+	return h.gone && len(h.found) == 1
 }
 
 // holders collects users from the kernel's file systems.
 type holders struct {
 	sys, proc fs.FS
 	found     []string
+	gone      bool // a process that is not there any more has a lock
 }
 
 // block looks at a device and its partitions: who is built on them, what is
@@ -82,7 +94,8 @@ func (h *holders) locks(major, minor uint32, inode uint64) {
 		if pid == "-1" {
 			pid = h.descriptorOwner(want)
 		}
-		if pid == "" {
+		if _, err := fs.Stat(h.proc, pid); pid == "" || errors.Is(err, fs.ErrNotExist) {
+			h.gone = true
 			h.add("locked by a process")
 		} else {
 			h.add("locked by %s (pid %s)", h.text(pid+"/comm"), pid)

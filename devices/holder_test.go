@@ -38,6 +38,18 @@ func TestHolders(t *testing.T) {
 	if got := strings.Join(h.found, "|"); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+	if !h.gone {
+		t.Error("a lock that no process has is not noticed")
+	}
+	h = holders{sys: sys, proc: proc}
+	if h.locks(0, 5, 123); h.gone {
+		t.Error("process 812 is there")
+	}
+	delete(proc, "812/comm")
+	h = holders{sys: sys, proc: proc}
+	if h.locks(0, 5, 123); !h.gone || strings.Join(h.found, "|") != "locked by a process" {
+		t.Errorf("lock of a process that has ended: %v", h.found)
+	}
 	none := holders{sys: fstest.MapFS{}, proc: fstest.MapFS{}}
 	none.block(8, 16)
 	none.locks(1, 2, 3)

@@ -24,11 +24,11 @@ func (f *File) lock(o FileOptions) error {
 		}
 	}
 	for ; ; wait -= lockStep {
-		err := retry(attempt)
+		err := f.untilLeft(o, func() error { return retry(attempt) })
 		switch {
 		case err == nil:
 			return nil
-		case !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EACCES):
+		case !isLocked(err):
 			return err
 		case wait <= 0:
 			return inUse(Holders(f.path))
@@ -36,6 +36,26 @@ func (f *File) lock(o FileOptions) error {
 		o.sleep(min(lockStep, wait))
 	}
 }
+
+const (
+	// leaveTimeout is how long to wait for a device whose last user has ended.
+	leaveTimeout = 2 * time.Second
+	leaveStep    = 5 * time.Millisecond
+)
+
+// untilLeft calls attempt again as long as it fails because of a process that has
+// ended, and not for long.
+func (f *File) untilLeft(o FileOptions, attempt func() error) error {
+	for wait := leaveTimeout; ; wait -= leaveStep {
+		err := attempt()
+		if !isLocked(err) && !errors.Is(err, unix.EBUSY) || wait <= 0 || !beingLeft(f.path) {
+			return err
+		}
+		o.sleep(leaveStep)
+	}
+}
+
+func isLocked(err error) bool { return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) }
 
 func (f *File) lockBlock() error { return unix.Flock(f.fd, unix.LOCK_EX|unix.LOCK_NB) }
 

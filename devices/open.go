@@ -117,7 +117,10 @@ func (f *File) openDescriptor(o FileOptions) (created bool, err error) {
 		flag |= os.O_EXCL
 	}
 	f.direct = true
-	f.f, err = directio.OpenFile(f.path, flag, 0o600)
+	err = f.untilLeft(o, func() (err error) {
+		f.f, err = directio.OpenFile(f.path, flag, 0o600)
+		return err
+	})
 	if errors.Is(err, unix.EINVAL) {
 		f.direct = false
 		if created {
