@@ -88,8 +88,8 @@ func (s *Store) load(cost int64) (half, full bool) {
 	inflight := s.inflight.Load()
 	free := s.wal.Free() - inflight - cost
 	replay += time.Duration(s.ringSize-free) * replayByte
-	half = bytes > s.maxDirty/2 || onodes > maxDirtyOnodes/2 || free < s.ringSize/2 || replay > replayFull/2
-	full = bytes > s.maxDirty || onodes > maxDirtyOnodes || free < s.ringSize/8 || replay > replayFull
+	half = bytes > s.maxDirty/2 || onodes > s.maxDirtyOnodes/2 || free < s.ringSize/2 || replay > replayFull/2
+	full = bytes > s.maxDirty || onodes > s.maxDirtyOnodes || free < s.ringSize/8 || replay > replayFull
 	return half, full
 }
 

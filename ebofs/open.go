@@ -212,6 +212,7 @@ func (s *Store) budget() error {
 		s.maxDirty = min(m/100*20, 512<<20)
 	}
 	s.maxDirty = min(s.maxDirty, s.ringSize)
+	s.maxDirtyOnodes = max(minDirtyOnodes, int(m/100*20/dirtyFootprint))
 	return nil
 }
 

@@ -71,7 +71,11 @@ const DefaultMemory = 2 << 30
 const (
 	minMemory      = 64 << 20
 	onodeFootprint = 1 << 10 // measured: a decoded onode with its trees and table entry
-	maxDirtyOnodes = 64 << 10
+	// Onodes that wait for a checkpoint: at least minDirtyOnodes, and with more memory
+	// more, for on a large store each change falls into a leaf of its own unless
+	// there are many.
+	minDirtyOnodes = 64 << 10
+	dirtyFootprint = 2 << 10 // measured: 1.7 KiB for such an onode with its entries in all deltas
 )
 
 func (o *Options) fill() error {

@@ -85,6 +85,8 @@ type Store struct {
 	ringSize int64
 	maxDirty int64
 
+	maxDirtyOnodes int
+
 	room    *sync.Cond // signalled when there may be room: see waitRoom
 	roomMu  sync.Mutex // innermost but for dirtyList and the log's own
 	waiters atomic.Int32
