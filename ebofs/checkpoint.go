@@ -542,6 +542,7 @@ func (ck *checkpoint) finish(work dirtyEpoch) {
 	s.dirty.done(ck.epoch)
 	s.journals.end(ck.epoch)
 	s.releaseLimbo(ck.epoch)
+	s.space.unload()
 	if !ck.clean {
 		if err := s.refill(ck.ctx); err != nil {
 			s.log.Warn("reserve not filled", "err", err)

@@ -85,6 +85,7 @@ func (s *Store) mount(ctx context.Context, slots []layout.Candidate) error {
 	if s.space, err = newSpace(s.main, s.pool, s.super.FSID, s.place, roots.Record.ZoneTables, roots.Zones, roots.Own); err != nil {
 		return err
 	}
+	s.space.resident = int(s.opt.MemoryBytes / 100 * 2 / residentZone)
 	s.space.onLost, s.space.refuse = s.lostZone, s.opt.Refuse
 	// Their pages have to fit into the reserve.
 	s.mostShared = max(1024, s.space.reserve/4)

@@ -24,7 +24,8 @@ import (
 // copies inside zones) are in the first picture only: the root record names
 // them, so no bitmap has to describe itself.
 //
-// A zone's bitmap is read when the zone is first allocated from or freed into.
+// A zone's bitmap is read when the zone is allocated from or freed into, and dropped
+// again when many are loaded (space_unload.go).
 //
 // Locks: load is taken before mu and may be held across device reads. trimMu is taken
 // before mu and held across a discard, by Trim and by whoever waits for one.
@@ -45,6 +46,8 @@ type space struct {
 	table  []layout.Ref
 	own    []allocator.Extent // of the durable checkpoint
 	fixed  []allocator.Extent
+
+	resident int // zones that may stay loaded
 
 	reserve uint64 // blocks the stash should hold
 	spare   uint64 // room for one more checkpoint, while kept epochs hold something back; see holds
@@ -155,7 +158,7 @@ func (s *space) ensure(ctx context.Context, z int) error {
 // loadZone reads the bitmap of zone z.
 func (s *space) loadZone(ctx context.Context, z int) error {
 	zs := &s.zones[z]
-	start, blocks := s.place.Zone(uint32(z))
+	_, blocks := s.place.Zone(uint32(z))
 	used := make([]uint64, (blocks+63)/64)
 	if ref := zs.entry.Bitmap; !ref.IsNone() {
 		f := s.pool.Get(int(ref.Blocks) * blockSize)
@@ -173,18 +176,8 @@ func (s *space) loadZone(ctx context.Context, z int) error {
 		}
 		copy(used, bm.Bits)
 	}
-	durable := append([]uint64(nil), used...)
-	for _, list := range [][]allocator.Extent{s.own, s.fixed} {
-		for _, e := range list {
-			if e.Start < start+uint64(blocks) && e.Start+e.Blocks > start {
-				s.split(e, func(ez int, first, n uint64) {
-					if ez == z {
-						setBits(used, first, n)
-					}
-				})
-			}
-		}
-	}
+	durable := used
+	used = s.withOwn(z, used)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// A wholly free zone counts as loaded from the start; one that a grow is about to
