@@ -1,15 +1,18 @@
 package scale
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,10 +31,11 @@ const childVariable = "EBOFS_SCALE_CHILD"
 type job struct {
 	What    string // "fill", "load" or "mount"
 	Image   string
-	From, N int // objects there are; objects to have
+	From, N int  // objects there are; objects to have
+	Ordered bool // make them in the order of their keys
 	Budget  int64
 	Dirty   int64  // bytes that wait for a checkpoint at most; 0: as it should be
-	Profile string // file for a CPU profile of the mount
+	Profile string // file for a CPU profile
 }
 
 // said is what a child reports, one a line.
@@ -107,7 +111,7 @@ func child(ctx context.Context, j *job, out io.Writer) error {
 	case err != nil:
 	case j.What == "fill":
 		begin := time.Now()
-		err = fill(ctx, s, j.From, j.N)
+		err = fill(ctx, s, j)
 		say.Seconds = time.Since(begin).Seconds()
 	case j.What == "load":
 		return load(ctx, s, j.N, func() error { return report.Encode(said{Full: true}) })
@@ -173,17 +177,34 @@ func each(from, to int, fn func(i int, x *ebofs.Txn) error) error {
 	return errors.Join(errs...)
 }
 
+// inOrder returns the numbers from from to to in the order of their objects' keys.
+func inOrder(from, to int) []int {
+	order, keys := make([]int, to-from), make([]uint32, to-from)
+	for i := range order {
+		o := object("object", from+i)
+		order[i], keys[i] = from+i, bits.Reverse32(o.Hash)
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(keys[a-from], keys[b-from]) })
+	return order
+}
+
 // fill makes objects with two attributes, every sixteenth with 4 KiB of data.
-func fill(ctx context.Context, s *ebofs.Store, from, to int) error {
-	if from == 0 {
+func fill(ctx context.Context, s *ebofs.Store, j *job) error {
+	if j.From == 0 {
 		x := ebofs.NewTxn()
 		x.MkColl(coll, ebofs.CollSpec{Shard: -1, Pool: 1})
 		if err := s.Apply(ctx, x); err != nil {
 			return err
 		}
 	}
+	number := func(i int) int { return i }
+	if j.Ordered {
+		order := inOrder(j.From, j.N)
+		number = func(i int) int { return order[i-j.From] }
+	}
 	data := make([]byte, 4096)
-	return each(from, to, func(i int, x *ebofs.Txn) error {
+	return each(j.From, j.N, func(i int, x *ebofs.Txn) error {
+		i = number(i)
 		o := object("object", i)
 		x.Touch(coll, o)
 		x.SetAttrs(coll, o, attrs(data))

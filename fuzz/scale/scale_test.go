@@ -27,7 +27,8 @@ var (
 	image   = flag.String("image", "", "image file or device to use; it is kept, and so is what an earlier run has filled")
 	filled  = flag.Int("filled", 0, "objects that are on -image already")
 	fillMiB = flag.Int64("fill-budget", 2048, "memory budget while filling, in MiB")
-	profile = flag.String("profile", "", "directory for CPU profiles of the mounts")
+	ordered = flag.Int("ordered", 1e6, "from so many objects on make more in the order of their keys, which is quicker")
+	profile = flag.String("profile", "", "directory for CPU profiles of the children")
 )
 
 // imageBytes is the size of a new image, which is sparse.
@@ -102,19 +103,21 @@ type round struct{ load, crash, clean said }
 
 func measure(t testing.TB, path string, n int, budget, dirty int64) (r round) {
 	t.Helper()
-	prof := func(what string) string {
-		if *profile == "" {
-			return ""
-		}
-		return filepath.Join(*profile, fmt.Sprintf("%s-%d-%d.pprof", what, n, budget>>20))
-	}
 	r.load = run(t, job{What: "load", Image: path, N: n, Budget: budget, Dirty: dirty})
 	if !r.load.Full {
 		t.Fatal("the load ended by itself")
 	}
-	r.crash = run(t, job{What: "mount", Image: path, Budget: budget, Profile: prof("crash")})
-	r.clean = run(t, job{What: "mount", Image: path, Budget: budget, Profile: prof("clean")})
+	r.crash = run(t, job{What: "mount", Image: path, Budget: budget, Profile: profileOf("crash", n, budget>>20)})
+	r.clean = run(t, job{What: "mount", Image: path, Budget: budget, Profile: profileOf("clean", n, budget>>20)})
 	return r
+}
+
+// profileOf is the file for a child's profile, if there is to be one.
+func profileOf(what string, n int, budgetMiB int64) string {
+	if *profile == "" {
+		return ""
+	}
+	return filepath.Join(*profile, fmt.Sprintf("%s-%d-%d.pprof", what, n, budgetMiB))
 }
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.3g ms", d.Seconds()*1e3) }
@@ -133,7 +136,7 @@ func BenchmarkScale(b *testing.B) {
 	have := *filled
 	for _, n := range numbers(b, *objects) {
 		if n > have {
-			f := run(b, job{What: "fill", Image: path, From: have, N: n, Budget: *fillMiB << 20})
+			f := run(b, job{What: "fill", Image: path, From: have, N: n, Ordered: have >= *ordered, Budget: *fillMiB << 20, Profile: profileOf("fill", n, *fillMiB)})
 			made := float64(n - have)
 			fmt.Fprintf(&fills, "| %.0e | %.0f/s | %.0f µs | %.1f KiB | %d | %d MiB |\n", float64(n), made/f.Seconds, float64(f.CPU.Microseconds())/made,
 				float64(f.Written)/made/1024, f.Checkpoints, f.PeakBytes>>20)
