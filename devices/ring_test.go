@@ -251,6 +251,54 @@ func TestCloseWaits(t *testing.T) {
 	})
 }
 
+// TestOpenClose opens, uses deeply and closes files again and again: nothing is
+// left, whether somebody closes at once, in the middle or afterwards.
+func TestOpenClose(t *testing.T) {
+	descriptors := func() int {
+		list, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip(err)
+		}
+		return len(list)
+	}
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	path := filepath.Join(t.TempDir(), "image")
+	before, through := descriptors(), int64(0)
+	for i := range 60 {
+		f, err := OpenFile(path, FileOptions{CreateBytes: 64 * BlockSize})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.async.from, f.async.until = 4, 2
+		if i%2 == 0 {
+			_ = f.Ring() // else it is made meanwhile
+		}
+		var wg sync.WaitGroup
+		for w := range 8 {
+			wg.Go(func() {
+				v := Vec{heapAligned(BlockSize)}
+				for k := range i % 20 {
+					if err := f.Write(context.Background(), Block(8*w+k%8), v); err != nil && !errors.Is(err, ErrClosed) {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		if i%3 == 0 {
+			wg.Wait()
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+		through += f.RingCalls()
+	}
+	if n := descriptors(); n > before {
+		t.Errorf("%d descriptors open, %d before", n, before)
+	}
+	t.Logf("%d calls went through a ring", through)
+}
+
 // TestDeep: a file takes to the ring when many call at once, by itself, and
 // back to blocking calls when they are gone.
 func TestDeep(t *testing.T) {
