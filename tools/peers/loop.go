@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -76,12 +77,12 @@ func attach(image *os.File) (*os.File, error) {
 // tune makes the device what a flash disk is. Discards would give blocks of the
 // file back, and the next peer would pay for getting them again.
 func tune(loop string) error {
-	for name, value := range map[string]string{"discard_max_bytes": "0", "rotational": "0", "read_ahead_kb": "128"} {
-		if err := os.WriteFile(filepath.Join("/sys/block", filepath.Base(loop), "queue", name), []byte(value), 0); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(setQueue(loop, "discard_max_bytes", 0), setQueue(loop, "rotational", 0))
+}
+
+// setQueue sets an attribute of the device's queue.
+func setQueue(dev, name string, n int) error {
+	return os.WriteFile(filepath.Join("/sys/block", filepath.Base(dev), "queue", name), []byte(strconv.Itoa(n)), 0)
 }
 
 func (d *disk) close() (err error) {

@@ -39,7 +39,8 @@ type setup struct {
 type peer struct {
 	name    string
 	fs      string // made on the device before; empty: the peer has the device itself
-	procs   int    // GOMAXPROCS at least
+	procs   int    // GOMAXPROCS at least: a call that blocks keeps its place for a while, and so does a page fault
+	mapped  bool   // reads and writes through mapped files
 	without string // operations that make no sense, separated by spaces
 	setting string // for the reader
 	open    func(setup) (backend, error)
@@ -51,15 +52,15 @@ const ours = "ebofs"
 // peers is the table of all, in the order of the report.
 var peers = []peer{
 	{name: ours, procs: 8, open: openEngine, setting: "straight on the device, 256 MiB log; a put is one transaction; settled by a checkpoint"},
-	{name: "raw", procs: 8, without: opHot, open: openRaw,
+	{name: "raw", procs: 64, without: opHot, open: openRaw,
 		setting: "O_DIRECT; put: each caller writes the next place of a log and calls fdatasync; overwrite: in place; reads and scans by pread, a scan 1 MiB at once"},
 	{name: "raw group", procs: 8, without: opOver + " " + opCold + " " + opHot + " " + opScan, open: openGroup,
 		setting: "group commit: what waits goes out by one pwritev and one fdatasync; no index, no checksum, nothing copied"},
-	{name: "ext4", fs: "ext4", procs: 8, open: openFiles, setting: filesSetting},
-	{name: "xfs", fs: "xfs", procs: 8, open: openFiles, setting: filesSetting},
-	{name: "bbolt", fs: "ext4", procs: 8, open: openBolt, setting: boltSetting},
+	{name: "ext4", fs: "ext4", procs: 64, open: openFiles, setting: filesSetting},
+	{name: "xfs", fs: "xfs", procs: 64, open: openFiles, setting: filesSetting},
+	{name: "bbolt", fs: "ext4", procs: 64, open: openBolt, setting: boltSetting},
 	{name: "pebble", fs: "ext4", procs: 8, open: openPebble, setting: pebbleSetting},
-	{name: "badger", fs: "ext4", procs: 8, open: openBadger, setting: badgerSetting},
+	{name: "badger", fs: "ext4", procs: 64, mapped: true, open: openBadger, setting: badgerSetting},
 }
 
 func (p *peer) does(op string) bool { return !slices.Contains(strings.Fields(p.without), op) }

@@ -126,7 +126,7 @@ func runUnit(spec unitSpec, w io.Writer) (err error) {
 	if err := u.mkfs(); err != nil {
 		return err
 	}
-	if err := u.open(true, false); err != nil {
+	if err := u.open(true, opPut); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, u.shut()) }()
@@ -167,11 +167,20 @@ func (u *unit) mkfs() error {
 	return nil
 }
 
-// open mounts and opens; only reads follow if cold.
-func (u *unit) open(fresh, cold bool) (err error) {
-	o := setup{dev: u.Dev, dir: u.Dir, fresh: fresh, bytes: u.Bytes, n: u.N, memory: u.Memory, cold: cold}
-	if cold {
+// open mounts and opens for an operation.
+func (u *unit) open(fresh bool, op string) (err error) {
+	o := setup{dev: u.Dev, dir: u.Dir, fresh: fresh, bytes: u.Bytes, n: u.N, memory: u.Memory, cold: op == opCold || op == opScan}
+	if o.cold {
 		o.memory = min(o.memory, coldMemory)
+	}
+	ahead := 128 // KiB, the kernel's default
+	if u.p.mapped && op != opScan {
+		// Whatever page is touched, all that was read with it is one folio, which a
+		// sync writes as a whole: up to 1 MiB for each put.
+		ahead = 0
+	}
+	if err := setQueue(u.Dev, "read_ahead_kb", ahead); err != nil {
+		return err
 	}
 	if u.p.fs != "" {
 		if err := unix.Mount(u.Dev, u.Dir, u.p.fs, unix.MS_NOATIME, ""); err != nil {
@@ -197,13 +206,13 @@ func (u *unit) shut() (err error) {
 	return err
 }
 
-func (u *unit) reopen(cold bool) error {
+func (u *unit) reopen(op string) error {
 	if err := u.shut(); err != nil {
 		return err
 	}
 	runtime.GC()
 	debug.FreeOSMemory()
-	return u.open(false, cold)
+	return u.open(false, op)
 }
 
 // cell measures one operation.
@@ -217,13 +226,13 @@ func (u *unit) cell(op string, depth int) error {
 	writes, limit := op == opPut || op == opOver, u.N
 	switch op {
 	case opCold, opScan:
-		if err := u.reopen(true); err != nil {
+		if err := u.reopen(op); err != nil {
 			return err
 		}
 	case opHot:
 		limit = 1 << 62
 		if depth == 1 {
-			if err := u.reopen(false); err != nil {
+			if err := u.reopen(op); err != nil {
 				return err
 			}
 		}
