@@ -118,7 +118,7 @@ func runUnit(spec unitSpec, w io.Writer) (err error) {
 	} else { // as often, and without a limit
 		debug.SetGCPercent(400)
 	}
-	for i := range 64 {
+	for i := range slices.Max(depthsOf(opPut, spec.Bytes)) {
 		u.bufs = append(u.bufs, aligned(spec.Bytes))
 		noise(u.bufs[i], uint64(i))
 	}
