@@ -151,12 +151,18 @@ func (o *params) check() error {
 		return fmt.Errorf("--memory is at least %s", size(coldMemory))
 	}
 	for _, v := range o.Values {
-		if v < 4096 || v%4096 != 0 || v > 16<<20 || v > o.Data {
-			return fmt.Errorf("--values: %s is no multiple of 4 KiB up to 16 MiB and --data", size(v))
+		if v < 4096 || v%4096 != 0 || v > 16<<20 {
+			return fmt.Errorf("--values: %s is no multiple of 4 KiB up to 16 MiB", size(v))
+		}
+		if depths := depthsOf(opPut, int(v)); o.objects(v) < uint64(slices.Max(depths)) {
+			return fmt.Errorf("--values: %s of --data are fewer objects of %s than there are callers, %d", size(o.Data), size(v), slices.Max(depths))
 		}
 	}
 	return nil
 }
+
+// objects is how many values of that size are loaded: a power of two.
+func (o *params) objects(v int64) uint64 { return 1 << bits.Len64(uint64(o.Data/v)) >> 1 }
 
 // able says what is missing to measure at all.
 func (o *params) able() error {
@@ -237,7 +243,7 @@ func (o *params) round(ctx context.Context, d *disk, round int, talk io.Writer) 
 		for i := range o.Peers {
 			name := o.Peers[(i+round-1)%len(o.Peers)]
 			spec := unitSpec{
-				Peer: name, Round: round, Bytes: int(v), N: 1 << (bits.Len64(uint64(o.Data/v)) - 1), Ops: o.Ops,
+				Peer: name, Round: round, Bytes: int(v), N: o.objects(v), Ops: o.Ops,
 				Seconds: o.Seconds, Memory: o.Memory, Dev: d.loop.Name(), Dir: o.dir,
 			}
 			if err := d.ready(ctx); err != nil {

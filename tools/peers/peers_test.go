@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,23 +29,22 @@ func TestMain(m *testing.M) {
 }
 
 // tiny are flags of a run that only shows that everything works.
-var tiny = []string{"--dir", ".", "--device", "384M", "--data", "4M", "--memory", "64M", "--seconds", "0.03", "--rounds", "1"}
+var tiny = []string{"--dir", ".", "--device", "384M", "--data", "4M", "--values", "4K", "--memory", "64M", "--seconds", "0.03", "--rounds", "1"}
 
 // needsRoot skips where nothing can be measured.
 func needsRoot(t *testing.T) {
 	t.Helper()
 	o, err := parse(tiny, io.Discard)
-	if err == nil {
-		err = o.able()
-	}
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.able(); err != nil {
 		t.Skip(err)
 	}
 }
 
-// loops returns the files behind loop devices that have no name any more.
-func loops(t *testing.T) (list []string) {
-	t.Helper()
+// loops returns the files behind the loop devices of all runs there are.
+func loops() (list []string) {
 	files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
 	for _, f := range files {
 		if name, err := os.ReadFile(f); err == nil && strings.Contains(string(name), "/.peers-") {
@@ -54,11 +54,25 @@ func loops(t *testing.T) (list []string) {
 	return list
 }
 
+// wait waits until there are no other loop devices than those of before.
+func wait(t *testing.T, before []string) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		left := slices.DeleteFunc(loops(), func(name string) bool { return slices.Contains(before, name) })
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("left behind: %q", left)
+		}
+	}
+}
+
 // TestPeers lets every peer do everything, and looks whether what they say is
 // durable has been written and flushed.
 func TestPeers(t *testing.T) {
 	needsRoot(t)
-	path := filepath.Join(t.TempDir(), "rows.json")
+	before, path := loops(), filepath.Join(t.TempDir(), "rows.json")
 	var out, talk bytes.Buffer
 	if err := run(t.Context(), append(tiny, "--values", "4K,64K", "--json", path), &out, &talk); err != nil {
 		t.Fatalf("%v\n%s", err, &talk)
@@ -105,7 +119,7 @@ func TestPeers(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}
 	}
-	waitFor(t, func() bool { return loops(t) == nil })
+	wait(t, before)
 }
 
 // TestEnds ends runs before their time: nothing is left of them.
@@ -119,6 +133,7 @@ func TestEnds(t *testing.T) {
 		"kill":      {func(pid int, _ func()) { _ = unix.Kill(pid, unix.SIGKILL) }, "killed"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			before := loops()
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
 			var watch sync.WaitGroup
@@ -136,11 +151,11 @@ func TestEnds(t *testing.T) {
 				})
 			}
 			defer func() { started = func(int) {} }()
-			err := run(ctx, append(tiny, "--seconds", "30", "--values", "4K", "--peers", "ext4"), io.Discard, io.Discard)
+			err := run(ctx, append(tiny, "--seconds", "30", "--peers", "ext4"), io.Discard, io.Discard)
 			if err == nil || !strings.Contains(err.Error(), "ext4, values of 4 KiB: ") || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %v", err)
 			}
-			waitFor(t, func() bool { return loops(t) == nil })
+			wait(t, before)
 		})
 	}
 }
@@ -157,6 +172,8 @@ func TestRefuses(t *testing.T) {
 		{"--device 1G --data 1G", "at most an eighth of --device, 128 MiB"},
 		{"--memory 1M", "--memory is at least 64 MiB"},
 		{"--values 4K,1", "is no multiple of 4 KiB"},
+		{"--device 1G --values 4K,16M", "128 MiB of --data are fewer objects of 16 MiB than there are callers, 16"},
+		{"--data 4096", "4 KiB of --data are fewer objects"},
 		{"--values ,", "--values: \"\" is no size"},
 		{"--peers redis", "no peer \"redis\"; there are ebofs, raw, raw-group, ext4"},
 		{"--ops sleep", "no operation \"sleep\"; there are overwrite, put"},
@@ -300,15 +317,5 @@ func TestSince(t *testing.T) {
 	}
 	if a.self <= 0 || a.idle <= 0 || len(a.kernel) == 0 && os.Geteuid() == 0 {
 		t.Errorf("the kernel says nothing: %+v", a)
-	}
-}
-
-// waitFor waits, not for ever, until the kernel has done what it does by itself.
-func waitFor(t *testing.T, done func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("not done in 20 s")
-		}
 	}
 }

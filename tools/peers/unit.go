@@ -303,7 +303,8 @@ func (u *unit) callers(op string, depth int, limit uint64, latency *perf.Histogr
 			case opPut:
 				i = u.next.Add(1) - 1
 			case opOver:
-				i = rng.Uint64N(u.N)
+				// Of its own part: two at once in one commit could be written as one.
+				i = rng.Uint64N(u.N/uint64(depth))*uint64(depth) + uint64(w)
 			case opCold:
 				i = turn * shuffle & (u.N - 1)
 			case opHot:
