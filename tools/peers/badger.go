@@ -6,7 +6,7 @@ import (
 )
 
 const badgerSetting = "v4.9 on ext4; values of 1 KiB and more in the value log, which here costs less than its default of 1 MiB and whose garbage nobody collects in so short a time; no compression as the values are noise, and so no block cache, as its manual says: tables are mapped, the page cache has no budget; " +
-	"what waits is one transaction, since each of its own is synced by itself; SyncWrites; read-ahead of the device is off except for scans, or each sync of the mapped log would write up to 1 MiB; settled by Close and Open, which flush the memtable"
+	"what waits is one transaction, since each of its own is synced by itself; SyncWrites; read-ahead of the device is off for small values except in scans, or each sync of the mapped log would write up to 1 MiB, and as large as a value for large ones; settled by Close and Open, which flush the memtable"
 
 type badg struct {
 	db    *badger.DB

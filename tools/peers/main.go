@@ -66,7 +66,7 @@ type params struct {
 	Peers   []string `json:"peers"`
 	Ops     []string `json:"operations"`
 
-	dir, json string
+	dir, json, profile string
 }
 
 func parse(args []string, help io.Writer) (o params, err error) {
@@ -83,6 +83,7 @@ func parse(args []string, help io.Writer) (o params, err error) {
 	ops := fs.String("ops", strings.Join(allOps, ","), "measure only these `operations`")
 	fs.StringVar(&o.dir, "dir", os.TempDir(), "`directory` for the file behind the loop device; its file system must know direct I/O")
 	fs.StringVar(&o.json, "json", "", "write options, settings and every row to this `file`")
+	fs.StringVar(&o.profile, "profile", "", "write a CPU profile of every cell into this `directory`; costs a little")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fs.SetOutput(help)
@@ -211,6 +212,14 @@ func run(ctx context.Context, args []string, out, talk io.Writer) (err error) {
 			return err
 		}
 	}
+	if o.profile != "" {
+		if o.profile, err = filepath.Abs(o.profile); err != nil {
+			return err
+		}
+		if _, err := os.ReadDir(o.profile); err != nil {
+			return fmt.Errorf("--profile: %w", err)
+		}
+	}
 	fmt.Fprintf(talk, "peers: writing %s for a loop device\n", size(o.Device))
 	d, err := newDisk(ctx, o.dir, o.Device)
 	if err != nil {
@@ -244,7 +253,7 @@ func (o *params) round(ctx context.Context, d *disk, round int, talk io.Writer) 
 			name := o.Peers[(i+round-1)%len(o.Peers)]
 			spec := unitSpec{
 				Peer: name, Round: round, Bytes: int(v), N: o.objects(v), Ops: o.Ops,
-				Seconds: o.Seconds, Memory: o.Memory, Dev: d.loop.Name(), Dir: o.dir,
+				Seconds: o.Seconds, Memory: o.Memory, Dev: d.loop.Name(), Dir: o.dir, Profile: o.profile,
 			}
 			if err := d.ready(ctx); err != nil {
 				return nil, err

@@ -122,6 +122,20 @@ func TestPeers(t *testing.T) {
 	wait(t, before)
 }
 
+// TestProfile asks for profiles.
+func TestProfile(t *testing.T) {
+	needsRoot(t)
+	dir := t.TempDir()
+	if err := run(t.Context(), append(tiny, "--peers", "raw-group", "--ops", "put", "--profile", dir), io.Discard, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"raw-group-put-4096-1.1.pprof", "raw-group-put-4096-64.1.pprof"} {
+		if st, err := os.Stat(filepath.Join(dir, name)); err != nil || st.Size() == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestEnds ends runs before their time: nothing is left of them.
 func TestEnds(t *testing.T) {
 	needsRoot(t)

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -64,6 +65,7 @@ type unitSpec struct {
 	Memory  int64   // budget of caches
 	Dev     string
 	Dir     string // to mount over, in our own namespace
+	Profile string // directory for CPU profiles; empty: none
 }
 
 // Row is one cell in one round.
@@ -102,6 +104,8 @@ type unit struct {
 	bufs [][]byte // one a caller
 	next atomic.Uint64
 	out  *json.Encoder
+
+	profiles *os.Root // stays what it is when Dir is mounted over
 }
 
 // runUnit is the child: it writes a row when it is there.
@@ -123,6 +127,11 @@ func runUnit(spec unitSpec, w io.Writer) (err error) {
 		noise(u.bufs[i], uint64(i))
 	}
 	u.next.Store(u.N)
+	if spec.Profile != "" {
+		if u.profiles, err = os.OpenRoot(spec.Profile); err != nil {
+			return err
+		}
+	}
 	if err := u.mkfs(); err != nil {
 		return err
 	}
@@ -174,10 +183,14 @@ func (u *unit) open(fresh bool, op string) (err error) {
 		o.memory = min(o.memory, coldMemory)
 	}
 	ahead := 128 // KiB, the kernel's default
-	if u.p.mapped && op != opScan {
+	switch {
+	case !u.p.mapped:
+	case u.Bytes <= smallBytes && op != opScan:
 		// Whatever page is touched, all that was read with it is one folio, which a
 		// sync writes as a whole: up to 1 MiB for each put.
 		ahead = 0
+	case o.cold:
+		ahead = max(ahead, u.Bytes>>10)
 	}
 	if err := setQueue(u.Dev, "read_ahead_kb", ahead); err != nil {
 		return err
@@ -248,9 +261,12 @@ func (u *unit) cell(op string, depth int) error {
 	var latency perf.Histogram
 	var ops int64
 	var settled time.Duration
+	stop, err := u.profile(op, depth)
+	if err != nil {
+		return err
+	}
 	before := look(u.Dev)
 	start := time.Now()
-	var err error
 	if op == opScan {
 		ops, err = u.scan(start)
 	} else {
@@ -266,6 +282,7 @@ func (u *unit) cell(op string, depth int) error {
 		return err
 	}
 	after := look(u.Dev)
+	stop()
 	x := after.since(before)
 	wall := after.at.Sub(before.at).Seconds()
 	n, bytes := float64(max(ops, 1)), float64(max(ops, 1))*float64(u.Bytes)
@@ -275,6 +292,19 @@ func (u *unit) cell(op string, depth int) error {
 	row.Written, row.Read, row.Flushes = float64(x.written)/bytes, float64(x.read)/bytes, float64(x.flushes)/n
 	row.RSS, row.Foreign, row.Steal = resident(), x.foreign/wall, x.steal/wall
 	return u.out.Encode(row)
+}
+
+// profile begins a CPU profile of a cell and returns what ends it.
+func (u *unit) profile(op string, depth int) (func(), error) {
+	if u.Profile == "" {
+		return func() {}, nil
+	}
+	name := fmt.Sprintf("%s-%s-%d-%d.%d.pprof", strings.ReplaceAll(u.p.name, " ", "-"), op, u.Bytes, depth, u.Round)
+	f, err := u.profiles.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	return func() { pprof.StopCPUProfile(); f.Close() }, pprof.StartCPUProfile(f)
 }
 
 // hot is how many objects are read hot.
