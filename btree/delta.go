@@ -13,6 +13,8 @@ type delta struct {
 	ents omap     // key → value or deletion
 	cuts omap     // lowest key → end of a cleared range (a deletion: no end); disjoint, never touching
 	lost [][]byte // keys of changes that cannot be made, see Tree.LoseFrozen
+	// touched are keys whose nodes are written anew though nothing changes there.
+	touched [][]byte
 }
 
 // verdict is what a layer says of a key.
@@ -24,7 +26,9 @@ const (
 	absent
 )
 
-func (d *delta) empty() bool { return d == nil || d.ents.empty() && d.cuts.empty() }
+func (d *delta) empty() bool {
+	return d == nil || d.ents.empty() && d.cuts.empty() && len(d.touched) == 0
+}
 
 func (d *delta) bytes() int {
 	if d == nil {

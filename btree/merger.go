@@ -45,6 +45,7 @@ type merger struct {
 	ents    ocursor
 	cuts    ocursor
 	lost    [][]byte // keys whose leaves are given up without a look
+	touched [][]byte // keys whose nodes move, sorted
 	// masks are the ranges of items of one leaf that a cleared range covers.
 	masks  [][2]int
 	masked int // masks that are behind
@@ -81,7 +82,7 @@ func newMerger(ctx context.Context, cfg *Config, own *Owner, ld Loader, sink Sin
 
 // close gives the memory back. It must not be used afterwards.
 func (m *merger) close() {
-	m.ctx, m.cfg, m.own, m.ld, m.sink, m.diff, m.giver, m.ahead, m.changes, m.lost = nil, nil, nil, nil, nil, nil, nil, nil, nil, nil
+	m.ctx, m.cfg, m.own, m.ld, m.sink, m.diff, m.giver, m.ahead, m.changes, m.lost, m.touched = nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil
 	m.ents, m.cuts = ocursor{}, ocursor{}
 	if cap(m.blob) > MaxPageBytes {
 		m.blob = nil

@@ -82,6 +82,18 @@ func (p *Page) Release() {
 	}
 }
 
+// PeekBlocks returns how many blocks the node takes that seems to begin with head,
+// its first block, at addr; 0 if none seems to.
+func PeekBlocks(head []byte, addr uint64) int {
+	if len(head) < headerBytes || string(head[:4]) != pageMagic || binary.LittleEndian.Uint64(head[24:]) != addr {
+		return 0
+	}
+	if n := int(head[11]); n <= MaxPageBytes/blockBytes {
+		return n
+	}
+	return 0
+}
+
 // ParsePage checks that buf is a well-formed node: checksum, version, and every
 // offset in bounds. It knows nothing of the tree: see Check. The page aliases
 // buf, which must not change any more.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 )
 
 // Reconcile merges the frozen delta into the pages and returns the new root,
@@ -27,6 +28,7 @@ func (t *Tree) Reconcile(ctx context.Context, sink Sink) (Root, error) {
 	m := newMerger(ctx, t.cfg, &t.own, t.ld, sink)
 	defer m.close()
 	m.lost = frozen.lost
+	m.touched = slices.SortedFunc(slices.Values(frozen.touched), bytes.Compare)
 	root, err := m.reconcile(*old, frozen)
 	if err != nil {
 		return Root{}, fmt.Errorf("reconcile tree %q: %w", t.cfg.Name, err)
@@ -140,13 +142,20 @@ func (m *merger) visit(n int, lo, hi []byte, c child) error {
 		m.lo = append(m.lo[:0], lo...)
 		return m.drain(hi)
 	}
-	if !some && !m.before(hi) {
+	same := !some && !m.before(hi)
+	if same && !m.moves(lo, hi) {
 		return m.pass(n, lo, c)
 	}
 	if n == 0 && m.condemned(lo, hi) {
 		return m.giveUp(n, lo, hi, c, some, ErrCorrupt)
 	}
 	page, err := m.load(c.ptr)
+	if err != nil && same { // what was to move stays
+		if err := m.spare(err); err != nil {
+			return err
+		}
+		return m.pass(n, lo, c)
+	}
 	if err != nil {
 		return m.giveUp(n, lo, hi, c, some, err)
 	}
@@ -172,6 +181,12 @@ func (m *merger) visit(n int, lo, hi []byte, c child) error {
 		lo = end
 	}
 	return nil
+}
+
+// moves says whether a touched key lies in [lo, hi).
+func (m *merger) moves(lo, hi []byte) bool {
+	i, _ := slices.BinarySearchFunc(m.touched, lo, bytes.Compare)
+	return i < len(m.touched) && (hi == nil || bytes.Compare(m.touched[i], hi) < 0)
 }
 
 // prefetch tells which leaves below page, whose keys end at hi, have changes.

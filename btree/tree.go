@@ -288,6 +288,18 @@ func (t *Tree) DeleteFrozen(key []byte) {
 	t.mu.Unlock()
 }
 
+// Touch has the next Reconcile write the leaf that key belongs to and the nodes
+// above it anew, elsewhere, though nothing changes there: so the place they have
+// becomes free. Where nothing lies on media it does nothing.
+func (t *Tree) Touch(key []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.root != nil && t.root.Kind == RootNode {
+		d := t.activeLocked()
+		d.touched = append(d.touched, bytes.Clone(key))
+	}
+}
+
 // LoseFrozen is for a change to key that cannot be made, since what is there
 // could not be read: Reconcile gives up the leaf the key belongs to (GiverUp),
 // even if the leaf can be read by then.
