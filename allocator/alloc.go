@@ -33,9 +33,8 @@ func (a *Allocator) AppendStripes(class Class, blocks int, hint uint64, buf []Ex
 // On soft geometry META takes the first run there is; data goes on in the
 // stripe it has open or begins a free one, and takes holes when fewer than 2 %
 // of the stripes are free or no row of them is long enough. On hard geometry
-// META fills stripes that were wholly free, and takes holes only when there is
-// none; data gets whole stripes, so a multiple of the stripe must lie between
-// least and most (else ErrInvalid).
+// all get whole stripes, so a multiple of the stripe must lie between least and
+// most (else ErrInvalid): who fills them with less pads them himself.
 func (a *Allocator) AllocRun(class Class, least, most int, hint uint64) (Extent, error) {
 	if err := a.checkRequest(class, least); err != nil {
 		return Extent{}, err
@@ -44,14 +43,13 @@ func (a *Allocator) AllocRun(class Class, least, most int, hint uint64) (Extent,
 		return Extent{}, fmt.Errorf("allocate %d..%d blocks: %w", least, most, ErrInvalid)
 	}
 	limit := uint32(min(uint64(most), uint64(a.cfg.ZoneBlocks)))
-	wholeOnly := a.cfg.Hard && class != Meta
-	if wholeOnly && uint64(most)/uint64(a.cfg.StripeBlocks) < uint64(a.stripesFor(least)) {
+	if a.cfg.Hard && uint64(most)/uint64(a.cfg.StripeBlocks) < uint64(a.stripesFor(least)) {
 		return Extent{}, fmt.Errorf("allocate %d..%d blocks of %v in stripes of %d: %w", least, most, class, a.cfg.StripeBlocks, ErrInvalid)
 	}
 	if uint64(least) > a.free || uint64(least) > uint64(a.cfg.ZoneBlocks) {
 		return Extent{}, a.noSpace(class, least)
 	}
-	if wholeOnly {
+	if a.cfg.Hard {
 		return a.run(class, byStripe, a.stripesFor(least), limit/a.cfg.StripeBlocks, hint, true)
 	}
 	if a.wantsFresh(class) {
@@ -65,21 +63,20 @@ func (a *Allocator) AllocRun(class Class, least, most int, hint uint64) (Extent,
 // Alloc appends to buf extents of exactly blocks blocks, in as few runs as is
 // sensible, or takes nothing; what buf holds already stays as it is. Data on soft geometry goes to free stripes, small
 // pieces one behind the other, while 2 % of the stripes are free, and to holes
-// afterwards; META goes to holes of its zone. On hard geometry blocks of data
-// must be a multiple of the stripe (else ErrInvalid).
+// afterwards; META goes to holes of its zone. On hard geometry blocks must be
+// a multiple of the stripe (else ErrInvalid).
 func (a *Allocator) Alloc(class Class, blocks int, hint uint64, buf []Extent) ([]Extent, error) {
 	if err := a.checkRequest(class, blocks); err != nil {
 		return buf, err
 	}
 	n := uint32(blocks)
-	data := class != Meta
-	if a.cfg.Hard && data && n%a.cfg.StripeBlocks != 0 {
+	if a.cfg.Hard && n%a.cfg.StripeBlocks != 0 {
 		return buf, fmt.Errorf("allocate %d blocks of %v in stripes of %d: %w", blocks, class, a.cfg.StripeBlocks, ErrInvalid)
 	}
 	if uint64(blocks) > a.free {
 		return buf, a.noSpace(class, blocks)
 	}
-	if a.cfg.Hard && data {
+	if a.cfg.Hard {
 		return a.allocUnits(class, byStripe, a.stripesFor(blocks), hint, buf)
 	}
 	if a.wantsFresh(class) {
@@ -92,10 +89,9 @@ func (a *Allocator) Alloc(class Class, blocks int, hint uint64, buf []Extent) ([
 }
 
 // wantsFresh reports whether class is to fill fresh stripes before it plugs
-// holes: on hard geometry always, on soft geometry data while 2 % of the
-// stripes are free.
+// holes: data while 2 % of the stripes are free.
 func (a *Allocator) wantsFresh(class Class) bool {
-	return a.cfg.Hard || class != Meta && a.freeStripes*50 >= a.totalStripes
+	return class != Meta && a.freeStripes*50 >= a.totalStripes
 }
 
 // fresh takes exactly n blocks of wholly free stripes and of the open one.
@@ -120,17 +116,15 @@ func (a *Allocator) fresh(class Class, n uint32, hint uint64, buf []Extent) ([]E
 // ends in wholly free stripes.
 func (a *Allocator) openRun(class Class, least, most uint32, hint uint64) (Extent, error) {
 	c := &a.cursors[class]
-	if !a.cfg.Hard {
-		if e, ok := a.runAt(class, hint, least, most); ok {
-			return e, nil
-		}
+	if e, ok := a.runAt(class, hint, least, most); ok {
+		return e, nil
 	}
 	if c.zone >= 0 {
 		if e, ok := a.runAt(class, a.zoneStart(c.zone)+uint64(c.pos), least, most); ok {
 			return e, nil
 		}
 	}
-	e, err := a.run(class, byStripe, a.stripesFor(int(least)), a.stripesFor(int(most)), hint, a.cfg.Hard)
+	e, err := a.run(class, byStripe, a.stripesFor(int(least)), a.stripesFor(int(most)), hint, false)
 	if err == nil && e.Blocks > uint64(most) {
 		a.trim(class, &e, uint32(e.Blocks)-most)
 	}

@@ -20,8 +20,8 @@ type Config struct {
 	StripeBlocks uint32
 	// AlignBlocks is the offset of the first stripe boundary from block 0.
 	AlignBlocks uint64
-	// Hard says that partial stripes are never to be written: data classes get
-	// whole stripes only.
+	// Hard says that partial stripes are never to be written: whole stripes only
+	// are given out.
 	Hard bool
 	// MaxResidentZones is the number of loaded zones above which Victim names
 	// one to evict. 0 means 256: 16 MiB at zones of 1 GiB, which is as much
@@ -226,6 +226,9 @@ func (a *Allocator) UsedBlocks() uint64 { return a.cfg.Blocks - a.free - a.limbo
 
 // FreeStripes returns the number of stripes known to be wholly free.
 func (a *Allocator) FreeStripes() uint64 { return a.freeStripes }
+
+// TotalStripes returns the number of whole stripes in all zones.
+func (a *Allocator) TotalStripes() uint64 { return a.totalStripes }
 
 // Reserve sets n free blocks aside and reports whether there were that many.
 // Reservations are counts, not places: allocating does not use them up. A job

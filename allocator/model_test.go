@@ -140,7 +140,7 @@ func (m *model) took(t tb, class Class, out []Extent, want uint64) {
 				t.Fatalf("got %v, which has a block in state %d (I1)", e, s)
 			}
 		}
-		if s := uint64(m.cfg.StripeBlocks); m.cfg.Hard && class != Meta &&
+		if s := uint64(m.cfg.StripeBlocks); m.cfg.Hard &&
 			(e.Start%s != m.cfg.AlignBlocks%s || e.Blocks%s != 0) {
 			t.Fatalf("got %v for %v, which splits stripes (I3)", e, class)
 		}
@@ -161,7 +161,7 @@ func (m *model) alloc(t tb, class Class, blocks int, hint uint64) {
 	}
 	s := int(m.cfg.StripeBlocks)
 	room := uint64(blocks) <= m.count(mFree)
-	if m.cfg.Hard && class != Meta {
+	if m.cfg.Hard {
 		if blocks%s != 0 {
 			if !errors.Is(err, ErrInvalid) {
 				t.Fatalf("alloc of %d blocks in stripes of %d: %v", blocks, s, err)
@@ -201,7 +201,7 @@ func (m *model) allocRun(t tb, class Class, least, most int, hint uint64) {
 	for e, err = m.a.AllocRun(class, least, most, hint); m.load(t, err); {
 		e, err = m.a.AllocRun(class, least, most, hint)
 	}
-	if m.cfg.Hard && class != Meta {
+	if m.cfg.Hard {
 		if err == nil {
 			m.took(t, class, []Extent{e}, e.Blocks)
 		}

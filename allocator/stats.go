@@ -193,3 +193,50 @@ func (a *Allocator) String() string {
 	}
 	return sb.String()
 }
+
+// Stripe is a stripe in part in use.
+type Stripe struct {
+	Start uint64 // block
+	Used  uint32 // blocks used or in limbo
+}
+
+// Sparse returns up to most stripes that are neither free nor full, those with
+// the fewest blocks in use first, by address among equals. Zones that are not
+// loaded are left out; skip, if not nil, says of a stripe's first block that it is
+// not wanted.
+func (a *Allocator) Sparse(most int, skip func(start uint64) bool) []Stripe {
+	size := a.cfg.StripeBlocks
+	counts := make([]int, size)
+	for i := range a.zones {
+		if b := a.loadedBody(i); b != nil {
+			for _, n := range b.stripeUsed {
+				if n > 0 && uint32(n) < size {
+					counts[n]++
+				}
+			}
+		}
+	}
+	limit, sum := uint32(0), 0
+	for limit+1 < size && sum < 2*most { // some will be skipped
+		limit++
+		sum += counts[limit]
+	}
+	var out []Stripe
+	for i := range a.zones {
+		b := a.loadedBody(i)
+		if b == nil {
+			continue
+		}
+		for s, n := range b.stripeUsed {
+			if n == 0 || uint32(n) > limit {
+				continue
+			}
+			start := a.zoneStart(i) + uint64(a.lead) + uint64(s)*uint64(size)
+			if skip == nil || !skip(start) {
+				out = append(out, Stripe{start, uint32(n)})
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Stripe) int { return int(a.Used) - int(b.Used) })
+	return out[:min(most, len(out))]
+}
