@@ -36,7 +36,7 @@ var incompatNames = []string{
 }
 
 // KnownIncompat are the incompatible features this program can read.
-const KnownIncompat = FeatHardGeometry | FeatInlineData | FeatExternalLog | FeatSharedBlocks | FeatMetadataOnly
+const KnownIncompat = FeatOwnerIndex | FeatHardGeometry | FeatInlineData | FeatExternalLog | FeatSharedBlocks | FeatMetadataOnly
 
 // KnownROCompat are the features this program can write.
 const KnownROCompat uint64 = 0

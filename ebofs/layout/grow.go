@@ -37,7 +37,7 @@ func (p *Placement) Grow(blocks uint64) (Placement, error) {
 			zones, uint64(n.ZoneBlocks)*BlockSize, most, (n.ZoneStart+most*uint64(n.ZoneBlocks)+tailBlocks)*BlockSize, ErrInvalid)
 	}
 	n.Zones = uint32(zones)
-	n.SlackBlocks = (n.ZoneEnd - n.ZoneStart) / 100 * slackPercent(p.SlackBlocks > (p.ZoneEnd-p.ZoneStart)/100)
+	n.setSlack(p.HardStripes, p.SlackPercent)
 	if _, ok := n.TableSpace(p.Blocks); !ok || n.Slots[2] < p.Blocks {
 		return n, fmt.Errorf("the device is only %d bytes larger than the store: %w", (blocks-p.Blocks)*BlockSize, ErrNoGain)
 	}
@@ -51,35 +51,28 @@ func (p *Placement) mostZones() uint64 {
 	return min((table-HeaderBytes-zoneTableFixed)/ZoneEntryBytes, MaxZones)
 }
 
-// TableSpace returns where the zone table fits behind block from, in one zone and
-// beside what is Fixed: the table of a grown store must not take blocks the store
-// had before, of which there may be none.
+// TableSpace returns where the zone table fits behind block from, at the beginning
+// of a stripe, in one zone and beside what is Fixed: the table of a grown store must
+// not take blocks the store had before, of which there may be none.
 func (p *Placement) TableSpace(from uint64) (e Extent, ok bool) {
 	t := ZoneTable{Zones: make([]ZoneEntry, p.Zones)}
-	n := uint64(t.Blocks())
-	for at := from; at+n <= p.ZoneEnd; {
+	blocks, s := uint64(t.Blocks()), uint64(p.StripeBlocks)
+	n := (blocks + s - 1) / s * s // nothing else is in its stripes
+	for at := p.alignUp(from); at+n <= p.ZoneEnd; {
 		next := at
 		z, _ := p.ZoneOf(at)
-		if start, blocks := p.Zone(z); at+n > start+uint64(blocks) {
-			next = start + uint64(blocks)
+		if start, size := p.Zone(z); at+n > start+uint64(size) {
+			next = start + uint64(size)
 		}
 		for _, f := range p.Fixed() {
 			if b := f.Addr.Block(); next < b+f.Blocks && b < next+n {
-				next = b + f.Blocks
+				next = p.alignUp(b + f.Blocks)
 			}
 		}
 		if next == at {
-			return Extent{MakeAddr(0, at), n}, true
+			return Extent{MakeAddr(0, at), blocks}, true
 		}
 		at = next
 	}
 	return Extent{}, false
-}
-
-// slackPercent is how much of the zones is never reported as free.
-func slackPercent(hard bool) uint64 {
-	if hard {
-		return 8 // filling up makes cleaning expensive
-	}
-	return 1
 }

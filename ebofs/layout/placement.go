@@ -35,7 +35,8 @@ const (
 type PlanOptions struct {
 	StripeBytes uint32 // filled as a whole; a multiple of 4 KiB; default 64 KiB
 	AlignBytes  uint64 // offset of the first stripe boundary; a multiple of 4 KiB; taken modulo the stripe
-	Hard        bool   // partial stripes cost a read-modify-write: 8 % slack instead of 1 %
+	Hard        bool   // partial stripes cost a read-modify-write: none is written
+	Slack       uint8  // percent of the zones never reported as free; default 8 if Hard, else 1
 	LogBytes    uint64 // size of the log; default device/32 within 64 MiB..4 GiB, at most device/8, at least 4 MiB
 	ExternalLog bool   // the log lives on another device: no ring here
 	ZoneBytes   uint64 // target size of a zone; default 1 GiB, and at least 16 zones
@@ -62,7 +63,9 @@ type Placement struct {
 	Zones      uint32
 	ZoneEnd    uint64 // end of the last zone
 
-	SlackBlocks uint64 // never reported as free: 8 % of the zones if hard, else 1 %
+	HardStripes  bool   // stripes are never written in part
+	SlackPercent uint8  // of the zones
+	SlackBlocks  uint64 // never reported as free
 }
 
 // SlotBlocks returns the superblock slots H0, H1, Z0, Z1 of a device of so many
@@ -267,8 +270,27 @@ func (p *Placement) planZones(o *PlanOptions) error {
 		return fmt.Errorf("%d zones of %d bytes: not within %d..%d: %w", zones, n*BlockSize, leastZones, MaxZones, ErrInvalid)
 	}
 	p.Zones = uint32(zones)
-	p.SlackBlocks = (p.ZoneEnd - p.ZoneStart) / 100 * slackPercent(o.Hard)
+	if o.Slack > MaxSlack {
+		return fmt.Errorf("slack of %d percent, at most %d: %w", o.Slack, MaxSlack, ErrInvalid)
+	}
+	p.setSlack(o.Hard, o.Slack)
 	return nil
+}
+
+// MaxSlack is the largest share of the zones, in percent, that may be held back.
+const MaxSlack = 50
+
+// setSlack decides what is never reported as free; percent 0 is the default.
+func (p *Placement) setSlack(hard bool, percent uint8) {
+	switch {
+	case percent != 0:
+	case hard:
+		percent = 8 // filling up makes cleaning expensive
+	default:
+		percent = 1
+	}
+	p.HardStripes, p.SlackPercent = hard, percent
+	p.SlackBlocks = (p.ZoneEnd - p.ZoneStart) / 100 * uint64(percent)
 }
 
 // Zone returns the first block and the length of zone z.

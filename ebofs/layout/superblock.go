@@ -20,6 +20,8 @@ const (
 
 	// GeometryHard in Superblock.GeometryFlags: partial stripes are never written.
 	GeometryHard uint32 = 1 << 0
+	// slackShift is where in it the slack stands, in percent; 0 is the default.
+	slackShift = 8
 
 	// SuperClean in Superblock.Flags: the store was closed after a checkpoint; the
 	// log holds nothing to replay.
@@ -166,7 +168,7 @@ func (s *Superblock) Placement() Placement {
 			break
 		}
 	}
-	p.SlackBlocks = (p.ZoneEnd - p.ZoneStart) / 100 * slackPercent(s.Hard())
+	p.setSlack(s.Hard(), uint8(s.GeometryFlags>>slackShift))
 	return p
 }
 
@@ -176,6 +178,10 @@ func (s *Superblock) SetPlacement(p Placement) {
 	s.StripeBytes = p.StripeBlocks * BlockSize
 	s.AlignBytes = p.AlignBlocks * BlockSize
 	s.ZoneStart, s.ZoneEnd, s.ZoneBlocks, s.Zones = p.ZoneStart, p.ZoneEnd, p.ZoneBlocks, p.Zones
+	s.GeometryFlags = uint32(p.SlackPercent) << slackShift
+	if p.HardStripes {
+		s.GeometryFlags |= GeometryHard
+	}
 }
 
 // check is made by encode and decode alike.

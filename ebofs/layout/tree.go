@@ -19,7 +19,7 @@ const (
 	TreeObjects     TreeKind = 2 // ObjectKey → Onode
 	TreeTrash       TreeKind = 3 // object id, big-endian → Trash
 	TreeRefs        TreeKind = 4 // group of blocks, big-endian → RefGroup
-	TreeOwners      TreeKind = 5 // start of an extent → owner; reserved for hard geometry
+	TreeOwners      TreeKind = 5 // group of blocks → OwnerGroup, object id → its key; hard geometry only
 	TreeAttrs       TreeKind = 6 // name → value
 	TreeOmap        TreeKind = 7 // key → value
 	TreeExtents     TreeKind = 8 // chunk index, big-endian → Chunk
