@@ -88,7 +88,7 @@ func (s *Store) load(cost int64) (half, full bool) {
 	inflight := s.inflight.Load()
 	free := s.wal.Free() - inflight - cost
 	replay += time.Duration(s.ringSize-free) * replayByte
-	half = bytes > s.maxDirty/2 || onodes > s.maxDirtyOnodes/2 || free < s.ringSize/2 || replay > replayFull/2
+	half = s.space.scarce() || bytes > s.maxDirty/2 || onodes > s.maxDirtyOnodes/2 || free < s.ringSize/2 || replay > replayFull/2
 	full = bytes > s.maxDirty || onodes > s.maxDirtyOnodes || free < s.ringSize/8 || replay > replayFull
 	return half, full
 }
@@ -116,13 +116,17 @@ func (s *Store) admitSpace(ctx context.Context, p *pass, direct uint64) error {
 	}
 	// Removed objects give their space back over several checkpoints, and kept
 	// epochs go half by half.
-	for try, yields := 0, false; try < 3 || s.trashLeft.Load() || yields; try++ {
+	// With hard geometry each cleans a part.
+	s.space.ask(want.data)
+	defer s.space.ask(0)
+	for try, more := 0, false; try < 3 || s.trashLeft.Load() || more; try++ {
+		before := s.space.usable()
 		ok, err := s.reclaim(ctx, take, helps)
 		if ok || err != nil {
 			return err
 		}
 		s.ckptMu.Lock()
-		yields = s.kept.yield > 0
+		more = s.kept.yield > 0 || s.space.usable() > before
 		s.ckptMu.Unlock()
 	}
 	// What Trim holds at this moment is free all the same.

@@ -34,9 +34,14 @@ type checkpoint struct {
 	clean bool      // the store is being closed
 	relay *relayout // what lies where changes with this epoch; nil: it stays
 
-	fold folder
-	meta gatherer
-	sink metaSink
+	victims map[uint64]*victim    // stripes being cleaned, by first block
+	owners  map[uint64]*ownerEdit // what the owners tree learns
+	names   []ownerName
+
+	fold     folder
+	meta     gatherer
+	nodePack packer // on hard geometry, for all that goes through meta
+	sink     metaSink
 
 	nodes  map[uint64]int     // node runs written by this checkpoint, by first block
 	allocs []allocator.Extent // data blocks the new state uses and the old one does not
@@ -117,12 +122,20 @@ func (s *Store) checkpointLocked(ctx context.Context, clean bool, relay *relayou
 func (ck *checkpoint) run() error {
 	s := ck.s
 	defer ck.ahead.Wait()
-	ck.fold = folder{ck: ck, out: ck.gather(s.countStripes)}
+	ck.fold = folder{ck: ck, out: ck.gather(), cold: ck.gather()}
 	defer ck.fold.out.close()
-	ck.meta = ck.gather(nil)
+	defer ck.fold.cold.close()
+	ck.fold.moved = packer{ctx: ck.ctx, space: s.space, class: allocator.Cold, out: &ck.fold.cold}
+	ck.fold.fresh = packer{ctx: ck.ctx, space: s.space, class: allocator.Hot, out: &ck.fold.out}
+	ck.meta = ck.gather()
 	defer ck.meta.close()
+	ck.nodePack = packer{ctx: ck.ctx, space: s.space, class: allocator.Meta, out: &ck.meta}
 	ck.sink = metaSink{ck: ck}
 
+	defer ck.letGo()
+	if err := ck.chooseVictims(); err != nil {
+		return fmt.Errorf("cleaning: %w", err)
+	}
 	if err := ck.takeCut(); err != nil {
 		return err
 	}
@@ -149,6 +162,9 @@ func (ck *checkpoint) run() error {
 	if err := ck.settleShared(); err != nil {
 		return err
 	}
+	if err := ck.writeOwners(); err != nil {
+		return err
+	}
 	if err := ck.globalTrees(); err != nil {
 		return err
 	}
@@ -157,16 +173,6 @@ func (ck *checkpoint) run() error {
 	}
 	ck.finish(work)
 	return nil
-}
-
-// gather returns a gatherer for the main device.
-func (ck *checkpoint) gather(wrote func(start, blocks uint64)) gatherer {
-	s := ck.s
-	g := gatherer{ctx: ck.ctx, dev: s.main, pool: s.pool, frame: s.pool.Get(runBytes), count: &s.metrics.written, wrote: wrote}
-	if !s.opt.Inline {
-		g.sent = newFlight()
-	}
-	return g
 }
 
 // takeCut ends the epoch: every transaction applied so far belongs to it. The
@@ -219,7 +225,7 @@ func (ck *checkpoint) foldObjects(onodes []*onode) ([]*version, error) {
 		}
 		versions = append(versions, v)
 	}
-	return versions, ck.fold.finish()
+	return versions, ck.fold.install()
 }
 
 // encodeObjects reconciles every object's own trees and puts the onode into
@@ -246,6 +252,7 @@ func (ck *checkpoint) encodeObjects(versions []*version) error {
 		if buf, err = on.Append(buf[:0]); err != nil {
 			return fmt.Errorf("object %s: %w", objectName(v.key), err)
 		}
+		ck.named(v, on.Extents.Kind != btree.RootEmpty)
 		ck.logical += int64(b.size) - int64(v.from.savedSize)
 		v.from.savedSize = b.size // the checkpointer's own field
 		ck.s.objects.PutFrozen([]byte(v.key), buf)
@@ -272,9 +279,17 @@ func (ck *checkpoint) reconcile(t *btree.Tree) (btree.Root, error) {
 	return root, err
 }
 
+// flushMeta writes what metadata was gathered.
+func (ck *checkpoint) flushMeta() error {
+	if err := ck.nodePack.seal(); err != nil {
+		return err
+	}
+	return ck.meta.flush()
+}
+
 // publishAll shows reconciled trees to readers once their pages are written.
 func (ck *checkpoint) publishAll() error {
-	if err := ck.meta.flush(); err != nil {
+	if err := ck.flushMeta(); err != nil {
 		return err
 	}
 	for _, p := range ck.publish {
@@ -329,6 +344,7 @@ func (ck *checkpoint) reap(removed []*body) error {
 	for _, b := range removed {
 		t := layout.Trash{ID: b.id, Size: b.savedSize, Attrs: rootOf(b.attrs), Omap: rootOf(b.omap), Extents: rootOf(b.extents)}
 		ck.logical -= int64(b.savedSize)
+		ck.unnamed(b)
 		if err := ck.reapOne(&t, limit, false); err != nil {
 			return err
 		}
@@ -404,7 +420,10 @@ func (ck *checkpoint) globalTrees() error {
 	for _, t := range [...]struct {
 		tree *btree.Tree
 		root *btree.Root
-	}{{s.colls, &ck.root.Collections}, {s.objects, &ck.root.Objects}, {s.trash, &ck.root.Trash}, {s.refs, &ck.root.Refs}} {
+	}{{s.colls, &ck.root.Collections}, {s.objects, &ck.root.Objects}, {s.trash, &ck.root.Trash}, {s.refs, &ck.root.Refs}, {s.owners, &ck.root.Owners}} {
+		if t.tree == nil {
+			continue
+		}
 		root, err := ck.reconcile(t.tree)
 		if err != nil {
 			return fmt.Errorf("tree %s: %w", t.tree.Config().Name, err)
@@ -441,7 +460,7 @@ func (ck *checkpoint) writeRoot() error {
 	if err != nil {
 		return err
 	}
-	if err := ck.meta.flush(); err != nil {
+	if err := ck.flushMeta(); err != nil {
 		return err
 	}
 	if !planted.On(planted.SuperNoFlush) {
@@ -538,6 +557,7 @@ func (ck *checkpoint) finish(work dirtyEpoch) {
 	}
 	ck.ahead.Wait() // what is freed may be used again
 	ck.dropLost()
+	ck.cleaned()
 	s.space.fulfil(work.tokens)
 	s.dirty.done(ck.epoch)
 	s.journals.end(ck.epoch)
@@ -548,4 +568,5 @@ func (ck *checkpoint) finish(work dirtyEpoch) {
 			s.log.Warn("reserve not filled", "err", err)
 		}
 	}
+	s.space.had.Store(s.space.usable())
 }

@@ -89,10 +89,11 @@ func (s *Store) writeRun(ctx context.Context, start uint64, data []byte) error {
 	if aligned(data) {
 		return s.main.Write(ctx, devices.Block(start), devices.Vec{data})
 	}
-	f := s.pool.Get(min(len(data), runBytes))
+	most := max(runBytes/int(s.unit), 1) * int(s.unit)
+	f := s.pool.Get(min(len(data), most))
 	defer f.Release()
 	for len(data) > 0 {
-		n := copy(f.Bytes(), data[:min(len(data), runBytes)])
+		n := copy(f.Bytes(), data[:min(len(data), most)])
 		if err := s.main.Write(ctx, devices.Block(start), devices.Vec{f.Bytes()[:n]}); err != nil {
 			return err
 		}

@@ -23,7 +23,9 @@ import (
 type folder struct {
 	ck     *checkpoint
 	out    gatherer
-	run    allocator.Extent // blocks taken and not yet written
+	fresh  packer // for what was journaled
+	cold   gatherer
+	moved  packer // for what the cleaner moves
 	staged []stagedObject
 	size   int // bytes staged
 	key    []byte
@@ -45,14 +47,10 @@ type stagedChunk struct {
 	lost  bool   // what the chunk was cannot be read
 }
 
-// foldRunBlocks is how many blocks the folder takes at once: long runs, and
-// few calls of the allocator.
-const foldRunBlocks = runBytes / blockSize
-
 // fold merges the overlay of v into its base.
 func (f *folder) fold(v *version) error {
 	b := v.body
-	if b.over.empty() && (b.inline == nil || b.size <= inlineBytes) {
+	if b.over.empty() && len(b.moves) == 0 && (b.inline == nil || b.size <= inlineBytes) {
 		return nil
 	}
 	st := stagedObject{v: v}
@@ -64,6 +62,9 @@ func (f *folder) fold(v *version) error {
 			indexes[k] = struct{}{}
 		}
 		for k := range b.over.edits {
+			indexes[k] = struct{}{}
+		}
+		for k := range b.moves {
 			indexes[k] = struct{}{}
 		}
 		if b.inline != nil {
@@ -143,16 +144,19 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 		list, rest = upTo(rest, off+blockSize)
 		small := inline && i == 0
 		if len(list) == 0 && !small {
+			if err := f.settle(b, c, i, off>>blockShift, fresh>>i&1 == 1); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		if c.Addr[i] == 0 && !small && zeros(list, off) && !planted.On(planted.HoleFilled) {
 			continue // the edge of a truncate or zero in a hole: what frees takes nothing
 		}
-		addr, err := f.take()
+		at, err := f.fresh.take(1)
 		if err != nil {
 			return nil, err
 		}
-		p, err := f.out.room(addr.Block(), blockSize, WriteFold, int(min(blockSize, b.size-min(off, b.size))))
+		p, err := f.out.room(at, blockSize, WriteFold, int(min(blockSize, b.size-min(off, b.size))))
 		if err != nil {
 			return nil, err
 		}
@@ -163,7 +167,8 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 		if fresh>>i&1 == 1 {
 			f.ck.drop(decided{c.Addr[i], c.CRC[i], c.Flags[i]})
 		}
-		c.Addr[i], c.CRC[i], c.Flags[i] = addr, layout.CRC(p), flags
+		c.Addr[i], c.CRC[i], c.Flags[i] = layout.MakeAddr(0, at), layout.CRC(p), flags
+		f.owned(b, c.Addr[i], off>>blockShift)
 	}
 	for _, a := range c.Addr {
 		if a != 0 {
@@ -176,6 +181,42 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 		}
 	}
 	return nil, nil
+}
+
+// settle is for a block of the chunk that nothing was journaled over: block of the
+// object. The cleaner may want it moved, and if fresh it has an owner now.
+func (f *folder) settle(b *body, c *layout.Chunk, i, block uint64, fresh bool) error {
+	if p := f.ck.moving(decided{c.Addr[i], c.CRC[i], c.Flags[i]}); p != nil {
+		at, err := f.moved.take(1)
+		if err != nil {
+			return err
+		}
+		q, err := f.cold.room(at, blockSize, WriteClean, blockSize)
+		if err != nil {
+			return err
+		}
+		copy(q, p)
+		c.Addr[i], c.Flags[i] = layout.MakeAddr(0, at), 0
+		f.owned(b, c.Addr[i], block)
+		return nil
+	}
+	if !fresh || !f.ck.s.space.hard {
+		return nil
+	}
+	if c.Flags[i]&layout.BlockShared != 0 { // if it is a clone's, it has one already
+		if used, err := f.ck.s.space.inUse(f.ck.ctx, c.Addr[i].Block()); used || err != nil {
+			return err
+		}
+	}
+	f.owned(b, c.Addr[i], block)
+	return nil
+}
+
+// owned notes whose data a block holds, where that is kept.
+func (f *folder) owned(b *body, a layout.Addr, block uint64) {
+	if f.ck.s.space.hard {
+		f.ck.owned(a, b.id, block)
+	}
 }
 
 // merge fills p with the block at byte off: the journaled bytes over its base. A
@@ -237,55 +278,16 @@ func covers(list []piece, off, end uint64) bool {
 	return at >= end
 }
 
-// take returns one fresh block.
-func (f *folder) take() (layout.Addr, error) {
-	if f.run.Blocks == 0 {
-		if err := f.takeRun(); err != nil {
-			return 0, err
-		}
-	}
-	a := layout.MakeAddr(0, f.run.Start)
-	f.run.Start++
-	f.run.Blocks--
-	return a, nil
-}
-
-// takeRun takes the next run: a long one if there is any, whole stripes next,
-// on a store almost full whatever is left.
-func (f *folder) takeRun() error {
-	s := f.ck.s
-	hint := f.run.Start
-	for _, least := range [...]int{foldRunBlocks, int(s.place.StripeBlocks), 1} {
-		alloc := s.space.allocRun
-		if least == 1 {
-			alloc = s.space.allocHard
-		}
-		e, err := alloc(f.ck.ctx, allocator.Hot, least, max(foldRunBlocks, least), hint)
-		if err == nil {
-			f.run = e
-			return nil
-		}
-		if !errors.Is(err, ErrNoSpace) || least == 1 {
+// install writes what was gathered and shows it to readers.
+func (f *folder) install() error {
+	for _, p := range [...]*packer{&f.fresh, &f.moved} {
+		if err := p.seal(); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// finish installs what is left and returns blocks taken in vain.
-func (f *folder) finish() error {
-	if err := f.install(); err != nil {
+	if err := f.cold.flush(); err != nil {
 		return err
 	}
-	if f.run.Blocks > 0 {
-		f.ck.s.space.release([]allocator.Extent{f.run})
-		f.run.Blocks = 0
-	}
-	return nil
-}
-
-// install writes what was gathered and shows it to readers.
-func (f *folder) install() error {
 	if err := f.out.flush(); err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ func planFormat(dev devices.Device, o *FormatOptions) (Info, layout.Placement, e
 		return Info{}, layout.Placement{}, err
 	}
 	p := layout.PlanOptions{StripeBytes: g.StripeBytes, AlignBytes: g.AlignBytes, Hard: g.Hard, LogBytes: o.LogBytes, ExternalLog: o.LogDevice != nil}
+	p.Slack = o.SlackPercent
 	var logPlace layout.Placement
 	if o.LogDevice != nil {
 		var err error
@@ -61,7 +62,7 @@ func planFormat(dev devices.Device, o *FormatOptions) (Info, layout.Placement, e
 	if o.Cluster == ([16]byte{}) && o.OSD == 0 {
 		o.OSD = -1
 	}
-	o.Hard, o.UnitBytes = &p.Hard, g.UnitBytes
+	o.UnitBytes = g.UnitBytes
 	info := Info{UUID: o.UUID, DeviceUUID: o.DeviceUUID, Blocks: blocks, Placement: place, Unit: g.UnitBytes, Hard: g.Hard, LogBlocks: place.RingBlocks, Reserve: reserveBlocks(&place)}
 	if o.LogDevice != nil {
 		info.LogBlocks = logPlace.RingBlocks
@@ -117,9 +118,8 @@ func Format(ctx context.Context, dev devices.Device, o FormatOptions) (Info, err
 		Devices: []layout.DeviceEntry{{UUID: info.DeviceUUID, Blocks: info.Blocks, Role: layout.RoleMain}},
 	}
 	sb.SetPlacement(info.Placement)
-	if *o.Hard {
-		sb.GeometryFlags |= layout.GeometryHard
-		sb.Features.Incompat |= layout.FeatHardGeometry
+	if info.Placement.HardStripes {
+		sb.Features.Incompat |= layout.FeatHardGeometry | layout.FeatOwnerIndex
 	}
 	ring := layout.Ring{Start: layout.MakeAddr(0, info.Placement.RingStart), Blocks: info.Placement.RingBlocks, Incarnation: firstIncarnation(&info, now), TailSeq: 1}
 	var logUUID [16]byte
@@ -178,7 +178,7 @@ func formatMain(ctx context.Context, dev devices.Device, sb *layout.Superblock, 
 		return err
 	}
 	var err error
-	if s.space, err = newSpace(dev, s.pool, sb.FSID, s.place, nil, nil, nil); err == nil {
+	if s.space, err = newSpace(s, nil, nil, nil); err == nil {
 		s.space.onLost = s.lostZone
 		err = s.space.takeFixed(ctx)
 	}

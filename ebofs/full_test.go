@@ -185,6 +185,50 @@ func TestFull(t *testing.T) {
 	})
 }
 
+// hardProfiles are stripes as RAID-5 of six disks and flash of large units have them.
+var hardProfiles = []uint32{320 << 10, 16 << 10, 64 << 10}
+
+// TestFullStripes is TestFull on hard geometry: no write but those of log, labels and
+// superblocks begins or ends inside a stripe, and cleaning makes room to the end.
+func TestFullStripes(t *testing.T) {
+	eachSeed(t, 6, func(t *testing.T, seed uint64) {
+		f := &filler{t: t, m: model{}, generator: &generator{Rand: rand.New(rand.NewPCG(seed, 5)), maxSize: 1 << 20}}
+		f.opt = Options{Inline: seed%2 == 0, MemoryBytes: minMemory, MaxOnodes: int(seed % 3), CheckpointInterval: time.Hour}
+		f.dev = newMem(96)
+		hard := true
+		fo := FormatOptions{StripeBytes: hardProfiles[seed%3], Hard: &hard}
+		f.s = newStore(t, f.dev, fo, f.opt)
+		for round := range 3 {
+			f.fill()
+			if st, _ := f.s.Statfs(); st.Available > st.Total/8 {
+				t.Errorf("refused with %d of %d bytes available", st.Available, st.Total)
+			}
+			f.check(f.s.Checkpoint(bg), "checkpoint of a full store")
+			checkSpace(t, f.s)
+			checkLeaks(t, f.s, f.dev)
+			f.fragment()
+			f.fill()
+			if n := f.s.Metrics().PartialStripes; n != 0 {
+				t.Fatalf("%d partial stripes were written", n)
+			}
+			t.Logf("round %d: %d objects, cleaned %d KiB", round, len(f.m), f.s.Metrics().Written[WriteClean]>>10)
+			if round%2 == 1 {
+				f.reopen()
+			}
+			f.remove(f.Float64())
+			checkSpace(t, f.s)
+		}
+		f.check(compare(f.s, mainColl, f.m), "at the end")
+		fsck(t, f.dev.Snapshot())
+		f.remove(1)
+		apply(t, f.s, func(x *Txn) { x.RmColl(mainColl) })
+		closeStore(t, f.s)
+		if r := fsck(t, f.dev); r.Counts.DataBlocks != 0 {
+			t.Errorf("an empty store uses blocks: %+v", r.Counts)
+		}
+	})
+}
+
 // freshBlocks returns the free blocks of a new store like that on dev.
 func freshBlocks(t testing.TB, dev devices.Device, o FormatOptions) uint64 {
 	t.Helper()

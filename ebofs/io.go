@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"ebofs/btree"
 	"ebofs/devices"
 	"ebofs/ebofs/layout"
+	"ebofs/internal/invariants"
 	"ebofs/internal/planted"
 )
 
@@ -49,24 +51,61 @@ const runBytes = 1 << 20
 
 // gatherer collects blocks bound for consecutive addresses into large writes, several
 // of them under way at a time. Nothing added is on the device before flush returns.
+//
+// With a unit it writes whole units only: whoever adds to it begins each run of
+// blocks at the beginning of a unit and ends it at the end of one, and flushes
+// only there (packer).
 type gatherer struct {
 	ctx   context.Context
 	dev   devices.Device
 	pool  *devices.Pool
 	frame *devices.Frame
 	sent  *flight // nil: each write is waited for
+	unit  int     // bytes; 0: any number of blocks
 	start uint64  // device block of the first byte of frame
 	n     int     // bytes in frame
 	count *written
 	wrote func(start, blocks uint64) // counts each write; nil: nobody
 }
 
+// unitPiece is what is added at a time to a gatherer that has a unit: beside an
+// unfinished unit there is always room for it.
+const unitPiece = btree.MaxPageBytes
+
+// gather returns a gatherer for the main device.
+func (ck *checkpoint) gather() gatherer {
+	s := ck.s
+	g := gatherer{ctx: ck.ctx, dev: s.main, pool: s.pool, count: &s.metrics.written, wrote: s.countStripes}
+	size := runBytes
+	if s.space.hard {
+		g.unit = int(s.space.stripe) * blockSize
+		size = max(size, g.unit+unitPiece)
+	}
+	g.frame = s.pool.Get(size)
+	if !s.opt.Inline {
+		g.sent = newFlight()
+	}
+	return g
+}
+
+// most returns the longest piece to add at a time.
+func (g *gatherer) most() int {
+	if g.unit > 0 {
+		return unitPiece
+	}
+	return runBytes
+}
+
 // room returns the memory for n bytes at device block b; the caller fills all
-// of it before the next call. n is whole blocks, at most runBytes; all but the
-// first used are padding.
+// of it before the next call. n is whole blocks, at most as many as most says; all
+// but the first used are padding.
 func (g *gatherer) room(b uint64, n int, as Purpose, used int) ([]byte, error) {
-	if g.n > 0 && (b != g.start+uint64(g.n/blockSize) || g.n+n > runBytes) {
-		if err := g.write(); err != nil {
+	if g.n > 0 && (b != g.start+uint64(g.n/blockSize) || g.n+n > len(g.frame.Bytes())) {
+		whole := g.n
+		if g.unit > 0 {
+			whole -= g.n % g.unit
+		}
+		if err := g.write(whole); err != nil {
 			return nil, err
 		}
 	}
@@ -82,7 +121,7 @@ func (g *gatherer) room(b uint64, n int, as Purpose, used int) ([]byte, error) {
 // add writes p, whole blocks, to device block b.
 func (g *gatherer) add(b uint64, p []byte, as Purpose) error {
 	for len(p) > 0 {
-		n := min(len(p), runBytes)
+		n := min(len(p), g.most())
 		m, err := g.room(b, n, as, n)
 		if err != nil {
 			return err
@@ -97,7 +136,8 @@ func (g *gatherer) add(b uint64, p []byte, as Purpose) error {
 // flush writes what was gathered and waits for all of it. It is not a barrier of the
 // device.
 func (g *gatherer) flush() error {
-	err := g.write()
+	invariants.Check(g.unit == 0 || g.n%g.unit == 0, "%d bytes in units of %d", g.n, g.unit)
+	err := g.write(g.n)
 	if g.sent != nil {
 		err = errors.Join(err, g.sent.land())
 	}
@@ -108,26 +148,30 @@ func (g *gatherer) flush() error {
 // large ones is not tied up; more is handed over with it.
 const copyMax = 128 << 10
 
-// write starts the write of what was gathered. Errors come with the next flush.
-func (g *gatherer) write() error {
-	n, start := g.n, g.start
+// write starts the write of the first n bytes of what was gathered and keeps the
+// rest. Errors come with the next flush.
+func (g *gatherer) write(n int) error {
 	if n == 0 {
 		return nil
 	}
+	start, p, rest := g.start, g.frame.Bytes()[:n], g.frame.Bytes()[n:g.n]
 	if g.wrote != nil {
 		g.wrote(start, uint64(n/blockSize))
 	}
-	g.n = 0
+	g.start, g.n = start+uint64(n/blockSize), len(rest)
 	if g.sent == nil {
-		return g.send(start, g.frame.Bytes()[:n])
+		err := g.send(start, p)
+		copy(p, rest)
+		return err
 	}
 	out := g.frame
 	if n <= copyMax {
 		out = g.pool.Get(n)
-		copy(out.Bytes(), g.frame.Bytes()[:n])
+		copy(out.Bytes(), p)
 	} else {
 		g.frame = g.pool.Get(len(out.Bytes()))
 	}
+	copy(g.frame.Bytes(), rest)
 	g.sent.start(func() error {
 		defer out.Release()
 		return g.send(start, out.Bytes()[:n])

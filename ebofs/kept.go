@@ -233,7 +233,10 @@ func (s *space) holds(back bool, metaBlocks uint64) bool {
 	}
 	one := checkpointBlocks(&s.place)
 	want := s.tokens.meta(metaBlocks) + 2*one
-	if want > s.stashed && s.tokens.data+want > s.a.FreeStripes()*uint64(s.place.StripeBlocks) {
+	if s.hard {
+		want += 2 * sealedStripes * s.stripe
+	}
+	if want > s.stashed && s.tokens.data+want > s.a.FreeStripes()*s.stripe {
 		return false
 	}
 	s.spare = one

@@ -88,13 +88,13 @@ func TestLatencies(t *testing.T) {
 	}
 
 	cut := s.Metrics().PartialStripes
-	s.countStripes(s.stripeAt+32, 16)
-	s.countStripes(s.stripeAt, 32)
+	s.countStripes(s.place.AlignBlocks+32, 16)
+	s.countStripes(s.place.AlignBlocks, 32)
 	if n := s.Metrics().PartialStripes; n != cut {
 		t.Errorf("whole stripes count as cut: %d", n-cut)
 	}
-	s.countStripes(s.stripeAt+33, 15)
-	s.countStripes(s.stripeAt+32, 15)
+	s.countStripes(s.place.AlignBlocks+33, 15)
+	s.countStripes(s.place.AlignBlocks+32, 15)
 	if n := s.Metrics().PartialStripes; n != cut+2 {
 		t.Errorf("of 2 cut writes %d are counted", n-cut)
 	}

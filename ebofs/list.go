@@ -182,7 +182,11 @@ func (s *Store) Statfs() (Statfs, error) {
 		Total: n.total * blockSize, Free: n.free * blockSize, Limbo: n.limbo * blockSize, Kept: kept * blockSize, Used: (n.total - n.free - n.limbo - kept) * blockSize,
 		Reserve: n.reserve * blockSize, Promised: n.promised * blockSize, Objects: s.objectCount.Load(),
 	}
-	if hold := st.Reserve + st.Promised; st.Free > hold {
+	hold := st.Reserve + st.Promised
+	if s.space.hard {
+		hold += s.place.SlackBlocks * blockSize
+	}
+	if st.Free > hold {
 		st.Available = st.Free - hold
 	}
 	st.Data, st.Meta, st.Stored = s.counters.DataBlocks*blockSize, s.counters.MetaBlocks*blockSize, s.counters.LogicalBytes

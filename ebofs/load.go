@@ -173,6 +173,9 @@ func (s *Store) decodeBody(key string, val []byte) (*body, error) {
 			*t.slot = btree.New(t.cfg, s.pages, ownerOf(key, b.id), t.root)
 		}
 	}
+	if b.extents != nil {
+		b.owned = key
+	}
 	if on.Flags&layout.OnodeDamaged != 0 {
 		return b, fmt.Errorf("it is marked as damaged: changes to it or parts of it were lost: %w", ErrCorrupt)
 	}

@@ -33,7 +33,7 @@ type Metrics struct {
 	RetriedReads    int64 // reads that were right only when repeated
 	Corruptions     int64 // blocks that stayed wrong
 	GivenUp         int64 // nodes, objects and zones marked damaged
-	PartialStripes  int64 // writes of data that began or ended inside a stripe
+	PartialStripes  int64 // writes of data or nodes that began or ended inside a stripe
 	ReplayRecords   int64 // of the log, applied by the mount
 	ReplayBytes     int64 // of the log, read by the mount
 	ReplayNanos     int64
@@ -88,11 +88,12 @@ func (s *Store) Latencies() *Latencies { return &s.lat }
 
 func since(h *perf.Histogram, begin time.Time) { h.Record(uint64(time.Since(begin))) }
 
-// countStripes counts a write of data that costs a parity array a read, if it had
+// countStripes counts a write of data or nodes that costs a parity array a read, if it had
 // one: it does not begin and end where stripes do.
 func (s *Store) countStripes(start, blocks uint64) {
-	begin := start + s.stripe - s.stripeAt
-	if begin%s.stripe != 0 || (begin+blocks)%s.stripe != 0 {
+	stripe := s.space.stripe
+	begin := start + stripe - s.space.stripeAt
+	if begin%stripe != 0 || (begin+blocks)%stripe != 0 {
 		s.metrics.PartialStripes.Add(1)
 	}
 }

@@ -68,6 +68,9 @@ type body struct {
 	header    []byte // of the omap
 	saved     bool   // a checkpoint has written it, or is about to
 	savedSize uint64 // size as last written; the checkpointer's alone
+	owned     string // key the owners tree has it under, likewise
+
+	moves map[uint64]struct{} // chunks of which the next checkpoint moves blocks
 }
 
 // blocksOf returns how many blocks hold n bytes.
@@ -101,8 +104,9 @@ func (s *Store) freezeLocked(o *onode) *version {
 		c := &body{
 			id: b.id, size: b.size, flags: b.flags, hintSize: b.hintSize, hintIO: b.hintIO,
 			inline: b.inline, over: b.over.freeze(),
-			attrs: b.attrs, omap: b.omap, extents: b.extents, header: b.header,
+			attrs: b.attrs, omap: b.omap, extents: b.extents, header: b.header, moves: b.moves,
 		}
+		b.moves = nil
 		for _, t := range [...]*btree.Tree{c.attrs, c.omap, c.extents} {
 			if t != nil {
 				t.Freeze()

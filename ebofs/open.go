@@ -82,7 +82,7 @@ func (s *Store) mount(ctx context.Context, slots []layout.Candidate) error {
 	if err := s.budget(); err != nil {
 		return err
 	}
-	if s.space, err = newSpace(s.main, s.pool, s.super.FSID, s.place, roots.Record.ZoneTables, roots.Zones, roots.Own); err != nil {
+	if s.space, err = newSpace(s, roots.Record.ZoneTables, roots.Zones, roots.Own); err != nil {
 		return err
 	}
 	s.space.resident = int(s.opt.MemoryBytes / 100 * 2 / residentZone)
@@ -159,7 +159,6 @@ func (s *Store) checkSuper() error {
 	}
 	s.noData = sb.Features.Incompat&layout.FeatMetadataOnly != 0
 	s.unit = blockSize
-	s.stripe, s.stripeAt = uint64(s.place.StripeBlocks), s.place.AlignBlocks
 	if sb.Hard() {
 		s.unit = uint64(sb.StripeBytes)
 	}
@@ -220,13 +219,16 @@ func (s *Store) budget() error {
 func (s *Store) openTrees(r *layout.RootRecord) {
 	cfg := func(k layout.TreeKind) *btree.Config { return TreeConfig(k, s.super.FSID) }
 	s.cfg = treeConfigs{
-		objects: cfg(layout.TreeObjects), colls: cfg(layout.TreeCollections), trash: cfg(layout.TreeTrash), refs: cfg(layout.TreeRefs),
+		objects: cfg(layout.TreeObjects), colls: cfg(layout.TreeCollections), trash: cfg(layout.TreeTrash), refs: cfg(layout.TreeRefs), owners: cfg(layout.TreeOwners),
 		attrs: cfg(layout.TreeAttrs), omap: cfg(layout.TreeOmap), extents: cfg(layout.TreeExtents),
 	}
 	s.objects = btree.New(s.cfg.objects, s.pages, btree.Owner{}, r.Objects)
 	s.colls = btree.New(s.cfg.colls, s.pages, btree.Owner{}, r.Collections)
 	s.trash = btree.New(s.cfg.trash, s.pages, btree.Owner{}, r.Trash)
 	s.refs = btree.New(s.cfg.refs, s.pages, btree.Owner{}, r.Refs)
+	if s.super.Hard() {
+		s.owners = btree.New(s.cfg.owners, s.pages, btree.Owner{}, r.Owners)
+	}
 }
 
 // logConfig is the ring as incarnation inc writes it.

@@ -125,6 +125,10 @@ type FormatOptions struct {
 	UnitBytes   uint32  // a part of it; 0: as reported, or the stripe if that is no multiple of it
 	AlignBytes  *uint64 // first boundary, below the stripe; nil: as reported, modulo the stripe
 	Hard        *bool   // partial stripes are expensive; nil: as reported
+	// SlackPercent is the share of the store that is never reported as free, 1 to
+	// layout.MaxSlack. 0: 8 on hard geometry, where cleaning gets dear as the store
+	// fills up, else 1.
+	SlackPercent uint8
 
 	KeepEpochs int // so many earlier checkpoints stay readable; 0: none
 

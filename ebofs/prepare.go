@@ -90,7 +90,7 @@ func (s *Store) splitWrite(p *pass, op *txnOp, index int) int {
 		add(op.off, op.data[:first-op.off], opWrite)
 	}
 	for at := first; at < end; {
-		n := min(end-at, 32<<20)
+		n := min(end-at, max(32<<20/unit, 1)*unit)
 		add(at, op.data[at-op.off:at-op.off+n], opPlace)
 		at += n
 	}

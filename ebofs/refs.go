@@ -91,6 +91,9 @@ func (ck *checkpoint) settleShared() error {
 		for _, e := range ck.unmapped {
 			ck.freeData(e)
 		}
+		if ck.s.refs.Dirty() { // touched by the cleaner
+			ck.s.refs.Freeze()
+		}
 		return nil
 	}
 	for _, e := range ck.unmapped {

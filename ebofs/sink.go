@@ -59,16 +59,28 @@ func (m *metaSink) Epoch() uint64 { return m.ck.epoch }
 
 // Alloc returns a run of metadata blocks.
 func (m *metaSink) Alloc(blocks int) (uint64, error) {
-	e, err := m.ck.s.space.allocHard(m.ck.ctx, allocator.Meta, blocks, blocks, m.hint)
+	start, err := m.take(uint64(blocks))
 	if errors.Is(err, ErrNoSpace) {
 		return 0, fmt.Errorf("%w: %w", err, btree.ErrNoRun) // shorter ones may do
 	}
 	if err != nil {
 		return 0, err
 	}
-	m.hint = e.Start + e.Blocks
-	m.ck.nodes[e.Start] = blocks
-	return uint64(layout.MakeAddr(0, e.Start)), nil
+	m.ck.nodes[start] = blocks
+	return uint64(layout.MakeAddr(0, start)), nil
+}
+
+// take returns neighbouring blocks for metadata, to be written through ck.meta in
+// the order they were taken.
+func (m *metaSink) take(blocks uint64) (start uint64, err error) {
+	if m.ck.s.space.hard {
+		return m.ck.nodePack.take(blocks)
+	}
+	e, err := m.ck.s.space.allocHard(m.ck.ctx, allocator.Meta, int(blocks), int(blocks), m.hint)
+	if err == nil {
+		m.hint = e.Start + e.Blocks
+	}
+	return e.Start, err
 }
 
 // Write gathers a finished page.
@@ -90,6 +102,9 @@ func (m *metaSink) Free(addr uint64, blocks int) {
 
 // WriteBlob stores a value too long for a page in data blocks.
 func (m *metaSink) WriteBlob(data []byte) ([]btree.BlobExtent, error) {
+	if m.ck.s.space.hard {
+		return m.packBlob(data)
+	}
 	runs, err := m.blobRuns(int(blocksOf(uint64(len(data)))))
 	if err != nil {
 		return nil, err
@@ -99,19 +114,48 @@ func (m *metaSink) WriteBlob(data []byte) ([]btree.BlobExtent, error) {
 		n := min(uint64(len(data)), r.Blocks*blockSize)
 		part := data[:n]
 		data = data[n:]
-		m.ck.allocs = append(m.ck.allocs, r)
-		m.ck.dataAlloced += r.Blocks
+		m.ck.useData(r)
 		ext = append(ext, btree.BlobExtent{Addr: uint64(layout.MakeAddr(0, r.Start)), Bytes: uint32(n), CRC: layout.CRC(part)})
-		b := r.Start
-		for len(part) > 0 {
-			k := min(len(part), runBytes)
-			p, err := m.ck.meta.room(b, (k+blockSize-1)&^(blockSize-1), WriteValue, k)
-			if err != nil {
-				return nil, err
-			}
-			clear(p[copy(p, part[:k]):])
-			part = part[k:]
-			b += runBytes / blockSize
+		if err := m.addBlob(r.Start, part); err != nil {
+			return nil, err
+		}
+	}
+	return ext, nil
+}
+
+// addBlob gathers part of a long value for the blocks from b on.
+func (m *metaSink) addBlob(b uint64, part []byte) error {
+	for len(part) > 0 {
+		k := min(len(part), m.ck.meta.most())
+		p, err := m.ck.meta.room(b, (k+blockSize-1)&^(blockSize-1), WriteValue, k)
+		if err != nil {
+			return err
+		}
+		clear(p[copy(p, part[:k]):])
+		part = part[k:]
+		b += blocksOf(uint64(k))
+	}
+	return nil
+}
+
+// packBlob is WriteBlob on hard geometry: the value goes, piece by piece, to the
+// stripes at hand.
+func (m *metaSink) packBlob(data []byte) (ext []btree.BlobExtent, err error) {
+	for len(data) > 0 {
+		blocks := min(blocksOf(uint64(len(data))), packBlocks)
+		start, err := m.ck.nodePack.take(blocks)
+		for ; errors.Is(err, ErrNoSpace) && blocks > 1; start, err = m.ck.nodePack.take(blocks) {
+			blocks /= 2
+		}
+		if err != nil {
+			return nil, err
+		}
+		part := data[:min(uint64(len(data)), blocks*blockSize)]
+		data = data[len(part):]
+		m.ck.useData(allocator.Extent{Start: start, Blocks: blocks})
+		ext = append(ext, btree.BlobExtent{Addr: uint64(layout.MakeAddr(0, start)), Bytes: uint32(len(part)), CRC: layout.CRC(part)})
+		if err := m.addBlob(start, part); err != nil {
+			return nil, err
 		}
 	}
 	return ext, nil

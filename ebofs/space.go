@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/bits"
 	"sync"
+	"sync/atomic"
 
 	"ebofs/allocator"
 	"ebofs/devices"
@@ -34,6 +35,9 @@ type space struct {
 	pool  *devices.Pool
 	fsid  layout.UUID
 	place layout.Placement
+	hard  bool // whole stripes only are taken and written
+
+	stripe, stripeAt uint64 // constant, unlike the rest of place
 
 	load   sync.Mutex
 	trimMu sync.Mutex
@@ -52,6 +56,8 @@ type space struct {
 	reserve uint64 // blocks the stash should hold
 	spare   uint64 // room for one more checkpoint, while kept epochs hold something back; see holds
 	tokens  spaceTokens
+	demand  uint64             // blocks somebody waits for
+	had     atomic.Uint64      // what usable was after the last checkpoint
 	stash   []allocator.Extent // taken from the allocator, for hard times; see stash.go
 	stashed uint64             // blocks in it
 }
@@ -66,8 +72,12 @@ type zoneSpace struct {
 }
 
 // newSpace opens the free space described by a root record's zone table.
-func newSpace(dev devices.Device, pool *devices.Pool, fsid layout.UUID, place layout.Placement, table []layout.Ref, zones []layout.ZoneEntry, own []layout.Extent) (*space, error) {
-	s := &space{dev: dev, pool: pool, fsid: fsid, place: place, table: table, reserve: reserveBlocks(&place)}
+func newSpace(st *Store, table []layout.Ref, zones []layout.ZoneEntry, own []layout.Extent) (*space, error) {
+	place := st.place
+	s := &space{
+		dev: st.main, pool: st.pool, fsid: st.super.FSID, place: place, hard: st.super.Hard(), stripe: uint64(place.StripeBlocks), stripeAt: place.AlignBlocks,
+		table: table, reserve: reserveBlocks(&place),
+	}
 	s.zones = make([]zoneSpace, place.Zones)
 	var sums []allocator.ZoneSummary
 	if zones != nil {
@@ -87,7 +97,7 @@ func newSpace(dev devices.Device, pool *devices.Pool, fsid layout.UUID, place la
 	var err error
 	s.a, err = allocator.New(allocator.Config{
 		First: place.ZoneStart, Blocks: place.ZoneEnd - place.ZoneStart, ZoneBlocks: place.ZoneBlocks,
-		StripeBlocks: place.StripeBlocks, AlignBlocks: place.AlignBlocks, Hard: false,
+		StripeBlocks: place.StripeBlocks, AlignBlocks: place.AlignBlocks, Hard: s.hard,
 	}, sums)
 	if err != nil {
 		return nil, err

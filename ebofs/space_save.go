@@ -6,6 +6,7 @@ import (
 
 	"ebofs/allocator"
 	"ebofs/ebofs/layout"
+	"ebofs/internal/invariants"
 	"ebofs/internal/planted"
 )
 
@@ -19,11 +20,9 @@ func (s *space) save(ck *checkpoint) (layout.Ref, error) {
 	if err := s.book(ck); err != nil {
 		return layout.Ref{}, err
 	}
-	var hint uint64
 	take := func(blocks int) (allocator.Extent, error) {
-		e, err := s.allocHard(ck.ctx, allocator.Meta, blocks, blocks, hint)
-		hint = e.Start + e.Blocks
-		return e, err
+		start, err := ck.sink.take(uint64(blocks))
+		return allocator.Extent{Start: start, Blocks: uint64(blocks)}, err
 	}
 	self := layout.Self{FSID: s.fsid, Epoch: ck.epoch}
 
@@ -37,6 +36,7 @@ func (s *space) save(ck *checkpoint) (layout.Ref, error) {
 			}
 			continue
 		}
+		invariants.Check(zs.bits != nil, "zone %d is written and was not read", z)
 		zs.dirty = false
 		zs.entry.Flushed, zs.entry.Bitmap = ck.epoch, layout.Ref{}
 		_, blocks := s.place.Zone(uint32(z))
@@ -60,19 +60,9 @@ func (s *space) save(ck *checkpoint) (layout.Ref, error) {
 	}
 
 	table := layout.ZoneTable{Zones: make([]layout.ZoneEntry, len(s.zones))}
-	var tableAt allocator.Extent
-	var err error
-	if ck.relay.grows() {
-		// The longer table of a grown store lies in what it gains.
-		e, _ := s.place.TableSpace(ck.relay.from.Blocks)
-		tableAt = allocator.Extent{Start: e.Addr.Block(), Blocks: e.Blocks}
-	} else if tableAt, err = take(table.Blocks()); err != nil {
-		return layout.Ref{}, fmt.Errorf("zone table: %w", err)
-	}
-	ck.root.ZoneTables = []layout.Ref{{Addr: layout.MakeAddr(0, tableAt.Start), Blocks: uint32(tableAt.Blocks), Epoch: ck.epoch}}
-	rootAt, err := take(ck.root.Blocks())
+	tableAt, rootAt, err := s.placeRoot(ck, uint64(table.Blocks()))
 	if err != nil {
-		return layout.Ref{}, fmt.Errorf("root record: %w", err)
+		return layout.Ref{}, fmt.Errorf("zone table and root record: %w", err)
 	}
 	own = append(own, tableAt, rootAt)
 
@@ -88,16 +78,13 @@ func (s *space) save(ck *checkpoint) (layout.Ref, error) {
 	if err != nil {
 		return layout.Ref{}, err
 	}
-	if err := ck.meta.add(tableAt.Start, p, WriteSpace); err != nil {
-		return layout.Ref{}, err
-	}
 	ck.root.ZoneTables = []layout.Ref{ref}
-	p = make([]byte, rootAt.Blocks*blockSize)
+	q := make([]byte, rootAt.Blocks*blockSize)
 	self.Addr = layout.MakeAddr(0, rootAt.Start)
-	if ref, err = ck.root.Encode(p, self); err != nil {
+	if ref, err = ck.root.Encode(q, self); err != nil {
 		return layout.Ref{}, err
 	}
-	if err := ck.meta.add(rootAt.Start, p, WriteSpace); err != nil {
+	if err := s.writeRoot(ck, tableAt.Start, p, rootAt.Start, q); err != nil {
 		return layout.Ref{}, err
 	}
 
@@ -117,6 +104,55 @@ func (s *space) save(ck *checkpoint) (layout.Ref, error) {
 	s.own = own
 	s.load.Unlock()
 	return ref, nil
+}
+
+// placeRoot decides where zone table and root record go.
+func (s *space) placeRoot(ck *checkpoint, blocks uint64) (table, root allocator.Extent, err error) {
+	table.Blocks = blocks
+	name := func() { // the record is as long as it will be
+		ck.root.ZoneTables = []layout.Ref{{Addr: layout.MakeAddr(0, table.Start), Blocks: uint32(table.Blocks), Epoch: ck.epoch}}
+		root.Blocks = uint64(ck.root.Blocks())
+	}
+	name()
+	switch {
+	case ck.relay.grows():
+		// The longer table of a grown store lies in what it gains.
+		e, _ := s.place.TableSpace(ck.relay.from.Blocks)
+		table.Start = e.Addr.Block()
+	case s.hard:
+		// One behind the other, as they are written.
+		table.Start, err = ck.sink.take(table.Blocks + root.Blocks)
+		root.Start = table.End()
+		name()
+		return table, root, err
+	default:
+		if table.Start, err = ck.sink.take(table.Blocks); err != nil {
+			return table, root, err
+		}
+	}
+	name()
+	root.Start, err = ck.sink.take(root.Blocks)
+	return table, root, err
+}
+
+// writeRoot gathers zone table p and root record q for their places.
+func (s *space) writeRoot(ck *checkpoint, tableAt uint64, p []byte, rootAt uint64, q []byte) error {
+	if !s.hard || !ck.relay.grows() {
+		if err := ck.meta.add(tableAt, p, WriteSpace); err != nil {
+			return err
+		}
+		return ck.meta.add(rootAt, q, WriteSpace)
+	}
+	// The table begins a stripe of its own, see TableSpace.
+	if err := ck.meta.add(rootAt, q, WriteSpace); err != nil {
+		return err
+	}
+	if err := ck.nodePack.seal(); err != nil {
+		return err
+	}
+	unit := int(s.place.StripeBlocks) * blockSize
+	p = append(p, make([]byte, (unit-len(p)%unit)%unit)...)
+	return ck.meta.add(tableAt, p, WriteSpace)
 }
 
 // book enters what the checkpoint uses and gives up into the zones' bits, and

@@ -59,7 +59,11 @@ func checkpointBlocks(p *layout.Placement) uint64 {
 // reserveBlocks is the size of the stash: 64 MiB, on small devices a sixteenth,
 // but always several checkpoints.
 func reserveBlocks(p *layout.Placement) uint64 {
-	return max(min(64<<20/blockSize, (p.ZoneEnd-p.ZoneStart)/16), 3*checkpointBlocks(p))
+	n := max(min(64<<20/blockSize, (p.ZoneEnd-p.ZoneStart)/16), 3*checkpointBlocks(p))
+	if p.HardStripes {
+		n = roundUp(n, uint64(p.StripeBlocks)) + 2*sealedStripes*uint64(p.StripeBlocks)
+	}
+	return n
 }
 
 // ReserveBlocks is how many of a store's free blocks are kept for removing, truncating
@@ -82,17 +86,28 @@ const maxScattered = btree.MaxBlobExtents
 // refill takes what the stash lacks, in the longest runs there are, but nothing
 // that transactions were promised.
 func (s *space) refill(ctx context.Context) error {
-	for _, least := range [...]int{int(s.place.StripeBlocks), 16, 9, 6, 4, 2, 1} {
+	steps := [...]uint64{s.stripe, 16, 9, 6, 4, 2, 1}
+	for _, least := range steps {
+		if s.hard {
+			least = roundUp(least, s.stripe)
+		}
 		for {
 			s.mu.Lock()
 			want := s.reserve - min(s.reserve, s.stashed)
 			spare := s.a.FreeBlocks() - min(s.a.FreeBlocks(), s.tokens.data)
+			if s.hard {
+				want = roundUp(want, s.stripe)
+				spare = s.freeLocked() - min(s.freeLocked(), s.tokens.data)
+			}
 			s.mu.Unlock()
 			n := min(want, spare, uint64(s.place.ZoneBlocks))
-			if n == 0 || n < uint64(least) && want > uint64(least) {
+			if s.hard {
+				n = n / s.stripe * s.stripe
+			}
+			if n == 0 || n < least && (want > least || s.hard) {
 				break
 			}
-			e, err := s.allocRun(ctx, allocator.Meta, min(least, int(n)), int(n), 0)
+			e, err := s.allocRun(ctx, allocator.Meta, int(min(least, n)), int(n), 0)
 			if errors.Is(err, ErrNoSpace) {
 				break
 			}
@@ -120,6 +135,9 @@ func (s *space) stashShort() bool {
 func (s *space) unstashLocked(least, most uint64) (allocator.Extent, bool) {
 	if s.refused("stash") {
 		return allocator.Extent{}, false
+	}
+	if s.hard { // asked for in whole stripes, and kept in them
+		most = most / s.stripe * s.stripe
 	}
 	best := -1
 	for i, e := range s.stash {
@@ -171,6 +189,13 @@ func (s *space) promise(t spaceTokens, longest uint64, freeing bool, metaBlocks 
 	all := s.tokens
 	all.add(t)
 	meta := all.meta(metaBlocks) + checkpointBlocks(&s.place) + s.spare
+	if s.hard {
+		if !s.promiseStripes(all, meta, freeing) {
+			return false
+		}
+		s.tokens = all
+		return true
+	}
 	free := s.a.FreeBlocks()
 	roomy := all.data+meta <= s.a.FreeStripes()*uint64(s.place.StripeBlocks)
 	if !roomy {
@@ -185,6 +210,39 @@ func (s *space) promise(t spaceTokens, longest uint64, freeing bool, metaBlocks 
 	s.tokens = all
 	return true
 }
+
+// freeLocked returns the free blocks that can be used: on hard geometry those in
+// wholly free stripes. mu is held.
+func (s *space) freeLocked() uint64 {
+	if s.hard {
+		return s.a.FreeStripes() * s.stripe
+	}
+	return s.a.FreeBlocks()
+}
+
+// promiseStripes is promise on hard geometry, where nothing is scattered: what is
+// free, or in the stash, is whole stripes. Beside what transactions need there has
+// to be room to seal the stripes a checkpoint ends in. The slack is never promised
+// to transactions that need space: without it, cleaning would write the whole store
+// to win a stripe. mu is held.
+func (s *space) promiseStripes(all spaceTokens, meta uint64, freeing bool) bool {
+	need := all.data + meta + sealedStripes*s.stripe
+	free := s.a.FreeStripes() * s.stripe
+	if freeing {
+		return need <= free+s.stashed
+	}
+	if all.data+s.place.SlackBlocks+s.reserve > s.a.FreeBlocks()+s.stashed {
+		return false
+	}
+	if need <= free {
+		return true
+	}
+	return s.stashed >= s.reserve-s.reserve/4 && need-free+freeingBlocks(&s.place)+sealedStripes*s.stripe <= s.stashed
+}
+
+// sealedStripes is how many stripes a checkpoint begins and may not fill: those at
+// the end of folded, moved and tree blocks, each in up to two runs that do not meet.
+const sealedStripes = 6
 
 // fulfil takes back what a finished checkpoint, or a refused transaction, was
 // promised.

@@ -53,6 +53,7 @@ type Store struct {
 	colls   *btree.Tree
 	trash   *btree.Tree
 	refs    *btree.Tree // the checkpointer's alone
+	owners  *btree.Tree // likewise; nil on soft geometry
 
 	onodes      onodeTable
 	dirty       dirtyList
@@ -78,10 +79,8 @@ type Store struct {
 	notices []notice
 
 	inflight atomic.Int64 // bytes of admitted records not yet in the log
-	noData   bool         // made by image restore; set by Open, as the next three
+	noData   bool         // made by image restore; set by Open, as the next two
 	unit     uint64       // bytes: the least written directly
-	stripe   uint64       // blocks of a stripe; which never changes, unlike the rest of place
-	stripeAt uint64       // the first boundary
 	ringSize int64
 	maxDirty int64
 
@@ -103,6 +102,7 @@ type Store struct {
 	kept        keeper
 	mostShared  uint64      // groups of reference counts that removed objects may change in a checkpoint
 	trashLeft   atomic.Bool // removed objects are waiting for the next checkpoint
+	cleaner     cleaner
 
 	failed   atomic.Pointer[error] // first error that stopped the store
 	closed   atomic.Bool
@@ -118,7 +118,7 @@ type Store struct {
 // treeConfigs are the configurations of the store's trees.
 type treeConfigs struct {
 	objects, colls, trash *btree.Config
-	refs                  *btree.Config
+	refs, owners          *btree.Config
 	attrs, omap, extents  *btree.Config
 }
 
@@ -143,6 +143,9 @@ func TreeConfig(kind layout.TreeKind, fsid layout.UUID) *btree.Config {
 		c.OverflowBytes = 8 << 10
 	case layout.TreeRefs:
 		c.LeafBytes, c.FixedKey, c.Cmp = 8<<10, 8, btree.Uint64
+	case layout.TreeOwners:
+		c.LeafBytes, c.FixedKey = 16<<10, layout.OwnerKeyBytes
+		c.OverflowBytes = 8 << 10
 	case layout.TreeAttrs:
 		c.LeafBytes, c.InlineBytes = 8<<10, 1<<10
 	case layout.TreeOmap:

@@ -24,6 +24,7 @@ const (
 	UsedFree    Code = "E-BLOCK-FREE"
 	UsedTwice   Code = "E-BLOCK-TWICE"
 	RefsBad     Code = "E-REFS"
+	OwnersBad   Code = "E-OWNERS"
 	Range       Code = "E-BLOCK-RANGE"
 	NodeRead    Code = "E-NODE-READ"
 	NodeCRC     Code = "E-NODE-CRC"
@@ -108,6 +109,8 @@ func Pages() []Page {
 			"At most one of them is right; the other reads as damaged, and removing one frees what the other needs.", "`ebofs fsck -y --level deep` gives the second a copy if its checksum is right and a mark if not; restore that one from another copy.", RepairPeer},
 		{RefsBad, "wrong reference counts", "The count of extents that map a block, which clones share, is not what the objects say, or is unreadable.",
 			"Counted too low, removing one object frees what another needs; counted too high, space is lost.", "Remove no objects from this store before `ebofs fsck -y` has counted anew; nothing is lost.", RepairHere},
+		{OwnersBad, "owners of blocks unreadable", "A record of the owners tree, by which the cleaner finds whose data a block holds, is malformed.",
+			"Some stripes are not cleaned; no object suffers.", derive, RepairHere},
 		{Range, "an extent outside the zones", "An address points outside the space for data, or into a place reserved for something else.",
 			"What it should point to cannot be read.", peer, RepairPeer},
 		{NodeRead, "a tree node cannot be read", "The device returned an error for a tree node, three times.", walk, peer, RepairPeer},

@@ -1,0 +1,595 @@
+package ebofs
+
+import (
+	"errors"
+	"slices"
+
+	"ebofs/allocator"
+	"ebofs/btree"
+	"ebofs/devices"
+	"ebofs/ebofs/layout"
+)
+
+// The cleaner gets whole stripes back where stripes are never written in part: it
+// moves what is left in sparse ones together, as part of a checkpoint. So it needs
+// no log, no transaction and no lock of its own, a crash leaves either all moves or
+// none, and whoever overwrites what is being moved wins as he always does against a
+// checkpoint.
+//
+//	before the cut   choose stripes, fewest live blocks first; find who has a block
+//	                 there: objects become dirty though nothing of them changes,
+//	                 nodes of trees are touched
+//	fold             blocks in these stripes are moved with what was journaled
+//	reconcile        touched nodes are written elsewhere
+//	durable          the old blocks leave limbo, and their stripes are free
+//
+// What a stripe holds is found by the owners tree, which is a hint, and by the
+// headers of nodes; the bitmap is the truth. A stripe with a block nobody is found
+// for, or that cannot be moved (shared with a clone, part of a long value, of an
+// object about to be reaped), is left alone for a while.
+
+const (
+	cleanBytes   = 64 << 20 // most that one checkpoint moves
+	cleanRest    = 4        // epochs a stripe that could not be cleaned is left alone
+	cleanLow     = 50       // begins when less than 1/cleanLow of the stripes is free beside the reserve,
+	cleanHigh    = 33       // and goes on to 1/cleanHigh
+	cleanAtLeast = 8        // stripes, whatever the size of the store
+)
+
+// cleaner is what is left of one cleaning for the next; guarded by ckptMu.
+type cleaner struct {
+	rest map[uint64]uint64 // stripes not to be tried before an epoch, by first block
+}
+
+// victim is a stripe being cleaned.
+type victim struct {
+	frame *devices.Frame // what is in it
+	moved map[layout.Addr]bool
+}
+
+// wantStripes returns how many stripes the cleaner is to win.
+func (s *space) wantStripes() uint64 {
+	if !s.hard {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	total := s.a.TotalStripes()
+	have := s.a.FreeStripes() + s.stashed/s.stripe
+	need := (s.reserve + s.tokens.data + s.demand) / s.stripe
+	if have >= need+max(total/cleanLow, cleanAtLeast) {
+		return 0
+	}
+	return need + max(total/cleanHigh, 2*cleanAtLeast) - have
+}
+
+// clean chooses stripes and has everybody who has something in them take part in
+// the checkpoint about to begin.
+func (ck *checkpoint) chooseVictims() error {
+	s := ck.s
+	want := s.space.wantStripes()
+	if want == 0 || ck.clean || ck.relay != nil {
+		return nil
+	}
+	c := &cleaning{ck: ck, own: make(map[uint64][]int), onodes: make(map[uint64]*onode), stripe: s.space.stripe}
+	defer c.release()
+	c.findOwn()
+	limit := min(uint64(cleanBytes), uint64(s.maxDirty))/blockSize/c.stripe + 1
+	won, live := uint64(0), uint64(0) // blocks
+	for _, v := range s.space.sparse(int(4*limit), c.skip) {
+		if won >= want*c.stripe || uint64(len(ck.victims)) >= limit {
+			break
+		}
+		done, err := c.try(v)
+		if err != nil {
+			return err
+		}
+		if !done {
+			s.cleaner.leave(v.Start, s.super.Epoch)
+			continue
+		}
+		won += c.stripe - uint64(v.Used)
+		live += uint64(v.Used)
+	}
+	if len(ck.victims) > 0 {
+		s.log.Debug("cleaning", "stripes", len(ck.victims), "live", live, "wins", won/c.stripe, "wanted", want)
+	}
+	return nil
+}
+
+// ask notes how many blocks somebody waits for, 0 for none.
+func (s *space) ask(blocks uint64) {
+	s.mu.Lock()
+	s.demand = blocks
+	s.mu.Unlock()
+}
+
+// usable returns the free blocks that can be used on hard geometry, the reserve
+// among them; 0 on soft, where none has to be won.
+func (s *space) usable() uint64 {
+	if !s.hard {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.freeLocked() + s.stashed
+}
+
+// scarce says that it is time for a checkpoint because free stripes run out: half of
+// those there were after the last one are gone, and the cleaner would begin.
+func (s *space) scarce() bool {
+	return s.hard && s.wantStripes() > 0 && s.usable() < s.had.Load()/2
+}
+
+// leave has a stripe left alone for a while.
+func (c *cleaner) leave(start, epoch uint64) {
+	if c.rest == nil {
+		c.rest = make(map[uint64]uint64)
+	}
+	c.rest[start] = epoch + cleanRest
+}
+
+// sparse returns stripes with the fewest blocks in use.
+func (s *space) sparse(most int, skip func(uint64) bool) []allocator.Stripe {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.a.Sparse(most, skip)
+}
+
+// cleaning is the choice of stripes for one checkpoint.
+type cleaning struct {
+	ck     *checkpoint
+	stripe uint64           // blocks
+	own    map[uint64][]int // zones whose bitmap lies in a stripe, -1 for other own blocks
+	fixed  map[uint64]bool
+	onodes map[uint64]*onode // looked at, by object id
+	plan   stripePlan
+}
+
+// stripePlan is what has to take part so that one stripe becomes empty.
+type stripePlan struct {
+	chunks []chunkOf
+	nodes  []nodeOf
+	zones  []int
+	shared []layout.Addr // marked as shared, and are not any more
+}
+
+type chunkOf struct {
+	o     *onode
+	id    uint64
+	chunk uint64
+}
+
+// nodeOf is a node to be touched: of a global tree, or of an object's.
+type nodeOf struct {
+	tree *btree.Tree // global
+	kind layout.TreeKind
+	o    *onode
+	id   uint64
+	key  []byte
+}
+
+// release ends the use of the onodes that were looked at; what takes part is dirty.
+func (c *cleaning) release() {
+	for _, o := range c.onodes {
+		o.refs.Add(-1)
+	}
+}
+
+// stripeOf returns the first block of the stripe block b lies in.
+func (s *space) stripeOf(b uint64) uint64 {
+	return b - (b+s.stripe-s.stripeAt)%s.stripe
+}
+
+// findOwn notes which stripes hold blocks the root record names.
+func (c *cleaning) findOwn() {
+	s := c.ck.s.space
+	bitmap := make(map[uint64]int)
+	for z := range s.zones {
+		if r := s.zones[z].entry.Bitmap; !r.IsNone() {
+			bitmap[r.Addr.Block()] = z
+		}
+	}
+	for _, e := range s.own {
+		z, ok := bitmap[e.Start]
+		if !ok {
+			z = -1
+		}
+		for b := s.stripeOf(e.Start); b < e.End(); b += s.stripe {
+			c.own[b] = append(c.own[b], z)
+		}
+	}
+	c.fixed = make(map[uint64]bool)
+	for _, e := range s.fixed {
+		for b := s.stripeOf(e.Start); b < e.End(); b += s.stripe {
+			c.fixed[b] = true
+		}
+	}
+}
+
+// skip says that a stripe is not to be cleaned now.
+func (c *cleaning) skip(start uint64) bool {
+	return c.fixed[start] || c.ck.s.cleaner.rest[start] > c.ck.s.super.Epoch
+}
+
+// try has stripe v emptied by this checkpoint, if all that is in it can be moved.
+func (c *cleaning) try(v allocator.Stripe) (bool, error) {
+	ck, s := c.ck, c.ck.s
+	live, ok := s.space.liveIn(v, c.own[v.Start])
+	if !ok {
+		return false, nil
+	}
+	frame := s.pool.Get(int(c.stripe) * blockSize)
+	if err := readRetry(ck.ctx, s.main, devices.Block(v.Start), frame.Bytes()); err != nil {
+		frame.Release()
+		return false, c.mind(err)
+	}
+	c.plan = stripePlan{}
+	ok, err := c.find(v.Start, live, frame.Bytes())
+	if err == nil && ok {
+		ok = c.promise(uint64(len(live)))
+	}
+	if err != nil || !ok {
+		frame.Release()
+		return false, c.mind(err)
+	}
+	if ck.victims == nil {
+		ck.victims = make(map[uint64]*victim)
+	}
+	m := &victim{frame: frame, moved: make(map[layout.Addr]bool)}
+	ck.victims[v.Start] = m
+	for _, a := range c.plan.shared {
+		m.moved[a] = true
+	}
+	c.commit()
+	return true, nil
+}
+
+// mind returns the errors for which a checkpoint does not go on without cleaning.
+func (c *cleaning) mind(err error) error {
+	if err == nil || errors.Is(err, ErrCorrupt) {
+		return nil
+	}
+	if c.ck.s.outage(c.ck.ctx, err) {
+		return err
+	}
+	return nil // a block that cannot be read keeps its stripe
+}
+
+// liveIn lists the blocks the last checkpoint uses in stripe v, its own excepted. ok
+// is false if others are in use or limbo.
+func (s *space) liveIn(v allocator.Stripe, own []int) (live []uint64, ok bool) {
+	zone := s.zoneOf(v.Start)
+	zs := &s.zones[zone]
+	if zs.lost || zs.bits == nil {
+		return nil, false
+	}
+	start, _ := s.place.Zone(uint32(zone))
+	first := v.Start - start
+	for i := first; i < first+s.stripe; i++ {
+		if zs.bits[i/64]>>(i%64)&1 == 1 {
+			live = append(live, start+i)
+		}
+	}
+	ours := uint64(0)
+	if len(own) > 0 {
+		for _, e := range s.own {
+			lo, hi := max(e.Start, v.Start), min(e.End(), v.Start+s.stripe)
+			if lo < hi {
+				ours += hi - lo
+			}
+		}
+	}
+	return live, uint64(len(live))+ours == uint64(v.Used)
+}
+
+// find enters into c.plan who has the live blocks of the stripe at start, whose
+// content is p. It reports false if one of them cannot be moved.
+func (c *cleaning) find(start uint64, live []uint64, p []byte) (bool, error) {
+	for _, z := range c.own[start] {
+		if z < 0 {
+			continue // written with every checkpoint
+		}
+		// To be written elsewhere it has to be there.
+		if err := c.ck.s.space.ensure(c.ck.ctx, z); err != nil || c.ck.s.space.zones[z].lost {
+			return false, err
+		}
+		c.plan.zones = append(c.plan.zones, z)
+	}
+	var group layout.OwnerGroup
+	known := ^uint64(0)
+	for i := 0; i < len(live); {
+		a := layout.MakeAddr(0, live[i])
+		key, at := layout.OwnerKey(a)
+		if g := uint64(a) / layout.OwnerBlocks; g != known {
+			if err := c.group(key[:], &group); err != nil {
+				return false, err
+			}
+			known = g
+		}
+		ok, err := c.data(a, group.ID[at], group.Block[at])
+		if err != nil {
+			return false, err
+		}
+		if ok {
+			i++
+			continue
+		}
+		n, err := c.node(live[i], start, p)
+		if n == 0 || err != nil {
+			return false, err
+		}
+		for end := live[i] + n; i < len(live) && live[i] < end; i++ {
+		}
+	}
+	return true, nil
+}
+
+func (c *cleaning) group(key []byte, g *layout.OwnerGroup) error {
+	*g = layout.OwnerGroup{}
+	val, ok, err := c.ck.s.owners.Get(c.ck.ctx, key, nil)
+	if err != nil || !ok {
+		return err
+	}
+	return layout.DecodeOwnerGroup(val, g)
+}
+
+// onode returns the onode of an object id, nil if there is none by now.
+func (c *cleaning) onode(id uint64) (*onode, error) {
+	if o := c.onodes[id]; o != nil {
+		return o, nil
+	}
+	key := layout.IDKey(id)
+	name, ok, err := c.ck.s.owners.Get(c.ck.ctx, key[:], nil)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if _, err := layout.DecodeObjectKey(name); err != nil {
+		return nil, err
+	}
+	o, err := c.ck.s.onodeOf(c.ck.ctx, name, true)
+	if err != nil {
+		return nil, err
+	}
+	o.mu.RLock()
+	ok = !o.loading && o.loadErr == nil && o.cur != nil && o.cur.id == id
+	o.mu.RUnlock()
+	if !ok {
+		o.refs.Add(-1)
+		return nil, nil
+	}
+	c.onodes[id] = o
+	return o, nil
+}
+
+// data reports whether block of the object of that id lies at a, and can be moved;
+// then it is entered.
+func (c *cleaning) data(a layout.Addr, id, block uint64) (bool, error) {
+	if id == 0 {
+		return false, nil
+	}
+	o, err := c.onode(id)
+	if o == nil || err != nil {
+		return false, err
+	}
+	o.mu.RLock()
+	var t *btree.Tree
+	if o.cur != nil {
+		t = o.cur.extents
+	}
+	o.mu.RUnlock()
+	if t == nil {
+		return false, nil
+	}
+	k := block / layout.ChunkBlocks
+	val, ok, err := t.Get(c.ck.ctx, chunkKey(k), nil)
+	if err != nil || !ok {
+		return false, err
+	}
+	var chunk layout.Chunk
+	if err := layout.DecodeChunk(val, &chunk); err != nil {
+		return false, err
+	}
+	i := block % layout.ChunkBlocks
+	if chunk.Addr[i] != a || chunk.Flags[i]&layout.BlockDamaged != 0 {
+		return false, nil
+	}
+	if chunk.Flags[i]&layout.BlockShared != 0 {
+		if n, err := c.count(a); err != nil || n > 1 {
+			return false, err
+		}
+		c.plan.shared = append(c.plan.shared, a)
+	}
+	if n := len(c.plan.chunks); n == 0 || c.plan.chunks[n-1] != (chunkOf{o, id, k}) {
+		c.plan.chunks = append(c.plan.chunks, chunkOf{o, id, k})
+	}
+	return true, nil
+}
+
+// count returns how many extents map the block at a, 0 for not more than one.
+func (c *cleaning) count(a layout.Addr) (uint32, error) {
+	key, i := layout.RefKey(a)
+	val, ok, err := c.ck.s.refs.Get(c.ck.ctx, key[:], nil)
+	if err != nil || !ok {
+		return 0, err
+	}
+	var g layout.RefGroup
+	err = layout.DecodeRefGroup(val, &g)
+	return g.Count[i], err
+}
+
+// node finds the node of a tree that holds block b of the stripe at start, whose
+// content is p, enters it, and returns how many blocks of it there are from b on; 0 if there is none that can
+// be moved.
+func (c *cleaning) node(b, start uint64, p []byte) (uint64, error) {
+	page, err := c.page(b, start, p)
+	if page == nil || err != nil {
+		return 0, err
+	}
+	defer page.Release()
+	s := c.ck.s
+	_, kind, own := page.Identity()
+	low, _ := page.Fences()
+	n := nodeOf{kind: layout.TreeKind(kind), id: own.ID, key: slices.Clone(low)}
+	switch n.kind {
+	case layout.TreeObjects:
+		n.tree = s.objects
+	case layout.TreeCollections:
+		n.tree = s.colls
+	case layout.TreeTrash:
+		n.tree = s.trash
+	case layout.TreeRefs:
+		n.tree = s.refs
+	case layout.TreeOwners:
+		n.tree = s.owners
+	default:
+		if n.o, err = c.onode(own.ID); n.o == nil || err != nil {
+			return 0, err
+		}
+	}
+	c.plan.nodes = append(c.plan.nodes, n)
+	return layout.Addr(page.Ptr().Addr).Block() + uint64(page.Ptr().Blocks) - b, nil
+}
+
+// page returns the page that block b is a part of, nil if there is none.
+func (c *cleaning) page(b, start uint64, p []byte) (*btree.Page, error) {
+	const most = btree.MaxPageBytes / blockSize
+	s := c.ck.s
+	f := s.pool.Get(btree.MaxPageBytes)
+	defer f.Release()
+	for at := b; at+most > b && at >= s.place.ZoneStart; at-- {
+		head := f.Bytes()[:blockSize]
+		if at >= start {
+			copy(head, p[(at-start)*blockSize:])
+		} else if err := s.main.Read(c.ck.ctx, devices.Block(at), devices.Vec{head}); err != nil {
+			return nil, nil
+		}
+		n := btree.PeekBlocks(head, uint64(layout.MakeAddr(0, at)))
+		if n == 0 {
+			continue
+		}
+		if uint64(n) <= b-at {
+			return nil, nil
+		}
+		buf := make([]byte, n*blockSize)
+		g := s.pool.Get(len(buf))
+		err := s.main.Read(c.ck.ctx, devices.Block(at), devices.Vec{g.Bytes()})
+		copy(buf, g.Bytes())
+		g.Release()
+		if err != nil {
+			return nil, nil
+		}
+		page, err := btree.ParsePage(buf)
+		if err != nil {
+			return nil, nil
+		}
+		return page, nil
+	}
+	return nil, nil
+}
+
+// promise reserves the space that the moves of c.plan take, and reports whether it
+// is there.
+func (c *cleaning) promise(live uint64) bool {
+	s := c.ck.s
+	t := spaceTokens{data: live, path: 12 * uint64(len(c.plan.chunks)+len(c.plan.nodes)), growth: 1}
+	if !s.space.promise(t, 0, true, s.metaBlocks.Load()) {
+		return false
+	}
+	s.gate.RLock()
+	s.dirty.account(s.epoch, 0, 0, t)
+	s.gate.RUnlock()
+	return true
+}
+
+// commit has all of c.plan take part in the epoch that is open.
+func (c *cleaning) commit() {
+	s := c.ck.s
+	for _, z := range c.plan.zones {
+		s.space.zones[z].dirty = true
+	}
+	for _, n := range c.plan.nodes {
+		if n.tree != nil {
+			n.tree.Touch(n.key)
+			continue
+		}
+		c.dirty(n.o, n.id, func(b *body) {
+			t := b.extents
+			switch n.kind {
+			case layout.TreeAttrs:
+				t = b.attrs
+			case layout.TreeOmap:
+				t = b.omap
+			}
+			if t != nil {
+				t.Touch(n.key)
+			}
+		})
+	}
+	for _, x := range c.plan.chunks {
+		c.dirty(x.o, x.id, func(b *body) {
+			if b.moves == nil {
+				b.moves = make(map[uint64]struct{})
+			}
+			b.moves[x.chunk] = struct{}{}
+		})
+	}
+}
+
+// dirty makes an object dirty in the open epoch, unless it is not the one it was.
+func (c *cleaning) dirty(o *onode, id uint64, fn func(*body)) {
+	s := c.ck.s
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.loading || o.loadErr != nil || o.cur == nil || o.cur.id != id {
+		return
+	}
+	s.touchLocked(o, s.epoch)
+	fn(o.cur)
+}
+
+// moving returns what a block of an object holds if the checkpoint is to move it.
+func (ck *checkpoint) moving(d decided) []byte {
+	if d.addr == 0 || len(ck.victims) == 0 || d.flags&layout.BlockDamaged != 0 {
+		return nil
+	}
+	b := d.addr.Block()
+	start := ck.s.space.stripeOf(b)
+	v := ck.victims[start]
+	if v == nil || d.flags&layout.BlockShared != 0 && !v.moved[d.addr] {
+		return nil
+	}
+	p := v.frame.Bytes()[(b-start)*blockSize:][:blockSize]
+	if layout.CRC(p) != d.crc {
+		return nil // damaged: it stays where it is
+	}
+	return p
+}
+
+// letGo gives back the memory of a cleaning.
+func (ck *checkpoint) letGo() {
+	for _, v := range ck.victims {
+		v.frame.Release()
+	}
+	ck.victims = nil
+}
+
+// cleaned ends a cleaning: stripes that did not become empty are left alone.
+func (ck *checkpoint) cleaned() {
+	s := ck.s
+	for start := range ck.victims {
+		zone := s.space.zoneOf(start)
+		zs := &s.space.zones[zone]
+		first, _ := s.place.Zone(uint32(zone))
+		if zs.bits != nil && countBits(zs.bits, start-first, s.space.stripe) != 0 {
+			s.cleaner.leave(start, ck.epoch)
+		}
+	}
+	for start, until := range s.cleaner.rest {
+		if until <= ck.epoch {
+			delete(s.cleaner.rest, start)
+		}
+	}
+}

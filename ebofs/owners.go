@@ -1,0 +1,189 @@
+package ebofs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/bits"
+	"slices"
+
+	"ebofs/allocator"
+	"ebofs/ebofs/layout"
+)
+
+// On hard geometry the owners tree says whose data a block holds, and by which key
+// an object of that id is found: the cleaner begins with a stripe. Each checkpoint
+// enters the blocks it has filled and the objects that have blocks for the first
+// time, or under another key.
+
+// ownerEdit is what a checkpoint knows of one group of blocks.
+type ownerEdit struct {
+	mask  uint64 // bit i: block i was filled in this epoch
+	group layout.OwnerGroup
+}
+
+// owned enters that the block at a holds a block of an object.
+func (ck *checkpoint) owned(a layout.Addr, id, block uint64) {
+	if ck.owners == nil {
+		ck.owners = make(map[uint64]*ownerEdit)
+	}
+	k, i := uint64(a)/layout.OwnerBlocks, int(uint64(a)%layout.OwnerBlocks)
+	e := ck.owners[k]
+	if e == nil {
+		e = new(ownerEdit)
+		ck.owners[k] = e
+	}
+	e.mask |= 1 << i
+	e.group.Set(i, id, block)
+}
+
+// named enters the key of an object that has blocks, or has none any more.
+func (ck *checkpoint) named(v *version, blocks bool) {
+	switch {
+	case !ck.s.space.hard:
+		return
+	case !blocks:
+		ck.unnamed(v.from)
+		v.from.owned = ""
+		return
+	case v.from.owned == v.key:
+		return
+	}
+	v.from.owned = v.key // the checkpointer's own field
+	key := layout.IDKey(v.body.id)
+	ck.names = append(ck.names, ownerName{key, v.key})
+}
+
+// unnamed forgets an object that was removed.
+func (ck *checkpoint) unnamed(b *body) {
+	if b.owned != "" {
+		ck.names = append(ck.names, ownerName{layout.IDKey(b.id), ""})
+	}
+}
+
+// disown forgets the groups of which no block is in use any more: hints would never
+// harm, but take space for ever.
+func (ck *checkpoint) disown() error {
+	freed := make(map[uint64]uint64)
+	for _, e := range ck.frees {
+		for b := e.Start; b < e.End(); b++ {
+			a := uint64(layout.MakeAddr(0, b))
+			freed[a/layout.OwnerBlocks] |= 1 << (a % layout.OwnerBlocks)
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(freed)) {
+		if ck.owners[k] != nil {
+			continue
+		}
+		live, err := ck.s.space.liveGroup(ck.ctx, k)
+		if err != nil {
+			return err
+		}
+		left := live &^ freed[k]
+		if bits.OnesCount64(left) > layout.OwnerBlocks/2 {
+			continue // hardly all nodes of trees; a look would cost a read
+		}
+		key := layout.GroupKey(k)
+		old, err := ck.ownersOf(key[:])
+		if err != nil {
+			return err
+		}
+		for i := range layout.OwnerBlocks {
+			if left>>i&1 == 0 {
+				old.Set(i, 0, 0)
+			}
+		}
+		if old.Empty() {
+			ck.s.owners.DeleteFrozen(key[:])
+		}
+	}
+	return nil
+}
+
+// ownersOf returns what the frozen owners tree says of a group. One that cannot be
+// read is as one of which nothing is known.
+func (ck *checkpoint) ownersOf(key []byte) (g layout.OwnerGroup, err error) {
+	val, ok, err := ck.s.owners.GetFrozen(ck.ctx, key, nil)
+	if err == nil && ok {
+		err = layout.DecodeOwnerGroup(val, &g)
+	}
+	if err == nil {
+		return g, nil
+	}
+	if ck.ctx.Err() != nil || !errors.Is(err, ErrCorrupt) && ck.s.outage(ck.ctx, err) {
+		return g, fmt.Errorf("tree owners: %w", err)
+	}
+	return layout.OwnerGroup{}, nil
+}
+
+// liveGroup returns which blocks of a group the last checkpoint uses. All count as
+// used of a zone that is lost.
+func (s *space) liveGroup(ctx context.Context, k uint64) (live uint64, err error) {
+	first := layout.Addr(k * layout.OwnerBlocks).Block()
+	lo, hi := max(first, s.place.ZoneStart), min(first+layout.OwnerBlocks, s.place.ZoneEnd)
+	if lo >= hi {
+		return 0, nil
+	}
+	s.split(allocator.Extent{Start: lo, Blocks: hi - lo}, func(z int, off, n uint64) {
+		if err == nil {
+			err = s.ensure(ctx, z)
+		}
+		if err != nil {
+			return
+		}
+		start, _ := s.place.Zone(uint32(z))
+		zs := &s.zones[z]
+		for i := off; i < off+n; i++ {
+			if zs.lost || zs.bits[i/64]>>(i%64)&1 == 1 {
+				live |= 1 << (start + i - first)
+			}
+		}
+	})
+	return live, err
+}
+
+// ownerName is a change of the key of an id; an empty one removes it.
+type ownerName struct {
+	id   [layout.OwnerKeyBytes]byte
+	name string
+}
+
+// writeOwners puts what was entered into the frozen owners tree.
+func (ck *checkpoint) writeOwners() error {
+	t := ck.s.owners
+	if t == nil {
+		return nil
+	}
+	t.Freeze()
+	for _, n := range ck.names {
+		if n.name == "" {
+			t.DeleteFrozen(n.id[:])
+		} else {
+			t.PutFrozen(n.id[:], []byte(n.name))
+		}
+	}
+	if err := ck.disown(); err != nil {
+		return err
+	}
+	var buf []byte
+	for _, k := range slices.Sorted(maps.Keys(ck.owners)) {
+		e := ck.owners[k]
+		key := layout.GroupKey(k)
+		var old layout.OwnerGroup
+		if bits.OnesCount64(e.mask) < layout.OwnerBlocks {
+			var err error
+			if old, err = ck.ownersOf(key[:]); err != nil {
+				return err
+			}
+		}
+		for i := range layout.OwnerBlocks {
+			if e.mask>>i&1 == 0 {
+				e.group.Set(i, old.ID[i], old.Block[i])
+			}
+		}
+		buf = e.group.Append(buf[:0])
+		t.PutFrozen(key[:], buf)
+	}
+	return nil
+}
