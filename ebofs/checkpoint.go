@@ -34,9 +34,10 @@ type checkpoint struct {
 	clean bool      // the store is being closed
 	relay *relayout // what lies where changes with this epoch; nil: it stays
 
-	victims map[uint64]*victim    // stripes being cleaned, by first block
-	owners  map[uint64]*ownerEdit // what the owners tree learns
-	names   []ownerName
+	victims  map[uint64]*victim    // stripes being cleaned, by first block
+	owners   map[uint64]*ownerEdit // what the owners tree learns
+	names    []ownerName
+	ownedAll bool // the owners tree is complete with it
 
 	fold     folder
 	meta     gatherer
@@ -474,6 +475,9 @@ func (ck *checkpoint) writeRoot() error {
 	sb.Root = ref
 	if len(ck.shared) > 0 {
 		sb.Features.Incompat |= layout.FeatSharedBlocks
+	}
+	if ck.ownedAll {
+		sb.Features.Incompat |= layout.FeatOwnerIndex
 	}
 	if sb.Features.Compat &^= layout.FeatKeptEpochs; ck.root.Keep > 0 {
 		sb.Features.Compat |= layout.FeatKeptEpochs

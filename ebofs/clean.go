@@ -3,6 +3,7 @@ package ebofs
 import (
 	"errors"
 	"slices"
+	"sync/atomic"
 
 	"ebofs/allocator"
 	"ebofs/btree"
@@ -38,6 +39,10 @@ const (
 
 // cleaner is what is left of one cleaning for the next; guarded by ckptMu.
 type cleaner struct {
+	next  []byte      // where ownMore goes on
+	more  atomic.Bool // it has not come to the end
+	stuck bool        // and will not
+
 	rest map[uint64]uint64 // stripes not to be tried before an epoch, by first block
 }
 
@@ -67,6 +72,9 @@ func (s *space) wantStripes() uint64 {
 // the checkpoint about to begin.
 func (ck *checkpoint) chooseVictims() error {
 	s := ck.s
+	if err := ck.ownMore(); err != nil {
+		return err
+	}
 	want := s.space.wantStripes()
 	if want == 0 || ck.clean || ck.relay != nil {
 		return nil
@@ -513,7 +521,7 @@ func (c *cleaning) commit() {
 			n.tree.Touch(n.key)
 			continue
 		}
-		c.dirty(n.o, n.id, func(b *body) {
+		s.takePart(n.o, n.id, func(b *body) {
 			t := b.extents
 			switch n.kind {
 			case layout.TreeAttrs:
@@ -527,7 +535,7 @@ func (c *cleaning) commit() {
 		})
 	}
 	for _, x := range c.plan.chunks {
-		c.dirty(x.o, x.id, func(b *body) {
+		s.takePart(x.o, x.id, func(b *body) {
 			if b.moves == nil {
 				b.moves = make(map[uint64]struct{})
 			}
@@ -536,9 +544,9 @@ func (c *cleaning) commit() {
 	}
 }
 
-// dirty makes an object dirty in the open epoch, unless it is not the one it was.
-func (c *cleaning) dirty(o *onode, id uint64, fn func(*body)) {
-	s := c.ck.s
+// takePart makes an object dirty in the open epoch and calls fn, unless it is not the
+// one it was.
+func (s *Store) takePart(o *onode, id uint64, fn func(*body)) {
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	o.mu.Lock()

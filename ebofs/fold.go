@@ -50,7 +50,7 @@ type stagedChunk struct {
 // fold merges the overlay of v into its base.
 func (f *folder) fold(v *version) error {
 	b := v.body
-	if b.over.empty() && len(b.moves) == 0 && (b.inline == nil || b.size <= inlineBytes) {
+	if b.over.empty() && len(b.moves) == 0 && !b.reown && (b.inline == nil || b.size <= inlineBytes) {
 		return nil
 	}
 	st := stagedObject{v: v}
@@ -66,6 +66,11 @@ func (f *folder) fold(v *version) error {
 		}
 		for k := range b.moves {
 			indexes[k] = struct{}{}
+		}
+		if b.reown && b.extents != nil {
+			if err := f.allChunks(b, indexes); err != nil {
+				return err
+			}
 		}
 		if b.inline != nil {
 			indexes[0] = struct{}{}
@@ -144,7 +149,7 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 		list, rest = upTo(rest, off+blockSize)
 		small := inline && i == 0
 		if len(list) == 0 && !small {
-			if err := f.settle(b, c, i, off>>blockShift, fresh>>i&1 == 1); err != nil {
+			if err := f.settle(b, c, i, off>>blockShift, b.reown || fresh>>i&1 == 1); err != nil {
 				return nil, err
 			}
 			continue
@@ -200,7 +205,7 @@ func (f *folder) settle(b *body, c *layout.Chunk, i, block uint64, fresh bool) e
 		f.owned(b, c.Addr[i], block)
 		return nil
 	}
-	if !fresh || !f.ck.s.space.hard {
+	if !fresh || !f.ck.s.space.hard || c.Addr[i] == 0 {
 		return nil
 	}
 	if c.Flags[i]&layout.BlockShared != 0 { // if it is a clone's, it has one already
@@ -209,6 +214,21 @@ func (f *folder) settle(b *body, c *layout.Chunk, i, block uint64, fresh bool) e
 		}
 	}
 	f.owned(b, c.Addr[i], block)
+	return nil
+}
+
+// allChunks enters the chunks of which an object has blocks. What cannot be read
+// stays unknown.
+func (f *folder) allChunks(b *body, indexes map[uint64]struct{}) error {
+	err := b.extents.Iter(f.ck.ctx, nil, nil, func(key, _ []byte) bool {
+		if k, err := layout.DecodeUint64Key(key); err == nil {
+			indexes[k] = struct{}{}
+		}
+		return true
+	})
+	if err != nil && !errors.Is(err, ErrCorrupt) && f.ck.s.outage(f.ck.ctx, err) {
+		return err
+	}
 	return nil
 }
 

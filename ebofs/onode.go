@@ -71,6 +71,7 @@ type body struct {
 	owned     string // key the owners tree has it under, likewise
 
 	moves map[uint64]struct{} // chunks of which the next checkpoint moves blocks
+	reown bool                // it enters all its blocks into the owners tree
 }
 
 // blocksOf returns how many blocks hold n bytes.
@@ -104,9 +105,9 @@ func (s *Store) freezeLocked(o *onode) *version {
 		c := &body{
 			id: b.id, size: b.size, flags: b.flags, hintSize: b.hintSize, hintIO: b.hintIO,
 			inline: b.inline, over: b.over.freeze(),
-			attrs: b.attrs, omap: b.omap, extents: b.extents, header: b.header, moves: b.moves,
+			attrs: b.attrs, omap: b.omap, extents: b.extents, header: b.header, moves: b.moves, reown: b.reown,
 		}
-		b.moves = nil
+		b.moves, b.reown = nil, false
 		for _, t := range [...]*btree.Tree{c.attrs, c.omap, c.extents} {
 			if t != nil {
 				t.Freeze()

@@ -47,7 +47,7 @@ func (ck *checkpoint) named(v *version, blocks bool) {
 		ck.unnamed(v.from)
 		v.from.owned = ""
 		return
-	case v.from.owned == v.key:
+	case v.from.owned == v.key && !v.body.reown:
 		return
 	}
 	v.from.owned = v.key // the checkpointer's own field
@@ -60,6 +60,51 @@ func (ck *checkpoint) unnamed(b *body) {
 	if b.owned != "" {
 		ck.names = append(ck.names, ownerName{layout.IDKey(b.id), ""})
 	}
+}
+
+// ownStep is how many objects one checkpoint enters of a store whose owners tree was
+// dropped by a repair.
+const ownStep = 1024
+
+// ownMore has the next objects take part in a checkpoint that enters all their
+// blocks. When the last has, the superblock says that the index is there.
+func (ck *checkpoint) ownMore() error {
+	s := ck.s
+	c := &s.cleaner
+	if s.owners == nil || s.super.Features.Incompat&layout.FeatOwnerIndex != 0 || c.stuck || ck.relay != nil {
+		return nil
+	}
+	var keys [][]byte
+	var next []byte
+	err := s.objects.Iter(ck.ctx, c.next, nil, func(key, _ []byte) bool {
+		if len(keys) == ownStep {
+			next = slices.Clone(key)
+			return false
+		}
+		keys = append(keys, slices.Clone(key))
+		return true
+	})
+	if err != nil {
+		if !errors.Is(err, ErrCorrupt) && s.outage(ck.ctx, err) {
+			return err
+		}
+		s.log.Warn("whose blocks are whose stays unknown until the next mount: some stripes are not cleaned", "err", err)
+		c.stuck = true
+	}
+	for _, key := range keys {
+		o, err := s.onodeOf(ck.ctx, key, true)
+		if err != nil {
+			return err
+		}
+		if b := o.cur; b != nil {
+			s.takePart(o, b.id, func(b *body) { b.reown = true })
+		}
+		o.refs.Add(-1)
+	}
+	c.next = next
+	ck.ownedAll = err == nil && next == nil
+	c.more.Store(next != nil)
+	return nil
 }
 
 // disown forgets the groups of which no block is in use any more: hints would never

@@ -30,12 +30,17 @@ func (s *saver) newEditors() (es editors) {
 			e.Item, e.Overflow = func(_, val []byte) { clear(val) }, s.longValue
 		case layout.TreeExtents:
 			e.Item = func(_, val []byte) { s.chunk(val) }
+		case layout.TreeOwners:
+			e.Item = func(key, val []byte) {
+				if _, id, err := layout.DecodeOwnerKey(key); err == nil && id != 0 {
+					s.objectKey(val)
+				}
+			}
 		}
 	}
 	es[layout.TreeCollections].Key = func(k []byte) { s.name(collectionNames, k) }
 	es[layout.TreeAttrs].Key = func(k []byte) { s.name(attrNames, k) }
 	es[layout.TreeOmap].Key = func(k []byte) { s.name(omapNames, k) }
-	es[layout.TreeOwners] = nil // no such tree in this release: nothing is known of its values
 	return es
 }
 

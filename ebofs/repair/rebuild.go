@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"ebofs/btree"
-	"ebofs/ebofs"
 	"ebofs/ebofs/check"
 	"ebofs/ebofs/layout"
 )
@@ -17,9 +16,9 @@ func (r *repairer) rebuild(rootErr error) error {
 	if r.o.Mode == All && rootErr == nil && r.onlySupers() {
 		return r.restoreSlots()
 	}
-	if r.root.Owners.Kind != btree.RootEmpty {
-		return fmt.Errorf("store with an owners tree: %w", ebofs.ErrUnsupported)
-	}
+	// The store finds owners anew once it is mounted.
+	r.root.Owners = btree.Root{}
+	r.sb.Features.Incompat &^= layout.FeatOwnerIndex
 	r.busy, r.shared = newBlockSet(&r.place), blockSet{}
 	r.used = newBlockSet(&r.place)
 	r.loadUsed()

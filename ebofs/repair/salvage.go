@@ -287,8 +287,7 @@ func (r *repairer) makeSuper(t *traces, found *ebofs.Found) error {
 		Devices: []layout.DeviceEntry{{UUID: info.DeviceUUID, Blocks: info.Blocks, Role: layout.RoleMain}},
 	}
 	r.sb.SetPlacement(info.Placement)
-	if g.Hard {
-		r.sb.GeometryFlags |= layout.GeometryHard
+	if info.Placement.HardStripes {
 		r.sb.Features.Incompat |= layout.FeatHardGeometry
 	}
 	r.sb.Rings = []layout.Ring{{

@@ -29,7 +29,8 @@ type Entry struct {
 	Bytes int    `json:"value_bytes"`
 	Error string `json:"error,omitempty"` // the value does not decode, or a node is damaged
 
-	Shared []Shared `json:"shared,omitempty"` // of the refs tree
+	Shared []Shared     `json:"shared,omitempty"` // of the refs tree
+	Owners []BlockOwner `json:"owners,omitempty"` // of the owners tree
 }
 
 // ReadTree calls fn for every entry of a global tree, in order, and for every
@@ -102,8 +103,43 @@ func (e *Entry) decode(kind layout.TreeKind, key, val []byte) error {
 		e.Shared = sharedRuns(layout.Addr(k*layout.RefBlocks), &g)
 		return nil
 	}
-	e.Key = hex.EncodeToString(key)
+	group, id, err := layout.DecodeOwnerKey(key)
+	switch {
+	case err != nil || kind != layout.TreeOwners:
+		e.Key = hex.EncodeToString(key)
+		return err
+	case id != 0:
+		e.Key, e.ID = "id "+strconv.FormatUint(id, 10), id
+		k, err := layout.DecodeObjectKey(val)
+		e.Name = k.Name
+		return err
+	}
+	e.Key = layout.Addr(group * layout.OwnerBlocks).String()
+	var g layout.OwnerGroup
+	if err := layout.DecodeOwnerGroup(val, &g); err != nil {
+		return err
+	}
+	for i := 0; i < layout.OwnerBlocks; {
+		n := 1
+		for i+n < layout.OwnerBlocks && g.ID[i+n] == g.ID[i] && g.Block[i+n] == g.Block[i]+uint64(n) {
+			n++
+		}
+		if g.ID[i] != 0 {
+			e.Owners = append(e.Owners, BlockOwner{layout.Addr(group*layout.OwnerBlocks + uint64(i)).String(), uint64(n), g.ID[i], g.Block[i]})
+		} else {
+			n = 1
+		}
+		i += n
+	}
 	return nil
+}
+
+// BlockOwner is a run of blocks that hold blocks of an object, from one on.
+type BlockOwner struct {
+	Address string `json:"address"`
+	Blocks  uint64 `json:"blocks"`
+	ID      uint64 `json:"id"`
+	Block   uint64 `json:"block"`
 }
 
 // Shared is a run of blocks that so many extents map.
@@ -130,7 +166,7 @@ func sharedRuns(first layout.Addr, g *layout.RefGroup) (list []Shared) {
 func showTree(ctx context.Context, c *verb.Call, m *Image) error {
 	kind, err := layout.ParseTreeKind(c.Args[1])
 	if err != nil {
-		return verb.Usage(fmt.Sprintf("tree %q: not collections, objects, trash or refs", c.Args[1]))
+		return verb.Usage(fmt.Sprintf("tree %q: not collections, objects, trash, refs or owners", c.Args[1]))
 	}
 	return m.ReadTree(ctx, kind, func(e Entry) {
 		c.Row(e)
@@ -142,6 +178,12 @@ func showTree(ctx context.Context, c *verb.Call, m *Image) error {
 		case kind == layout.TreeRefs:
 			for _, r := range e.Shared {
 				c.Printf("%-20s %3d blocks mapped by %d extents\n", r.Address, r.Blocks, r.Count)
+			}
+		case kind == layout.TreeOwners && e.ID != 0:
+			c.Printf("%-20s %s\n", e.Key, e.Name)
+		case kind == layout.TreeOwners:
+			for _, r := range e.Owners {
+				c.Printf("%-20s %3d blocks: block %d of id %d on\n", r.Address, r.Blocks, r.Block, r.ID)
 			}
 		default:
 			c.Printf("%-40s id %d, %s, %d attributes, %d omap keys, onode of %d bytes\n", e.Key, e.ID, sizes.Human(e.Size), e.Attrs, e.Omap, e.Bytes)
