@@ -107,8 +107,9 @@ func (ck *checkpoint) ownMore() error {
 	return nil
 }
 
-// disown forgets the groups of which no block is in use any more: hints would never
-// harm, but take space for ever.
+// disown forgets the groups in which no data is left. Hints harm nobody, and give way
+// when their blocks are used again, but take space until then. One may stay of
+// blocks that hold nodes by now.
 func (ck *checkpoint) disown() error {
 	freed := make(map[uint64]uint64)
 	for _, e := range ck.frees {
@@ -126,9 +127,6 @@ func (ck *checkpoint) disown() error {
 			return err
 		}
 		left := live &^ freed[k]
-		if bits.OnesCount64(left) > layout.OwnerBlocks/2 {
-			continue // hardly all nodes of trees; a look would cost a read
-		}
 		key := layout.GroupKey(k)
 		old, err := ck.ownersOf(key[:])
 		if err != nil {

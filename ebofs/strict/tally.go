@@ -7,12 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// lenient, for now: the store still writes tree nodes and bitmaps block by block on
-// hard geometry. TODO: false as soon as it packs them into whole stripes.
-const lenient = true
-
 // All is the tally of a test program's stores.
-var All = &Tally{Lenient: lenient}
+var All = new(Tally)
 
 // Tally adds up what devices judged. The zero value is ready.
 type Tally struct {
