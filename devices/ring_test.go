@@ -269,8 +269,8 @@ func TestOpenClose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.async.from, f.async.until = 4, 2
-		if i%2 == 0 {
+		if f.async.from, f.async.until = 2, 1; i%2 == 0 {
+			f.async.use = ringAlways
 			_ = f.Ring() // else it is made meanwhile
 		}
 		var wg sync.WaitGroup
