@@ -214,6 +214,43 @@ func TestGiveUp(t *testing.T) {
 	})
 }
 
+// TestJudge: what is compared with what before and after the device was quiet.
+func TestJudge(t *testing.T) {
+	var l limiter
+	l.init()
+	now := time.Unix(1000, 0)
+	for _, c := range []struct {
+		took   time.Duration
+		beside bool
+		times  int
+		limit  int
+	}{
+		{900, true, 1, 4},         // nothing to compare with but itself
+		{400, true, 1, 4},         // the quickest so far
+		{900, true, 1, 2},         // slow beside that
+		{500, false, 1, 2},        // the device quiet at last
+		{900, true, goodInRow, 3}, // quick beside that
+		{1001, true, 1, 1},        // slow
+		{5000, true, 9, 1},        // never below one
+		{1000, false, 100, 1},     // it became slower by itself
+		{1900, true, goodInRow * 20, maxBackground},
+	} {
+		for range c.times {
+			now = now.Add(time.Second)
+			l.judge(ClassRead, now, c.took, c.beside)
+		}
+		if l.now() != c.limit {
+			t.Errorf("limit %d after %+v", l.now(), c)
+		}
+	}
+	// What began before the limit came down says nothing about the new one.
+	l.judge(ClassRead, now.Add(time.Second), 9000, true)
+	l.judge(ClassRead, now, 9000, true)
+	if l.now() != maxBackground/2 {
+		t.Errorf("limit %d after one slow call and an older one", l.now())
+	}
+}
+
 // TestSchedulerOverhead: the foreground allocates nothing.
 func TestSchedulerOverhead(t *testing.T) {
 	s := NewScheduler(nullDevice{})

@@ -70,6 +70,17 @@ func TestOverlay(t *testing.T) {
 	})
 }
 
+func TestScheduler(t *testing.T) {
+	devicetest.Run(t, devicetest.Config{
+		New: func(t *testing.T, blocks uint64) devices.Device {
+			return devices.NewScheduler(devices.NewMem(devices.MemOptions{Blocks: blocks}))
+		},
+		Reopen: func(t *testing.T, d devices.Device) devices.Device {
+			return devices.NewScheduler(d.(*devices.Scheduler).Device.(*devices.Mem).Snapshot())
+		},
+	})
+}
+
 // TestOverlayBelow: the device below is read and stays as it is.
 func TestOverlayBelow(t *testing.T) {
 	ctx := context.Background()
