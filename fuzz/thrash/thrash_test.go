@@ -73,7 +73,11 @@ func (h *thrasher) cycle(seed uint64) error {
 		if err := errors.Join(h.disk.off(), h.disk.on(devices.NewMem(devices.MemOptions{Blocks: diskBytes / devices.BlockSize}))); err != nil {
 			return err
 		}
-		if err := h.run("mkfs", "--quiet", "--log-size", "16MiB", h.disk.path()); err != nil {
+		args := []string{"mkfs", "--quiet", "--log-size", "16MiB", h.disk.path()}
+		if h.stores%2 == 1 { // whole stripes only
+			args = append(args, "--geometry", "hard", "--stripe", "320KiB", "--unit", "64KiB")
+		}
+		if err := h.run(args...); err != nil {
 			return err
 		}
 		if err := os.WriteFile(h.journal, nil, 0o600); err != nil {
