@@ -66,7 +66,7 @@ type params struct {
 	Peers   []string `json:"peers"`
 	Ops     []string `json:"operations"`
 
-	dir, json, profile string
+	dir, json, profile, report string
 }
 
 func parse(args []string, help io.Writer) (o params, err error) {
@@ -83,6 +83,7 @@ func parse(args []string, help io.Writer) (o params, err error) {
 	ops := fs.String("ops", strings.Join(allOps, ","), "measure only these `operations`")
 	fs.StringVar(&o.dir, "dir", os.TempDir(), "`directory` for the file behind the loop device; its file system must know direct I/O")
 	fs.StringVar(&o.json, "json", "", "write options, settings and every row to this `file`")
+	fs.StringVar(&o.report, "report", "", "measure nothing: print what an earlier run wrote to this `file`, with --quietest of now")
 	fs.StringVar(&o.profile, "profile", "", "write a CPU profile of every cell into this `directory`; costs a little")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -200,6 +201,14 @@ func run(ctx context.Context, args []string, out, talk io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	if o.report != "" {
+		rep, err := read(o.report)
+		if err == nil {
+			rep.Options.Best = o.Best
+			rep.markdown(out)
+		}
+		return err
+	}
 	if err := o.able(); err != nil {
 		return err
 	}
@@ -226,7 +235,7 @@ func run(ctx context.Context, args []string, out, talk io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	rep := report{Options: o, Machine: machine()}
+	rep := newReport(o)
 	for round := 1; round <= o.Rounds && err == nil; round++ {
 		var rows []Row
 		if rows, err = o.round(ctx, d, round, talk); err == nil {

@@ -301,16 +301,37 @@ func TestSums(t *testing.T) {
 		t.Errorf("of the quiet ones: median %v, ratio %v", s.of(rate), s.ratio)
 	}
 	var out strings.Builder
-	r := report{Options: params{Rounds: 3, Seconds: 1, Values: []int64{4096}, Peers: []string{ours, "raw"}}, Machine: "A machine"}
-	r.add(rows)
+	r := newReport(params{Rounds: 3, Seconds: 1, Values: []int64{4096}, Peers: []string{ours, "raw", "xfs"}})
+	r.Machine, r.Settings["raw"] = "A machine", "as it is"
+	r.add(append(rows, row(1, "xfs", 75, 0)))
 	r.markdown(&out)
 	for _, want := range []string{
-		"A machine. ", "took 0.05 cores meanwhile (median; at most 0.50)",
-		"| put, 4 KiB, 1 | 100 (50.0–400) | 150 (100–200) ×2.00 |",
+		"A machine. ", "\n- raw: as it is\n", "took 0.00 cores meanwhile (median; at most 0.50)",
+		"| put, 4 KiB, 1 | 100 (50.0–400) | 150 (100–200) ×2.00 | 75.0 ×0.75 |",
+		"\nOf 1 cells of durable writes of other stores, 0 were quicker than ours.\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}
+	}
+	r.add([]Row{row(2, "xfs", 100, 0)})
+	r.markdown(&out)
+	if want := "1 were quicker than ours: xfs at put, 4 KiB, 1 ×1.38.\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("no %q in\n%s", want, &out)
+	}
+	path := filepath.Join(t.TempDir(), "rows.json")
+	r.rounds = 3
+	if err := r.write(path); err != nil {
+		t.Fatal(err)
+	}
+	var first, again strings.Builder
+	r.markdown(&first)
+	if err := run(t.Context(), []string{"--report", path}, &again, io.Discard); err != nil || again.String() != first.String() {
+		t.Errorf("%v; read again:\n%s", err, &again)
+	}
+	_ = os.WriteFile(path, []byte(`{"schema":"ebofs.bench/1"}`), 0o644)
+	if err := run(t.Context(), []string{"--report", path}, &again, io.Discard); err == nil || !strings.Contains(err.Error(), "no rows of schema ebofs.peers/1") {
+		t.Errorf("another document: %v", err)
 	}
 	if strings.Contains(out.String(), "Reads:") {
 		t.Error("a table without lines")

@@ -14,10 +14,20 @@ import (
 
 // report is what a run found; its JSON form holds every row.
 type report struct {
-	Options params `json:"options"`
-	Machine string `json:"machine"`
-	rows    []Row
-	rounds  int
+	Options  params            `json:"options"`
+	Machine  string            `json:"machine"`
+	Settings map[string]string `json:"settings"` // of each peer, for the reader
+	rows     []Row
+	rounds   int
+}
+
+func newReport(o params) *report {
+	r := &report{Options: o, Machine: machine(), Settings: map[string]string{}}
+	for _, name := range o.Peers {
+		p, _ := peerNamed(name)
+		r.Settings[name] = p.setting
+	}
+	return r
 }
 
 func (r *report) add(rows []Row) {
@@ -119,7 +129,10 @@ func writes(op string) bool { return op == opPut || op == opOver }
 var tables = []table{
 	{"Operations a second (lowest–highest round), and the rate as a multiple of ours in the same round", nil, func(s *sum, peer string) string {
 		lo, hi := s.span(func(r *Row) float64 { return r.PerS })
-		text := fmt.Sprintf("%s (%s–%s)", count(s.of(func(r *Row) float64 { return r.PerS })), count(lo), count(hi))
+		text := count(s.of(func(r *Row) float64 { return r.PerS }))
+		if len(s.rows) > 1 {
+			text += fmt.Sprintf(" (%s–%s)", count(lo), count(hi))
+		}
 		if peer != ours && s.ratio > 0 {
 			text += fmt.Sprintf(" ×%.2f", s.ratio)
 		}
@@ -155,33 +168,71 @@ func (r *report) markdown(w io.Writer) {
 	fmt.Fprintf(w, ". Other processes took %.2f cores meanwhile (median; at most %.2f), the hypervisor %.2f (at most %.2f).\n\n",
 		median(foreign), slices.Max(foreign), median(steal), slices.Max(steal))
 	for _, name := range o.Peers {
-		p, _ := peerNamed(name)
-		fmt.Fprintf(w, "- %s: %s\n", p.name, p.setting)
+		fmt.Fprintf(w, "- %s: %s\n", name, r.Settings[name])
 	}
 	for _, t := range tables {
 		r.table(w, t, all)
 	}
+	r.behind(w, all)
 }
 
-func (r *report) table(w io.Writer, t table, all map[cellKey]*sum) {
-	var lines []string
+// behind names the durable writes in which another store was quicker than ours.
+// The raw device is no store.
+func (r *report) behind(w io.Writer, all map[cellKey]*sum) {
+	var list []string
+	cells := 0
+	r.cells(func(k cellKey) {
+		p, _ := peerNamed(k.peer)
+		s := all[k]
+		if s == nil || s.ratio == 0 || p.fs == "" || !writes(k.op) {
+			return
+		}
+		if cells++; s.ratio > 1 {
+			list = append(list, fmt.Sprintf("%s at %s ×%.2f", k.peer, k.title(), s.ratio))
+		}
+	})
+	if cells > 0 {
+		fmt.Fprintf(w, "\nOf %d cells of durable writes of other stores, %d were quicker than ours", cells, len(list))
+		if len(list) > 0 {
+			fmt.Fprintf(w, ": %s", strings.Join(list, "; "))
+		}
+		fmt.Fprintln(w, ".")
+	}
+}
+
+// cells calls fn for every cell there may be, in the order of the report.
+func (r *report) cells(fn func(cellKey)) {
 	for _, op := range allOps {
 		for _, v := range r.Options.Values {
 			for _, depth := range depthsOf(op, int(v)) {
-				line, any := fmt.Sprintf("| %s, %s, %d |", op, size(v), depth), false
 				for _, peer := range r.Options.Peers {
-					text := ""
-					if s := all[cellKey{op, int(v), depth, peer}]; s != nil {
-						text, any = t.text(s, peer), true
-					}
-					line += " " + text + " |"
-				}
-				if any && (t.only == nil || t.only(op)) {
-					lines = append(lines, line)
+					fn(cellKey{op, int(v), depth, peer})
 				}
 			}
 		}
 	}
+}
+
+func (k *cellKey) title() string {
+	return fmt.Sprintf("%s, %s, %d", k.op, size(int64(k.bytes)), k.depth)
+}
+
+func (r *report) table(w io.Writer, t table, all map[cellKey]*sum) {
+	var lines []string
+	line, any, n := "", false, 0
+	r.cells(func(k cellKey) {
+		if n == 0 {
+			line, any = "| "+k.title()+" |", false
+		}
+		text := ""
+		if s := all[k]; s != nil {
+			text, any = t.text(s, k.peer), true
+		}
+		line += " " + text + " |"
+		if n = (n + 1) % len(r.Options.Peers); n == 0 && any && (t.only == nil || t.only(k.op)) {
+			lines = append(lines, line)
+		}
+	})
 	if len(lines) == 0 {
 		return
 	}
@@ -189,23 +240,44 @@ func (r *report) table(w io.Writer, t table, all map[cellKey]*sum) {
 		strings.Repeat(" ---: |", len(r.Options.Peers)), strings.Join(lines, "\n"))
 }
 
+// document is the JSON form.
+type document struct {
+	Schema string `json:"schema"`
+	*report
+	Rows []Row `json:"rows"`
+}
+
+const schema = "ebofs.peers/1"
+
 // write writes everything as JSON.
 func (r *report) write(path string) error {
-	settings := map[string]string{}
-	for _, name := range r.Options.Peers {
-		p, _ := peerNamed(name)
-		settings[name] = p.setting
-	}
-	text, err := json.MarshalIndent(struct {
-		Schema string `json:"schema"`
-		*report
-		Settings map[string]string `json:"settings"`
-		Rows     []Row             `json:"rows"`
-	}{"ebofs.peers/1", r, settings, r.rows}, "", " ")
+	text, err := json.MarshalIndent(document{schema, r, r.rows}, "", " ")
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(path, append(text, '\n'), 0o644)
+}
+
+// read reads what write wrote.
+func read(path string) (*report, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	d := document{report: new(report)}
+	if err := json.Unmarshal(text, &d); err != nil || d.Schema != schema || len(d.Rows) == 0 {
+		return nil, fmt.Errorf("%s: no rows of schema %s", path, schema)
+	}
+	for _, name := range d.Options.Peers {
+		if _, err := peerNamed(name); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	d.rows = d.Rows
+	for i := range d.rows {
+		d.rounds = max(d.rounds, d.rows[i].Round)
+	}
+	return d.report, nil
 }
 
 // machine says what it ran on.
