@@ -28,6 +28,7 @@ type Options struct {
 	// ReplayImage allows a writable open of an image without data (package image),
 	// as fsck needs one, on top of it, to see what the log brings. The data such a
 	// store folds is zeros.
+	// Such a mount ends with a checkpoint and leaves the log as it is.
 	ReplayImage bool
 
 	// MemoryBytes is the budget for everything the store keeps in RAM.

@@ -60,7 +60,7 @@ func (s *Store) recover(ctx context.Context, roots *Roots) error {
 	// Records that fill the log to the last must go before one can follow.
 	filled := (res.End.Block + ring.Blocks - tail.Block) % ring.Blocks * blockSize
 	s.incarnation = ring.Incarnation
-	if r.records > 0 && res.Resumable() && s.kept.yield == 0 && int64(filled) < s.ringSize-s.ringSize/16 &&
+	if r.records > 0 && res.Resumable() && !s.opt.ReplayImage && s.kept.yield == 0 && int64(filled) < s.ringSize-s.ringSize/16 &&
 		s.space.promise(r.tokens, r.longest, false, s.metaBlocks.Load()) {
 		s.dirty.account(s.epoch, 0, 0, r.tokens)
 		if err := s.goOn(ctx, tail, &res); err != nil {
