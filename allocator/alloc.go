@@ -52,6 +52,12 @@ func (a *Allocator) AllocRun(class Class, least, most int, hint uint64) (Extent,
 	if a.cfg.Hard {
 		return a.run(class, byStripe, a.stripesFor(least), limit/a.cfg.StripeBlocks, hint, true)
 	}
+	if a.crowded(class) {
+		if uint32(least) > a.cfg.StripeBlocks {
+			return Extent{}, a.noSpace(class, least)
+		}
+		return a.run(class, byBlock, uint32(least), limit, hint, true)
+	}
 	if a.wantsFresh(class) {
 		if e, err := a.openRun(class, uint32(least), limit, hint); !isNoSpace(err) {
 			return e, err
@@ -92,6 +98,13 @@ func (a *Allocator) Alloc(class Class, blocks int, hint uint64, buf []Extent) ([
 // holes: data while 2 % of the stripes are free.
 func (a *Allocator) wantsFresh(class Class) bool {
 	return class != Meta && a.freeStripes*50 >= a.totalStripes
+}
+
+// crowded reports whether class is to leave long runs for large writes: what is
+// folded does as well in any run of a stripe's length, wherever that begins. So it is
+// on soft geometry while fewer than a quarter of the stripes are free.
+func (a *Allocator) crowded(class Class) bool {
+	return class == Hot && !a.cfg.Hard && a.freeStripes*4 < a.totalStripes
 }
 
 // fresh takes exactly n blocks of wholly free stripes and of the open one.

@@ -111,12 +111,33 @@ func (a *Allocator) runIn(class Class, i int, g grain, pos, least, most uint32) 
 	return a.takeUnits(class, i, b, g, lo, n), true
 }
 
+// smallBlocks is from where on a request is large: 1 MiB, which a device takes at
+// full speed.
+const smallBlocks = 256
+
+// small reports whether n units of data go to the first place that holds them. What
+// lies low then stays full of small pieces, and long runs are left for large ones;
+// next fit would cut all of them up. On hard geometry there is a cleaner for that.
+func (a *Allocator) small(class Class, g grain, n uint32) bool {
+	return class == Big && g == byStripe && !a.cfg.Hard && n*a.cfg.StripeBlocks < smallBlocks
+}
+
 // allocUnits appends extents of exactly n units to buf, one run if there is
-// one where run looks first, else the longest runs of the fullest zones first.
+// one where run looks first, else the longest runs of all loaded zones first.
 // On an error nothing is taken and buf is returned as it was.
 func (a *Allocator) allocUnits(class Class, g grain, n uint32, hint uint64, buf []Extent) ([]Extent, error) {
 	if g == byStripe && uint64(n) > a.freeStripes {
 		return buf, a.missingStripes(class, n)
+	}
+	if hint == 0 && a.small(class, g, n) {
+		for i := range a.zones {
+			if a.othersZone(class, i) {
+				continue
+			}
+			if e, ok := a.runIn(class, i, g, 0, n, n); ok {
+				return append(buf, e), nil
+			}
+		}
 	}
 	e, err := a.run(class, g, n, n, hint, false)
 	if err == nil {
@@ -125,9 +146,20 @@ func (a *Allocator) allocUnits(class Class, g grain, n uint32, hint uint64, buf 
 	if !isNoSpace(err) {
 		return buf, err
 	}
+	out, need := buf, n
+	for least := n; need > 0 && least > 0; least /= 2 {
+		for i := 0; i < len(a.zones) && need > 0; i++ {
+			b := a.loadedBody(i)
+			if b == nil && a.zones[i].free == a.zoneBlocks(i) {
+				b, _ = a.ensure(i) // reads nothing
+			}
+			if b != nil && b.grids[g].bound >= min(least, need) {
+				need, out = a.gather(class, i, b, g, least, need, out, len(buf))
+			}
+		}
+	}
 	clear(a.tried)
-	out := buf
-	for need := n; ; {
+	for need > 0 {
 		i := a.pick(class, g, 1)
 		if i < 0 {
 			err = fmt.Errorf("%d units missing that the zones count: %w", need, ErrCorrupt)
@@ -138,9 +170,12 @@ func (a *Allocator) allocUnits(class Class, g grain, n uint32, hint uint64, buf 
 			break
 		}
 		setBits(a.tried, uint32(i), 1)
-		if need, out = a.gather(class, i, b, g, need, out, len(buf)); need == 0 {
-			return out, nil
+		for least := min(need, b.grids[g].bound); least > 0 && need > 0; least = min(least/2, b.grids[g].bound) {
+			need, out = a.gather(class, i, b, g, least, need, out, len(buf))
 		}
+	}
+	if need == 0 {
+		return out, nil
 	}
 	for _, e := range out[len(buf):] {
 		a.release(e)
@@ -165,25 +200,22 @@ func (a *Allocator) inexact(i int) bool {
 	return b != nil && b.bits == nil && (b.released.count != 0 || b.marked.count != 0 || b.grown)
 }
 
-// gather takes runs of at most need units from loaded zone i: those of at least
-// need units, then those of half as many and so on, each pass in address order.
-// It returns what is still needed. Extents of out before base are not touched.
-func (a *Allocator) gather(class Class, i int, b *zoneBody, g grain, need uint32, out []Extent, base int) (uint32, []Extent) {
+// gather takes runs of least to need units from loaded zone i, in address order, and
+// returns what is still needed. Extents of out before base are not touched.
+func (a *Allocator) gather(class Class, i int, b *zoneBody, g grain, least, need uint32, out []Extent, base int) (uint32, []Extent) {
 	gr := &b.grids[g]
-	for least := min(need, gr.bound); least > 0; least = min(least/2, gr.bound) {
-		for pos := uint32(0); need > 0; {
-			lo, n := findClear(gr.taken, pos, gr.limit, min(least, need), need)
-			if n == 0 {
-				gr.bound = min(gr.bound, least-1)
-				break
-			}
-			e := a.takeUnits(class, i, b, g, lo, n)
-			pos, need = lo+n, need-n
-			if k := len(out); k > base && out[k-1].End() == e.Start {
-				out[k-1].Blocks += e.Blocks
-			} else {
-				out = append(out, e)
-			}
+	for pos := uint32(0); need > 0; {
+		lo, n := findClear(gr.taken, pos, gr.limit, min(least, need), need)
+		if n == 0 {
+			gr.bound = min(gr.bound, least-1)
+			break
+		}
+		e := a.takeUnits(class, i, b, g, lo, n)
+		pos, need = lo+n, need-n
+		if k := len(out); k > base && out[k-1].End() == e.Start {
+			out[k-1].Blocks += e.Blocks
+		} else {
+			out = append(out, e)
 		}
 	}
 	return need, out
