@@ -43,8 +43,11 @@
 // Choice. Each class has a cursor: next fit within a zone, so that what is
 // written together lies together. META keeps to the lowest-numbered zone with
 // an eighth of it free; data classes open the zone with most free stripes that
-// is no other class's. On soft geometry, when fewer than 2 % of the stripes are
-// free, data plugs holes, largest runs first.
+// is no other class's. What is in no run as a whole gets the longest ones there
+// are. On soft geometry long runs are left for large writes: those below 1 MiB
+// go to the first place that holds them, folds to any run of a stripe's length
+// once three quarters of the stripes are in use; and when fewer than 2 % of the
+// stripes are free, data plugs holes, largest runs first.
 //
 // Nothing here is durable by itself. The formats of zone bitmaps and the zone
 // table are in docs/format.

@@ -191,6 +191,7 @@ func (ck *checkpoint) takeCut() error {
 	s.colls.Freeze()
 	s.trash.Freeze()
 	s.epoch++
+	s.space.begin()
 	s.journals.begin(s.epoch)
 	s.gate.Unlock()
 	if s.wal != nil && last > 0 {

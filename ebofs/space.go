@@ -56,6 +56,8 @@ type space struct {
 	reserve uint64 // blocks the stash should hold
 	spare   uint64 // room for one more checkpoint, while kept epochs hold something back; see holds
 	tokens  spaceTokens
+	taken   uint64             // blocks of direct data since the last cut
+	spent   atomic.Bool        // that is much of what was free
 	demand  uint64             // blocks somebody waits for
 	had     atomic.Uint64      // what usable was after the last checkpoint
 	stash   []allocator.Extent // taken from the allocator, for hard times; see stash.go
@@ -248,10 +250,33 @@ func (s *space) allocPromised(ctx context.Context, class allocator.Class, blocks
 	err := s.retry(ctx, func() (err error) {
 		if out, err = s.a.Alloc(class, blocks, 0, buf); err == nil {
 			s.tokens.data -= uint64(blocks)
+			s.takeLocked(uint64(blocks))
 		}
 		return err
 	})
 	return out, err
+}
+
+// takeLocked counts blocks of direct data. What they replace is free only after the
+// next checkpoint, and nothing else asks for one soon, for they take little log: once
+// a fifth of the free space went to them it is time, before the last whole stripes are
+// used up and crumbs are taken. mu is held.
+func (s *space) takeLocked(blocks uint64) {
+	s.taken += blocks
+	if s.taken > max(s.a.FreeBlocks()/4, scarceBlocks) {
+		s.spent.Store(true)
+	}
+}
+
+// scarceBlocks is the least to take a checkpoint for: 16 MiB take longer to write.
+const scarceBlocks = 16 << 20 / blockSize
+
+// begin starts counting anew, at the cut of a checkpoint.
+func (s *space) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken = 0
+	s.spent.Store(false)
 }
 
 // allocRun returns one run of between least and most blocks.
