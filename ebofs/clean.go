@@ -83,24 +83,31 @@ func (ck *checkpoint) chooseVictims() error {
 	defer c.release()
 	c.findOwn()
 	limit := min(uint64(cleanBytes), uint64(s.maxDirty))/blockSize/c.stripe + 1
-	won, live := uint64(0), uint64(0) // blocks
+	won, moved := uint64(0), uint64(0) // blocks
 	for _, v := range s.space.sparse(int(4*limit), c.skip) {
 		if won >= want*c.stripe || uint64(len(ck.victims)) >= limit {
 			break
 		}
-		done, err := c.try(v)
+		live, ok := s.space.liveIn(v, c.own[v.Start])
+		if !ok {
+			continue // some of it is in limbo still
+		}
+		done, err := c.try(v, live)
 		if err != nil {
 			return err
+		}
+		if c.full {
+			break
 		}
 		if !done {
 			s.cleaner.leave(v.Start, s.super.Epoch)
 			continue
 		}
 		won += c.stripe - uint64(v.Used)
-		live += uint64(v.Used)
+		moved += uint64(v.Used)
 	}
 	if len(ck.victims) > 0 {
-		s.log.Debug("cleaning", "stripes", len(ck.victims), "live", live, "wins", won/c.stripe, "wanted", want)
+		s.log.Debug("cleaning", "stripes", len(ck.victims), "moved", moved, "wins", won/c.stripe, "wanted", want)
 	}
 	return nil
 }
@@ -152,6 +159,7 @@ type cleaning struct {
 	fixed  map[uint64]bool
 	onodes map[uint64]*onode // looked at, by object id
 	plan   stripePlan
+	full   bool // there is no space to move more
 }
 
 // stripePlan is what has to take part so that one stripe becomes empty.
@@ -220,13 +228,9 @@ func (c *cleaning) skip(start uint64) bool {
 	return c.fixed[start] || c.ck.s.cleaner.rest[start] > c.ck.s.super.Epoch
 }
 
-// try has stripe v emptied by this checkpoint, if all that is in it can be moved.
-func (c *cleaning) try(v allocator.Stripe) (bool, error) {
+// try has stripe v, with these blocks live in it, emptied by this checkpoint, if all that is in it can be moved.
+func (c *cleaning) try(v allocator.Stripe, live []uint64) (bool, error) {
 	ck, s := c.ck, c.ck.s
-	live, ok := s.space.liveIn(v, c.own[v.Start])
-	if !ok {
-		return false, nil
-	}
 	frame := s.pool.Get(int(c.stripe) * blockSize)
 	if err := readRetry(ck.ctx, s.main, devices.Block(v.Start), frame.Bytes()); err != nil {
 		frame.Release()
@@ -236,6 +240,7 @@ func (c *cleaning) try(v allocator.Stripe) (bool, error) {
 	ok, err := c.find(v.Start, live, frame.Bytes())
 	if err == nil && ok {
 		ok = c.promise(uint64(len(live)))
+		c.full = !ok
 	}
 	if err != nil || !ok {
 		frame.Release()

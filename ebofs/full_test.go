@@ -176,10 +176,14 @@ func TestFull(t *testing.T) {
 		f.remove(1)
 		apply(t, f.s, func(x *Txn) { x.RmColl(mainColl) })
 		closeStore(t, f.s)
-		if r := fsck(t, f.dev); r.Counts.DataBlocks+r.Counts.MetaBlocks != 0 {
+		hints := uint64(0)
+		if f.s.space.hard {
+			hints = 16 // of whose blocks were whose, see disown
+		}
+		if r := fsck(t, f.dev); r.Counts.DataBlocks+r.Counts.MetaBlocks > hints {
 			t.Errorf("an empty store uses blocks: %+v", r.Counts)
 		}
-		if got := freeBlocks(t, f.dev); got != fresh {
+		if got := freeBlocks(t, f.dev); got > fresh || got+hints < fresh {
 			t.Errorf("%d blocks are free after everything was removed, %d in a fresh store", got, fresh)
 		}
 	})
