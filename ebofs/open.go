@@ -155,7 +155,7 @@ func (s *Store) checkSuper() error {
 		return fmt.Errorf("store with %d logs: %w", len(sb.Rings), ErrUnsupported)
 	}
 	if w := GeometryChanged(s.main.Geometry(), sb); w != "" {
-		s.log.Warn("geometry", "changed", w)
+		s.log.Warn("stripes of the store are not whole ones of its device", "why", w)
 	}
 	s.noData = sb.Features.Incompat&layout.FeatMetadataOnly != 0
 	s.unit = blockSize
