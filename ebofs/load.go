@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"ebofs/btree"
+	"ebofs/devices"
 	"ebofs/ebofs/layout"
 )
 
@@ -36,12 +37,12 @@ func (s *Store) onodeOf(ctx context.Context, key []byte, wait bool) (*onode, err
 	switch {
 	case s.loadResident(o):
 	case wait || s.opt.Inline:
-		s.loadOnode(o)
+		s.loadOnode(context.Background(), o)
 	default:
 		o.refs.Add(1)
 		s.loading.Go(func() {
 			s.loads <- struct{}{}
-			s.loadOnode(o)
+			s.loadOnode(context.Background(), o)
 			<-s.loads
 			o.refs.Add(-1)
 		})
@@ -68,12 +69,14 @@ func (s *Store) stubOf(key []byte) (o *onode, cold bool) {
 // neighbours share a page. Each of cold has a reference, which it drops.
 func (s *Store) warm(cold []*onode) {
 	slices.SortFunc(cold, func(a, b *onode) int { return cmp.Compare(a.key, b.key) })
+	// It is the next checkpoint that needs them.
+	ctx := devices.WithClass(context.Background(), devices.ClassCheckpoint)
 	var next atomic.Int64
 	for range min(len(cold), maxLoads/2) {
 		s.loading.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(cold)); i = next.Add(1) - 1 {
 				if o := cold[i]; o.unread.CompareAndSwap(true, false) {
-					s.loadOnode(o)
+					s.loadOnode(ctx, o)
 				}
 				cold[i].refs.Add(-1)
 				cold[i] = nil
@@ -93,10 +96,10 @@ func (s *Store) loadResident(o *onode) bool {
 	return known
 }
 
-// loadOnode reads the object tree for a stub.
-func (s *Store) loadOnode(o *onode) {
+// loadOnode reads the object tree for a stub; ctx says only what for.
+func (s *Store) loadOnode(ctx context.Context, o *onode) {
 	t := s.guard.enter()
-	val, ok, err := s.objects.Get(context.Background(), []byte(o.key), nil)
+	val, ok, err := s.objects.Get(ctx, []byte(o.key), nil)
 	s.guard.leave(t)
 	s.loadedOnode(o, val, ok, err)
 }
