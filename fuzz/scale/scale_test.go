@@ -120,7 +120,21 @@ func profileOf(what string, n int, budgetMiB int64) string {
 	return filepath.Join(*profile, fmt.Sprintf("%s-%d-%d.pprof", what, n, budgetMiB))
 }
 
-func millis(d time.Duration) string { return fmt.Sprintf("%.3g ms", d.Seconds()*1e3) }
+// short is a duration to two digits or so.
+func short(d time.Duration) string {
+	if d < 100*time.Millisecond {
+		return fmt.Sprintf("%.2g ms", d.Seconds()*1e3)
+	}
+	return fmt.Sprintf("%.2f s", d.Seconds())
+}
+
+// power is n as people write it.
+func power(n int) string {
+	if e := math.Log10(float64(n)); e == math.Trunc(e) {
+		return fmt.Sprintf("10^%.0f", e)
+	}
+	return strconv.Itoa(n)
+}
 
 // BenchmarkScale prints the table of docs/performance.md: one run of each, b.N is
 // ignored.
@@ -138,15 +152,15 @@ func BenchmarkScale(b *testing.B) {
 		if n > have {
 			f := run(b, job{What: "fill", Image: path, From: have, N: n, Ordered: have >= *ordered, Budget: *fillMiB << 20, Profile: profileOf("fill", n, *fillMiB)})
 			made := float64(n - have)
-			fmt.Fprintf(&fills, "| %.0e | %.0f/s | %.0f µs | %.1f KiB | %d | %d MiB |\n", float64(n), made/f.Seconds, float64(f.CPU.Microseconds())/made,
+			fmt.Fprintf(&fills, "| %s | %.0f/s | %.0f µs | %.1f KiB | %d | %d MiB |\n", power(n), made/f.Seconds, float64(f.CPU.Microseconds())/made,
 				float64(f.Written)/made/1024, f.Checkpoints, f.PeakBytes>>20)
 			fmt.Fprint(os.Stderr, "fill ", fills.String()[strings.LastIndex(strings.TrimSuffix(fills.String(), "\n"), "\n")+1:])
 			have = n
 		}
 		for _, m := range numbers(b, *budgets) {
 			r := measure(b, path, n, int64(m)<<20, 0)
-			line := fmt.Sprintf("| %.0e, %d MiB | %s | %s | %s | %d in %d MiB | %d | %d MiB | %d MiB | %d B |\n", float64(n), m, millis(r.clean.Mount), millis(r.crash.Mount),
-				millis(r.crash.MountCPU), r.crash.Records, r.crash.LogBytes>>20, r.crash.Onodes, r.load.PeakBytes>>20, max(r.crash.PeakBytes, r.clean.PeakBytes)>>20, r.clean.MetaBytes/uint64(r.clean.Objects))
+			line := fmt.Sprintf("| %s, %d MiB | %s | %s | %s | %d in %d MiB | %d | %d MiB | %d MiB | %d B |\n", power(n), m, short(r.clean.Mount), short(r.crash.Mount),
+				short(r.crash.MountCPU), r.crash.Records, r.crash.LogBytes>>20, r.crash.Onodes, r.load.PeakBytes>>20, max(r.crash.PeakBytes, r.clean.PeakBytes)>>20, r.clean.MetaBytes/uint64(r.clean.Objects))
 			table.WriteString(line)
 			fmt.Fprint(os.Stderr, line)
 		}
