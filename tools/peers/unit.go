@@ -323,7 +323,8 @@ func (u *unit) callers(op string, depth int, limit uint64, latency *perf.Histogr
 		rng := rand.New(rand.NewPCG(seed, uint64(w)))
 		p, n := u.bufs[w], int64(0)
 		defer func() { done.Add(n) }()
-		for now := time.Now(); now.Before(end) && !stop.Load(); n++ {
+		// Once at least, however late it gets a processor.
+		for now := time.Now(); (n == 0 || now.Before(end)) && !stop.Load(); n++ {
 			turn := begun.Add(1) - 1
 			if turn >= limit {
 				return nil
