@@ -21,6 +21,7 @@ type moment struct {
 	kernel  map[int]float64 // kernel threads, s
 	written int64           // bytes, of the device
 	read    int64
+	writes  int64 // requests
 	flushes int64
 }
 
@@ -32,6 +33,7 @@ type usage struct {
 	steal   float64
 	written int64
 	read    int64
+	writes  int64
 	flushes int64
 }
 
@@ -41,7 +43,7 @@ const tick = 0.01 // s, of the kernel's files: USER_HZ is 100 everywhere
 func look(dev string) *moment {
 	m := &moment{kernel: map[int]float64{}}
 	if f := fields("/sys/block/" + filepath.Base(dev) + "/stat"); len(f) > 15 {
-		m.read, m.written, m.flushes = 512*int64(f[2]), 512*int64(f[6]), int64(f[15])
+		m.read, m.writes, m.written, m.flushes = 512*int64(f[2]), int64(f[4]), 512*int64(f[6]), int64(f[15])
 	}
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, d := range dirs {
@@ -72,7 +74,7 @@ func (m *moment) since(a *moment) usage {
 	}
 	u := usage{
 		self: m.self - a.self, steal: max(0, m.steal-a.steal),
-		written: m.written - a.written, read: m.read - a.read, flushes: m.flushes - a.flushes,
+		written: m.written - a.written, read: m.read - a.read, writes: m.writes - a.writes, flushes: m.flushes - a.flushes,
 	}
 	u.foreign = max(0, m.busy-a.busy-u.self-kernel)
 	// Idle time is exact, the rest is sampled.

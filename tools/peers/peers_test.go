@@ -95,7 +95,7 @@ func TestPeers(t *testing.T) {
 		if r.Ops < 1 || r.PerS <= 0 || r.AllUS < r.CPUUS || r.Op != opScan && r.P50US <= 0 {
 			t.Errorf("no figures in %+v", r)
 		}
-		if writes(r.Op) && (r.Written < 1 || r.Depth == 1 && r.Flushes < 1 || r.Flushes <= 0) {
+		if writes(r.Op) && (r.Written < 1 || r.Writes <= 0 || r.Depth == 1 && r.Flushes < 1 || r.Flushes <= 0) {
 			t.Errorf("not durable: %+v", r)
 		}
 		if r.Op == opCold && r.Ops > 100 && r.Read < 0.5 {

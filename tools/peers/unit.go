@@ -86,6 +86,7 @@ type Row struct {
 	AllUS   float64 `json:"machine_cpu_us_per_op"` // kernel threads and interrupts, too
 	Written float64 `json:"written_per_byte"`      // by the device, for a byte put
 	Read    float64 `json:"read_per_byte"`         // by the device, for a byte read or put
+	Writes  float64 `json:"writes_per_op"`         // requests of the device
 	Flushes float64 `json:"flushes_per_op"`
 	RSS     int64   `json:"resident_bytes"`
 
@@ -290,6 +291,7 @@ func (u *unit) cell(op string, depth int) error {
 	row.P50US, row.P99US = float64(latency.Quantile(0.5))/1e3, float64(latency.Quantile(0.99))/1e3
 	row.CPUUS, row.AllUS = x.self*1e6/n, x.machine*1e6/n
 	row.Written, row.Read, row.Flushes = float64(x.written)/bytes, float64(x.read)/bytes, float64(x.flushes)/n
+	row.Writes = float64(x.writes) / n
 	row.RSS, row.Foreign, row.Steal = resident(), x.foreign/wall, x.steal/wall
 	return u.out.Encode(row)
 }
