@@ -1,6 +1,7 @@
 package ebofs
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -79,7 +80,7 @@ func (ck *checkpoint) chooseVictims() error {
 	if want == 0 || ck.clean || ck.relay != nil {
 		return nil
 	}
-	c := &cleaning{ck: ck, own: make(map[uint64][]int), onodes: make(map[uint64]*onode), stripe: s.space.stripe}
+	c := &cleaning{ck: ck, ctx: devices.WithClass(ck.ctx, devices.ClassClean), own: make(map[uint64][]int), onodes: make(map[uint64]*onode), stripe: s.space.stripe}
 	defer c.release()
 	c.findOwn()
 	limit := min(uint64(cleanBytes), uint64(s.maxDirty))/blockSize/c.stripe + 1
@@ -154,6 +155,7 @@ func (s *space) sparse(most int, skip func(uint64) bool) []allocator.Stripe {
 // cleaning is the choice of stripes for one checkpoint.
 type cleaning struct {
 	ck     *checkpoint
+	ctx    context.Context  // of its reads of stripes
 	stripe uint64           // blocks
 	own    map[uint64][]int // zones whose bitmap lies in a stripe, -1 for other own blocks
 	fixed  map[uint64]bool
@@ -232,7 +234,7 @@ func (c *cleaning) skip(start uint64) bool {
 func (c *cleaning) try(v allocator.Stripe, live []uint64) (bool, error) {
 	ck, s := c.ck, c.ck.s
 	frame := s.pool.Get(int(c.stripe) * blockSize)
-	if err := readRetry(ck.ctx, s.main, devices.Block(v.Start), frame.Bytes()); err != nil {
+	if err := readRetry(c.ctx, s.main, devices.Block(v.Start), frame.Bytes()); err != nil {
 		frame.Release()
 		return false, c.mind(err)
 	}
@@ -474,7 +476,7 @@ func (c *cleaning) page(b, start uint64, p []byte) (*btree.Page, error) {
 		head := f.Bytes()[:blockSize]
 		if at >= start {
 			copy(head, p[(at-start)*blockSize:])
-		} else if err := s.main.Read(c.ck.ctx, devices.Block(at), devices.Vec{head}); err != nil {
+		} else if err := s.main.Read(c.ctx, devices.Block(at), devices.Vec{head}); err != nil {
 			return nil, nil
 		}
 		n := btree.PeekBlocks(head, uint64(layout.MakeAddr(0, at)))
@@ -486,7 +488,7 @@ func (c *cleaning) page(b, start uint64, p []byte) (*btree.Page, error) {
 		}
 		buf := make([]byte, n*blockSize)
 		g := s.pool.Get(len(buf))
-		err := s.main.Read(c.ck.ctx, devices.Block(at), devices.Vec{g.Bytes()})
+		err := s.main.Read(c.ctx, devices.Block(at), devices.Vec{g.Bytes()})
 		copy(buf, g.Bytes())
 		g.Release()
 		if err != nil {

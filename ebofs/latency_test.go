@@ -158,3 +158,29 @@ func TestFreeSpace(t *testing.T) {
 		t.Errorf("largest %d, score %v", got.Largest, got.Score)
 	}
 }
+
+// TestClassClean: what the cleaner reads of stripes is its own class.
+func TestClassClean(t *testing.T) {
+	hard := true
+	s := newStore(t, newMem(128), FormatOptions{StripeBytes: 64 << 10, Hard: &hard, LogBytes: 16 << 20}, quiet())
+	defer closeStore(t, s)
+	st, err := s.Statfs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := (st.Used + st.Available) * 9 / 10 / blockSize
+	p := make([]byte, 1<<20)
+	const per = 256
+	name := func(b uint64) ObjectID { return oid(string(rune('a' + b/per))) }
+	for b := uint64(0); b < blocks; b += per {
+		apply(t, s, func(x *Txn) { x.Write(mainColl, name(b), 0, p[:min(per, blocks-b)*blockSize]) })
+	}
+	dev, _ := s.Devices()
+	for i := uint64(0); dev.Class(devices.ClassClean).Bytes == 0; i++ {
+		if i == 4*blocks {
+			t.Fatal("nothing was cleaned")
+		}
+		b := i * 7919 % blocks
+		apply(t, s, func(x *Txn) { x.Write(mainColl, name(b), b%per*blockSize, p[:blockSize]) })
+	}
+}
