@@ -107,6 +107,7 @@ type Super struct {
 	UnitBytes   uint32    `json:"unit_bytes"`
 	AlignBytes  uint64    `json:"align_bytes"`
 	Hard        bool      `json:"hard"`
+	Slack       uint8     `json:"slack_percent"`
 	ZoneStart   uint64    `json:"zone_start"`
 	ZoneEnd     uint64    `json:"zone_end"`
 	ZoneBlocks  uint32    `json:"zone_blocks"`
@@ -146,7 +147,7 @@ func (m *Image) ReadSuper(ctx context.Context) Super {
 	s := Super{
 		Store: sb.FSID.String(), Device: sb.DeviceUUID.String(), Role: sb.Role.String(), Label: sb.Text, Created: sb.Created,
 		Generation: sb.Generation, Epoch: sb.Epoch, Clean: sb.Clean(), Features: append([]string{}, sb.Features.Names()...),
-		Blocks: sb.Blocks, BlockBytes: layout.BlockSize, StripeBytes: sb.StripeBytes, UnitBytes: sb.UnitBytes, AlignBytes: sb.AlignBytes, Hard: sb.Hard(),
+		Blocks: sb.Blocks, BlockBytes: layout.BlockSize, StripeBytes: sb.StripeBytes, UnitBytes: sb.UnitBytes, AlignBytes: sb.AlignBytes, Hard: sb.Hard(), Slack: sb.Placement().SlackPercent,
 		ZoneStart: sb.ZoneStart, ZoneEnd: sb.ZoneEnd, ZoneBlocks: sb.ZoneBlocks, Zones: sb.Zones, Slots: m.ReadSlots(), Rings: []Ring{}, Devices: []Device{},
 	}
 	if !sb.Cluster.IsZero() {
@@ -214,11 +215,12 @@ func showSuper(ctx context.Context, c *verb.Call, m *Image) error {
 	c.Printf("state       generation %d, epoch %d, %s\n", s.Generation, s.Epoch, state)
 	c.Printf("features    %s\n", strings.Join(s.Features, ", "))
 	hard := "soft"
+	slack := ""
 	if s.Hard {
-		hard = "hard"
+		hard, slack = "hard", fmt.Sprintf(", slack %d%%", s.Slack)
 	}
-	c.Printf("geometry    %s in blocks of %s; stripe %s %s, unit %s, aligned at %s\n", sizes.Human(s.Blocks*layout.BlockSize), sizes.Human(layout.BlockSize),
-		sizes.Human(uint64(s.StripeBytes)), hard, sizes.Human(uint64(s.UnitBytes)), sizes.Human(s.AlignBytes))
+	c.Printf("geometry    %s in blocks of %s; stripe %s %s, unit %s, aligned at %s%s\n", sizes.Human(s.Blocks*layout.BlockSize), sizes.Human(layout.BlockSize),
+		sizes.Human(uint64(s.StripeBytes)), hard, sizes.Human(uint64(s.UnitBytes)), sizes.Human(s.AlignBytes), slack)
 	c.Printf("zones       %d of %s, blocks %d up to %d\n", s.Zones, sizes.Human(uint64(s.ZoneBlocks)*layout.BlockSize), s.ZoneStart, s.ZoneEnd)
 	for i, r := range s.Rings {
 		c.Printf("log %d       %s at %s; incarnation %d, replayed from batch %d at block %d of it\n", i, sizes.Human(r.Blocks*layout.BlockSize), r.Address, r.Incarnation, r.TailSeq, r.TailBlock)

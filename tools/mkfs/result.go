@@ -32,6 +32,7 @@ type Result struct {
 	LogBytes       uint64        `json:"log_bytes"`
 	LogDevice      string        `json:"log_device"`
 	ReserveBytes   uint64        `json:"reserve_bytes"`
+	SlackPercent   uint8         `json:"slack_percent"`
 	KeepEpochs     int           `json:"keep_epochs"`
 	Labels         []uint64      `json:"labels"`
 	Superblocks    []uint64      `json:"superblocks"`
@@ -50,7 +51,7 @@ func (m *job) result(dev *devices.File, disk *probe.Disk, info *ebofs.Info) *Res
 		Bytes: info.Blocks * layout.BlockSize, BlockBytes: layout.BlockSize,
 		StripeBytes: uint64(p.StripeBlocks) * layout.BlockSize, UnitBytes: uint64(info.Unit), AlignBytes: p.AlignBlocks * layout.BlockSize, Hard: info.Hard, StripeFrom: dev.GeometryFrom(),
 		Zones: uint64(p.Zones), ZoneBytes: uint64(p.ZoneBlocks) * layout.BlockSize,
-		LogBytes: info.LogBlocks * layout.BlockSize, LogDevice: m.logPath, ReserveBytes: info.Reserve * layout.BlockSize, KeepEpochs: m.o.KeepEpochs,
+		LogBytes: info.LogBlocks * layout.BlockSize, LogDevice: m.logPath, ReserveBytes: info.Reserve * layout.BlockSize, SlackPercent: p.SlackPercent, KeepEpochs: m.o.KeepEpochs,
 		Wiped: []probe.Wiped{}, DryRun: m.dry,
 	}
 	if m.o.StripeBytes != 0 || m.o.UnitBytes != 0 || m.o.AlignBytes != nil || m.o.Hard != nil {
@@ -88,6 +89,9 @@ func (m *job) print(c *verb.Call, r *Result, disk *probe.Disk) {
 	if n := len(r.Labels); n > 1 {
 		places := []string{"1", "10", "100", "1000"}[:n-1]
 		line = "labels at 0, and 3 MiB behind " + strings.Join(places, ", ") + " GiB"
+	}
+	if r.Hard {
+		line = fmt.Sprintf("slack %d%% · ", r.SlackPercent) + line
 	}
 	line += " · superblocks 3 and 4 MiB from both ends"
 	if r.KeepEpochs > 0 {
