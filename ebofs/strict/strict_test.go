@@ -169,15 +169,3 @@ func TestGrow(t *testing.T) {
 	r.write(end, 1, "x", "data")
 	r.write(end-1, 1, "", "zeros")
 }
-
-// TestLenient counts and lets pass.
-func TestLenient(t *testing.T) {
-	r := newRig(t)
-	r.tally.Lenient = true
-	r.super(0, "")
-	r.write(r.sb.ZoneStart, 1, "", "")
-	r.counts("0 partial: 1 apart: 1")
-	if err := r.tally.Err(); err != nil {
-		t.Error(err)
-	}
-}

@@ -12,8 +12,6 @@ var All = new(Tally)
 
 // Tally adds up what devices judged. The zero value is ready.
 type Tally struct {
-	Lenient bool // partial stripes are counted, and written
-
 	Full    atomic.Uint64 // pieces that filled a stripe of a zone
 	Partial atomic.Uint64 // pieces that did not
 	Apart   atomic.Uint64 // pieces outside zones
@@ -32,18 +30,15 @@ func (t *Tally) partial(x violation) error {
 	}
 	t.kinds[x.what]++
 	t.mu.Unlock()
-	if t.Lenient {
-		return nil
-	}
 	return x
 }
 
-// Err returns what was wrong: the first partial stripe, if they are refused.
-// The write that was refused may have been one whose error nobody saw.
+// Err returns what was wrong: the first partial stripe. The write that was refused
+// may have been one whose error nobody saw.
 func (t *Tally) Err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.first == nil || t.Lenient {
+	if t.first == nil {
 		return nil
 	}
 	return fmt.Errorf("%d in all, by kind %v, the first: %w", t.Partial.Load(), t.kinds, t.first)

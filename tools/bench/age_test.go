@@ -37,7 +37,7 @@ func TestAge(t *testing.T) {
 			o := c.o
 			o.Seed, o.Duration, o.MemoryBytes, o.Turns = *ageSeed, 20*time.Millisecond, 64<<20, 2
 			o.Cells = []Cell{{true, 64 << 10, 4}, {false, 4 << 10, 8}, {false, 1 << 20, 2}}
-			tally := &strict.Tally{Lenient: strict.All.Lenient}
+			tally := new(strict.Tally)
 			if o.Hard != nil {
 				o.watch = func(dev devices.Device) (devices.Device, error) {
 					return strict.New(dev, strict.Shape{Stripe: o.StripeBytes}, tally)
