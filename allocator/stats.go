@@ -200,6 +200,27 @@ type Stripe struct {
 	Used  uint32 // blocks used or in limbo
 }
 
+// SparseIn appends the stripes of a zone that are neither free nor full, by address.
+// A zone that has none by its summary need not be loaded; any other that is not
+// answers NeedZone.
+func (a *Allocator) SparseIn(zone int, dst []Stripe) ([]Stripe, error) {
+	size := a.cfg.StripeBlocks
+	z := &a.zones[zone]
+	b := a.loadedBody(zone)
+	if b == nil {
+		if z.free <= z.freeStripes*size {
+			return dst, nil
+		}
+		return dst, NeedZone{zone}
+	}
+	for s, n := range b.stripeUsed {
+		if n > 0 && uint32(n) < size {
+			dst = append(dst, Stripe{a.zoneStart(zone) + uint64(a.lead) + uint64(s)*uint64(size), uint32(n)})
+		}
+	}
+	return dst, nil
+}
+
 // Sparse returns up to most stripes that are neither free nor full, those with
 // the fewest blocks in use first, by address among equals. Zones that are not
 // loaded are left out; skip, if not nil, says of a stripe's first block that it is

@@ -13,6 +13,9 @@ func (s *Store) start() {
 		return
 	}
 	s.bg.Go(s.checkpointer)
+	if s.opt.Defrag.Score > 0 {
+		s.bg.Go(func() { s.defragmenter(s.opt.Defrag) })
+	}
 	s.fin.start()
 }
 

@@ -124,6 +124,9 @@ func (ck *checkpoint) run() error {
 	s := ck.s
 	defer ck.ahead.Wait()
 	ck.fold = folder{ck: ck, out: ck.gather(), cold: ck.gather()}
+	if s.defrag.sweep != nil { // nobody waits for it
+		ck.fold.cold.ctx = devices.WithClass(ck.ctx, devices.ClassClean)
+	}
 	defer ck.fold.out.close()
 	defer ck.fold.cold.close()
 	ck.fold.moved = packer{ctx: ck.ctx, space: s.space, class: allocator.Cold, out: &ck.fold.cold}
@@ -136,6 +139,9 @@ func (ck *checkpoint) run() error {
 	defer ck.letGo()
 	if err := ck.chooseVictims(); err != nil {
 		return fmt.Errorf("cleaning: %w", err)
+	}
+	if err := ck.sweep(); err != nil {
+		return fmt.Errorf("defragmentation: %w", err)
 	}
 	if err := ck.takeCut(); err != nil {
 		return err

@@ -77,13 +77,20 @@ func (ck *checkpoint) chooseVictims() error {
 		return err
 	}
 	want := s.space.wantStripes()
+	bytes := min(uint64(cleanBytes), uint64(s.maxDirty))
+	if w := s.defrag.sweep; w != nil && s.space.hard {
+		bytes = min(bytes, w.budget*blockSize)
+		if n := s.space.lack(w.score); n > 0 {
+			want = max(want, n+2*sealedStripes) // what this checkpoint pads is sparse again
+		}
+	}
 	if want == 0 || ck.clean || ck.relay != nil {
 		return nil
 	}
 	c := &cleaning{ck: ck, ctx: devices.WithClass(ck.ctx, devices.ClassClean), own: make(map[uint64][]int), onodes: make(map[uint64]*onode), stripe: s.space.stripe}
 	defer c.release()
 	c.findOwn()
-	limit := min(uint64(cleanBytes), uint64(s.maxDirty))/blockSize/c.stripe + 1
+	limit := bytes/blockSize/c.stripe + 1
 	won, moved := uint64(0), uint64(0) // blocks
 	for _, v := range s.space.sparse(int(4*limit), c.skip) {
 		if won >= want*c.stripe || uint64(len(ck.victims)) >= limit {
@@ -106,6 +113,9 @@ func (ck *checkpoint) chooseVictims() error {
 		}
 		won += c.stripe - uint64(v.Used)
 		moved += uint64(v.Used)
+	}
+	if w := s.defrag.sweep; w != nil {
+		w.chosen = len(ck.victims)
 	}
 	if len(ck.victims) > 0 {
 		s.log.Debug("cleaning", "stripes", len(ck.victims), "moved", moved, "wins", won/c.stripe, "wanted", want)
@@ -585,6 +595,7 @@ func (ck *checkpoint) moving(d decided) []byte {
 
 // letGo gives back the memory of a cleaning.
 func (ck *checkpoint) letGo() {
+	ck.fold.ahead.release()
 	for _, v := range ck.victims {
 		v.frame.Release()
 	}

@@ -25,7 +25,8 @@ type folder struct {
 	out    gatherer
 	fresh  packer // for what was journaled
 	cold   gatherer
-	moved  packer // for what the cleaner moves
+	moved  packer // for what the cleaner or a sweep moves
+	ahead  readAhead
 	staged []stagedObject
 	size   int // bytes staged
 	key    []byte
@@ -149,7 +150,7 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 		list, rest = upTo(rest, off+blockSize)
 		small := inline && i == 0
 		if len(list) == 0 && !small {
-			if err := f.settle(b, c, i, off>>blockShift, b.reown || fresh>>i&1 == 1); err != nil {
+			if err := f.settle(v, c, i, off>>blockShift, b.reown || fresh>>i&1 == 1); err != nil {
 				return nil, err
 			}
 			continue
@@ -189,9 +190,19 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 }
 
 // settle is for a block of the chunk that nothing was journaled over: block of the
-// object. The cleaner may want it moved, and if fresh it has an owner now.
-func (f *folder) settle(b *body, c *layout.Chunk, i, block uint64, fresh bool) error {
-	if p := f.ck.moving(decided{c.Addr[i], c.CRC[i], c.Flags[i]}); p != nil {
+// object. The cleaner may want it moved, or a sweep; and if fresh it has an owner now.
+func (f *folder) settle(v *version, c *layout.Chunk, i, block uint64, fresh bool) error {
+	b := v.body
+	p := f.ck.moving(decided{c.Addr[i], c.CRC[i], c.Flags[i]})
+	if p == nil && !fresh {
+		var err error
+		if p, err = f.swept(v, c, i, block); err != nil {
+			return err
+		}
+	} else if w := f.ck.s.defrag.sweep; p != nil && w != nil {
+		w.moved++
+	}
+	if p != nil {
 		at, err := f.moved.take(1)
 		if err != nil {
 			return err

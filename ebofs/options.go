@@ -42,6 +42,10 @@ type Options struct {
 	// short enough that an idle one soon has an empty log.
 	CheckpointInterval time.Duration
 
+	// Defrag keeps the score of free space below a goal while the store is mounted;
+	// the zero value leaves it alone.
+	Defrag DefragOptions
+
 	// Inline runs everything in the caller's goroutine, checkpoints included,
 	// in an order that depends on the calls alone: for simulation and crash
 	// tests. One goroutine at a time may use such a store.
@@ -95,6 +99,9 @@ func (o *Options) fill() error {
 	}
 	if o.AtEpoch != 0 && !o.ReadOnly {
 		errs = append(errs, errors.New("an earlier epoch can only be read"))
+	}
+	if err := o.Defrag.fill(); err != nil {
+		errs = append(errs, err)
 	}
 	if o.MaxOnodes == 0 {
 		o.MaxOnodes = int(o.MemoryBytes / 100 * 8 / onodeFootprint)

@@ -103,6 +103,7 @@ type Store struct {
 	mostShared  uint64      // groups of reference counts that removed objects may change in a checkpoint
 	trashLeft   atomic.Bool // removed objects are waiting for the next checkpoint
 	cleaner     cleaner
+	defrag      defragState
 
 	failed   atomic.Pointer[error] // first error that stopped the store
 	closed   atomic.Bool

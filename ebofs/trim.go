@@ -193,8 +193,13 @@ func (s *space) whileHeld(e allocator.Extent, metaBlocks uint64, fn func() error
 // many blocks, as promise asks for, and the stash can be filled: then no checkpoint
 // needs them. mu is held.
 func (s *space) spareLocked(blocks, metaBlocks uint64) bool {
-	stripe := uint64(s.place.StripeBlocks)
+	return blocks <= s.roomLocked(metaBlocks)
+}
+
+// roomLocked returns the most blocks spareLocked would agree to. mu is held.
+func (s *space) roomLocked(metaBlocks uint64) uint64 {
 	want := s.tokens.data + s.tokens.meta(metaBlocks) + checkpointBlocks(&s.place)
-	want += s.reserve - min(s.reserve, s.stashed) + blocks + 2*stripe
-	return want <= s.a.FreeStripes()*stripe
+	want += s.reserve - min(s.reserve, s.stashed) + 2*s.stripe
+	have := s.a.FreeStripes() * s.stripe
+	return have - min(have, want)
 }

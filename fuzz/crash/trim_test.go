@@ -15,9 +15,22 @@ var trim = Op{Name: "trim", Do: func(ctx context.Context, s Store) error {
 	return err
 }}
 
+// defrag empties every stripe it can.
+var defrag = Op{Name: "defrag", Do: func(ctx context.Context, s Store) error {
+	_, err := s.(*engine.Store).Engine().Defragment(ctx, ebofs.DefragOptions{Score: 0.001}, nil)
+	return err
+}}
+
 // TestTrim cuts the power while free space is discarded, after each operation of the
 // alphabet and before one: what the newest superblock or its log needs is there.
-func TestTrim(t *testing.T) {
+func TestTrim(t *testing.T) { between(t, trim) }
+
+// TestDefrag cuts the power while data is moved, likewise.
+func TestDefrag(t *testing.T) { between(t, defrag) }
+
+// between cuts the power in workloads that have op between or behind operations of
+// the alphabet.
+func between(t *testing.T, step Op) {
 	began := time.Now()
 	n, plan := 5, Plan{Points: 10, States: 4, DeepEvery: 4, NestEvery: 16, NestStates: 2}
 	if testing.Short() {
@@ -33,8 +46,8 @@ func TestTrim(t *testing.T) {
 		for i, op := range Alphabet {
 			next := Alphabet[(i+len(Alphabet)/2)%len(Alphabet)]
 			for _, w := range []Workload{
-				{Ops: []Op{op, trim, next}, From: 1, Mode: SyncEach},
-				{Ops: []Op{op, next, trim}, From: 2, Mode: Mode(i) % AllModes},
+				{Ops: []Op{op, step, next}, From: 1, Mode: SyncEach},
+				{Ops: []Op{op, next, step}, From: 2, Mode: Mode(i) % AllModes},
 			} {
 				if !yield(Job{w, plan}) {
 					return

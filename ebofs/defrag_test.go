@@ -1,0 +1,324 @@
+package ebofs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"ebofs/devices"
+	"ebofs/devices/crashdev"
+)
+
+// scattered makes a store whose free space lies in many pieces, and the model of it.
+func scattered(t testing.TB, dev devices.Device, f FormatOptions, o Options, keep float64) (*Store, model) {
+	t.Helper()
+	s := newStore(t, dev, f, o)
+	m := model{}
+	rnd := rand.New(rand.NewPCG(7, 7))
+	do := func(ops ...modelOp) {
+		t.Helper()
+		if err := s.Apply(bg, txnOf(mainColl, ops)); err != nil {
+			t.Fatal(err)
+		}
+		m.apply(ops)
+	}
+	data := func(n int) []byte {
+		p := make([]byte, n)
+		for i := 0; i < n; i += 64 {
+			p[i] = byte(rnd.Uint32()) | 1
+		}
+		return p
+	}
+	for i := range 900 {
+		name := fmt.Sprint("s", i)
+		do(modelOp{code: opWrite, name: name, data: data(4096 * (1 + rnd.IntN(24)))})
+		if i%8 == 0 {
+			kv := map[string][]byte{}
+			for k := range 300 {
+				kv[fmt.Sprint("k", k)] = data(100)
+			}
+			do(modelOp{code: opOmapSet, name: name, kv: kv})
+		}
+	}
+	for i := range 6 {
+		do(modelOp{code: opWrite, name: fmt.Sprint("large", i), data: data(1 << 20)})
+	}
+	mustCheckpoint(t, s)
+	for i := range 900 {
+		name := fmt.Sprint("s", i)
+		switch {
+		case rnd.Float64() >= keep:
+			do(modelOp{code: opRemove, name: name})
+		case i%3 == 0:
+			do(modelOp{code: opWrite, name: name, off: 4096 * uint64(rnd.IntN(24)), data: data(5000)})
+		}
+	}
+	for range 400 {
+		do(modelOp{code: opWrite, name: fmt.Sprint("large", rnd.IntN(6)), off: 4096 * uint64(rnd.IntN(256)), data: data(4096)})
+	}
+	mustCheckpoint(t, s)
+	mustCheckpoint(t, s)
+	return s, m
+}
+
+// TestDefrag brings free space together, on soft geometry and on hard.
+func TestDefrag(t *testing.T) {
+	for _, hard := range []bool{false, true} {
+		t.Run(fmt.Sprint("hard=", hard), func(t *testing.T) {
+			dev, goal := newMem(128), 0.05
+			if hard {
+				goal = 0.1 // each checkpoint pads some
+			}
+			opt := Options{Inline: true}
+			s, m := scattered(t, dev, FormatOptions{Hard: &hard, StripeBytes: 64 << 10}, opt, 0.5)
+			steps := 0
+			r, err := s.Defragment(bg, DefragOptions{Score: goal}, func(p DefragProgress) {
+				steps++
+				t.Logf("%+v", p)
+			})
+			t.Logf("%+v", r)
+			if err != nil || !r.Reached || r.After > goal || r.Before < goal+0.05 || r.Bytes == 0 || steps < 2 {
+				t.Fatalf("%+v, %v after %d steps", r, err, steps)
+			}
+			mustCompare(t, s, m)
+			checkSpace(t, s)
+			checkLeaks(t, s, dev)
+			closeStore(t, s)
+			fsck(t, dev)
+			s = open(t, dev, opt)
+			mustCompare(t, s, m)
+			if again, err := s.Defragment(bg, DefragOptions{Score: 0.1}, nil); err != nil || !again.Reached || again.Bytes > r.Bytes/4 {
+				t.Errorf("again: %+v, %v", again, err)
+			}
+			closeStore(t, s)
+		})
+	}
+}
+
+// TestDefragModel defragments between random transactions, and mounts what a crash
+// leaves at any moment.
+func TestDefragModel(t *testing.T) {
+	eachSeed(t, 3, func(t *testing.T, seed uint64) {
+		dev := newMem(64)
+		hard := seed%3 == 2
+		f := FormatOptions{Hard: &hard, StripeBytes: 32 << 10, KeepEpochs: int(seed % 2)}
+		opt := Options{Inline: true, Defrag: DefragOptions{}}
+		s := newStore(t, dev, f, opt)
+		g := &generator{Rand: rand.New(rand.NewPCG(seed, 3)), names: 24, maxSize: 1 << 20}
+		m := model{}
+		moved := uint64(0)
+		for i := range 300 {
+			g.step(t, s, m)
+			if i%7 == 0 {
+				r, err := s.Defragment(bg, DefragOptions{Score: 0.01}, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				moved += r.Bytes
+			}
+			if i%40 == 39 {
+				checkSpace(t, s)
+				mustCompare(t, s, m)
+				if g.IntN(2) == 0 {
+					closeStore(t, s)
+				} else {
+					image := dev.Snapshot()
+					s.Close(bg)
+					dev = image
+				}
+				fsck(t, dev)
+				s = open(t, dev, opt)
+				mustCompare(t, s, m)
+			}
+		}
+		if moved == 0 {
+			t.Error("nothing was moved")
+		}
+		closeStore(t, s)
+		fsck(t, dev)
+	})
+}
+
+// TestDefragCrash mounts what the power could leave at any moment of a sweep.
+func TestDefragCrash(t *testing.T) {
+	base := newMem(128)
+	s, m := scattered(t, base, FormatOptions{LogBytes: 4 * mib}, Options{Inline: true}, 0.3)
+	closeStore(t, s)
+	dev := crashdev.New(base)
+	s = open(t, dev, Options{Inline: true})
+	r, err := s.Defragment(bg, DefragOptions{Score: 0.1, BytesPerSecond: 1 << 20, pause: func(context.Context, time.Duration) error { return nil }}, nil)
+	if err != nil || r.Bytes == 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	points := dev.Points()
+	states := 0
+	for i := 0; i < len(points); i += max(1, len(points)/12) {
+		for st := range dev.States(points[i], crashdev.Policy{Limit: 2}) {
+			states++
+			again := open(t, st.Mem, Options{Inline: true})
+			if err := compare(again, mainColl, m); err != nil {
+				t.Fatalf("%v: %v", st, err)
+			}
+			closeStore(t, again)
+			fsck(t, st.Mem)
+		}
+	}
+	if states < 12 {
+		t.Errorf("%d states", states)
+	}
+	closeStore(t, s)
+}
+
+// TestDefragDamage: a block that fails its checksum stays as it is, and is reported as
+// before; so is one that cannot be read.
+func TestDefragDamage(t *testing.T) {
+	dev := newMem(64)
+	s := newStore(t, dev, FormatOptions{}, Options{Inline: true})
+	for i := range 200 {
+		apply(t, s, func(x *Txn) {
+			x.Write(mainColl, oid(fmt.Sprint("d", i)), 0, bytes.Repeat([]byte(fmt.Sprintf("data%4d", i)), 1024))
+		})
+	}
+	mustCheckpoint(t, s)
+	for i := range 200 {
+		if i%4 != 0 {
+			apply(t, s, func(x *Txn) { x.Remove(mainColl, oid(fmt.Sprint("d", i))) })
+		}
+	}
+	closeStore(t, s)
+	spoil(t, dev, []byte("data  40data  40"), 1000)
+	s = open(t, dev, Options{Inline: true})
+	r, err := s.Defragment(bg, DefragOptions{Score: 0.0001}, nil)
+	if err != nil || r.Bytes == 0 || r.Failed == 0 || r.Reached {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	closeStore(t, s)
+	s = open(t, dev, Options{Inline: true})
+	for i := 0; i < 200; i += 4 {
+		p := make([]byte, 8192)
+		n, err := s.Read(bg, mainColl, oid(fmt.Sprint("d", i)), 0, p)
+		if i == 40 {
+			if !errors.Is(err, ErrCorrupt) {
+				t.Errorf("damage is laundered: %v", err)
+			}
+		} else if err != nil || !bytes.Equal(p[:n], bytes.Repeat([]byte(fmt.Sprintf("data%4d", i)), 1024)) {
+			t.Errorf("object %d: %d bytes, %v", i, n, err)
+		}
+	}
+	closeStore(t, s)
+}
+
+// TestDefragStops: a rate is kept, a context ends a run between two checkpoints, and
+// bad goals are refused.
+func TestDefragStops(t *testing.T) {
+	dev := newMem(128)
+	s, m := scattered(t, dev, FormatOptions{LogBytes: 4 * mib}, Options{Inline: true}, 0.3)
+	for _, score := range []float64{-0.1, 1, 2} {
+		if _, err := s.Defragment(bg, DefragOptions{Score: score}, nil); !errors.Is(err, ErrInvalid) {
+			t.Errorf("score %v: %v", score, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(bg)
+	var waited time.Duration
+	o := DefragOptions{Score: 0.02, BytesPerSecond: 512 << 10, pause: func(_ context.Context, d time.Duration) error {
+		if waited += max(0, d); waited > 0 {
+			cancel()
+		}
+		return nil
+	}}
+	r, err := s.Defragment(ctx, o, nil)
+	if !errors.Is(err, context.Canceled) || r.Reached || r.Bytes == 0 || r.Bytes > 1<<20 || waited == 0 {
+		t.Errorf("%+v, %v, waited %v", r, err, waited)
+	}
+	if r, err = s.Defragment(bg, DefragOptions{Score: 0.1}, nil); err != nil || !r.Reached {
+		t.Errorf("%+v, %v", r, err)
+	}
+	mustCompare(t, s, m)
+	closeStore(t, s)
+	fsck(t, dev)
+	ro := open(t, dev, Options{ReadOnly: true})
+	if _, err := ro.Defragment(bg, DefragOptions{}, nil); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("read-only: %v", err)
+	}
+	closeStore(t, ro)
+	if _, err := ro.Defragment(bg, DefragOptions{}, nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("closed: %v", err)
+	}
+}
+
+// TestDefragFull: on a store with no room nothing is moved and nothing breaks; with a
+// little room it goes on.
+func TestDefragFull(t *testing.T) {
+	dev := newMem(32)
+	opt := Options{Inline: true, MemoryBytes: minMemory}
+	f := &filler{generator: &generator{Rand: rand.New(rand.NewPCG(5, 5)), names: 40, maxSize: 1 << 20}, t: t, dev: dev, opt: opt, m: model{}}
+	f.s = newStore(t, dev, FormatOptions{LogBytes: 4 * mib}, opt)
+	for round := range 3 {
+		f.fill()
+		f.fragment()
+		if round > 0 {
+			f.remove(0.1)
+		}
+		mustCheckpoint(t, f.s)
+		r, err := f.s.Defragment(bg, DefragOptions{Score: 0.05}, nil)
+		if err != nil || !r.Reached && r.Why == "" {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		t.Logf("%+v", r)
+		checkSpace(t, f.s)
+		f.check(compare(f.s, mainColl, f.m), "defragmented")
+	}
+	closeStore(t, f.s)
+	fsck(t, dev)
+}
+
+// TestDefragBusy keeps the score of a store below its goal in the background while
+// others overwrite it, and runs on demand come in between.
+func TestDefragBusy(t *testing.T) {
+	dev := newMem(128)
+	o := Options{CheckpointInterval: 20 * time.Millisecond, Defrag: DefragOptions{Score: 0.1}}
+	s, m := scattered(t, dev, FormatOptions{}, o, 0.4)
+	var wg sync.WaitGroup
+	for w := range 3 {
+		wg.Go(func() {
+			for n := range 40 {
+				x := NewTxn()
+				x.Write(mainColl, growObject(w), uint64(n%7)*70000, pattern(w, n, 60000))
+				if err := s.Apply(bg, x); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for range 3 {
+			if _, err := s.Defragment(bg, DefragOptions{Score: 0.05}, nil); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	wg.Wait()
+	deadline := time.Now().Add(20 * time.Second)
+	for s.Score() > 0.1 && time.Now().Before(deadline) {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if now := s.Score(); now > 0.1 {
+		t.Errorf("score %v", now)
+	}
+	if _, moved := s.Defragmenting(); moved == 0 {
+		t.Error("nothing was moved")
+	}
+	for w := range 3 {
+		apply(t, s, func(x *Txn) { x.Remove(mainColl, growObject(w)) })
+	}
+	mustCompare(t, s, m)
+	checkSpace(t, s)
+	closeStore(t, s)
+	fsck(t, dev)
+}
