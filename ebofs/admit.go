@@ -116,9 +116,8 @@ func (s *Store) admitSpace(ctx context.Context, p *pass, direct uint64) error {
 	}
 	// Removed objects give their space back over several checkpoints, and kept
 	// epochs go half by half.
-	// With hard geometry each cleans a part.
-	s.space.ask(want.data)
-	defer s.space.ask(0)
+	// With hard geometry each cleans a part, of which others at work may take all.
+	defer s.space.ask(want.data)()
 	for try, more := 0, false; try < 3 || s.trashLeft.Load() || more; try++ {
 		before := s.space.usable()
 		ok, err := s.reclaim(ctx, take, helps)
@@ -126,7 +125,7 @@ func (s *Store) admitSpace(ctx context.Context, p *pass, direct uint64) error {
 			return err
 		}
 		s.ckptMu.Lock()
-		more = s.kept.yield > 0 || s.space.usable() > before
+		more = s.kept.yield > 0 || s.space.usable() > before || s.cleaner.won > 0 && try < maxCleanings
 		s.ckptMu.Unlock()
 	}
 	// What Trim holds at this moment is free all the same.
@@ -143,6 +142,10 @@ func (s *Store) admitSpace(ctx context.Context, p *pass, direct uint64) error {
 		"an operation that frees is refused: %d blocks free, %d wanted, bound %d", n.free, want.data+want.meta(s.metaBlocks.Load()), n.freeing)
 	return fmt.Errorf("%w: %d blocks free, %d of them reserved, %d being freed, %d wanted", ErrNoSpace, n.free, n.reserve, n.limbo, want.data+want.meta(s.metaBlocks.Load()))
 }
+
+// maxCleanings is how many checkpoints that clean somebody waits for, while others
+// take what they win.
+const maxCleanings = 64
 
 // reclaim makes freed space usable, by a checkpoint and the end of the readers
 // that might still look at it, and reports whether take then found enough. take

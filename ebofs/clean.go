@@ -43,6 +43,7 @@ type cleaner struct {
 	next  []byte      // where ownMore goes on
 	more  atomic.Bool // it has not come to the end
 	stuck bool        // and will not
+	won   uint64      // blocks the last checkpoint is to have back
 
 	rest map[uint64]uint64 // stripes not to be tried before an epoch, by first block
 }
@@ -76,6 +77,7 @@ func (ck *checkpoint) chooseVictims() error {
 	if err := ck.ownMore(); err != nil {
 		return err
 	}
+	s.cleaner.won = 0
 	want := s.space.wantStripes()
 	bytes := min(uint64(cleanBytes), uint64(s.maxDirty))
 	if w := s.defrag.sweep; w != nil && s.space.hard {
@@ -117,17 +119,23 @@ func (ck *checkpoint) chooseVictims() error {
 	if w := s.defrag.sweep; w != nil {
 		w.chosen = len(ck.victims)
 	}
+	s.cleaner.won = won
 	if len(ck.victims) > 0 {
 		s.log.Debug("cleaning", "stripes", len(ck.victims), "moved", moved, "wins", won/c.stripe, "wanted", want)
 	}
 	return nil
 }
 
-// ask notes how many blocks somebody waits for, 0 for none.
-func (s *space) ask(blocks uint64) {
+// ask notes that somebody waits for so many blocks; what it returns ends that.
+func (s *space) ask(blocks uint64) (done func()) {
 	s.mu.Lock()
-	s.demand = blocks
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	s.demand += blocks
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.demand -= blocks
+	}
 }
 
 // usable returns the free blocks that can be used on hard geometry, the reserve

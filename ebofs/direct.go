@@ -20,7 +20,7 @@ func (s *Store) writeDirect(ctx context.Context, p *pass) error {
 		}
 		from := len(p.placed)
 		blocks := c.n >> blockShift
-		runs, err := s.space.allocPromised(ctx, allocator.Big, int(blocks), p.placed)
+		runs, err := s.allocDirect(ctx, int(blocks), p.placed)
 		if err != nil {
 			return err
 		}
@@ -33,6 +33,26 @@ func (s *Store) writeDirect(ctx context.Context, p *pass) error {
 		c.data = nil
 	}
 	return nil
+}
+
+// allocDirect is allocPromised for data. On hard geometry what was promised may be in
+// the stash, which is for checkpoints, or have gone to the fold of one that went on
+// meanwhile; then checkpoints that clean are waited for.
+func (s *Store) allocDirect(ctx context.Context, blocks int, buf []allocator.Extent) (runs []allocator.Extent, err error) {
+	take := func() bool {
+		runs, err = s.space.allocPromised(ctx, allocator.Big, blocks, buf)
+		return err == nil
+	}
+	if take() || !s.space.hard {
+		return runs, err
+	}
+	defer s.space.ask(uint64(blocks))()
+	for try := 0; errors.Is(err, ErrNoSpace) && try < maxCleanings; try++ {
+		if _, e := s.reclaim(ctx, take, func() bool { return true }); e != nil {
+			return buf, e
+		}
+	}
+	return runs, err
 }
 
 // writeRuns writes data to runs, side by side, and says in place where it is.
