@@ -1,6 +1,7 @@
 package ebofs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -50,8 +51,8 @@ type cleaner struct {
 
 // victim is a stripe being cleaned.
 type victim struct {
-	frame *devices.Frame // what is in it
-	moved map[layout.Addr]bool
+	frame  *devices.Frame       // what is in it
+	shared map[layout.Addr]bool // blocks marked as shared that may move; true: with all who share them
 }
 
 // wantStripes returns how many stripes the cleaner is to win.
@@ -92,6 +93,9 @@ func (ck *checkpoint) chooseVictims() error {
 	c := &cleaning{ck: ck, ctx: devices.WithClass(ck.ctx, devices.ClassClean), own: make(map[uint64][]int), onodes: make(map[uint64]*onode), stripe: s.space.stripe}
 	defer c.release()
 	c.findOwn()
+	if err := s.space.loadSparse(ck.ctx); err != nil {
+		return c.mind(err)
+	}
 	limit := bytes/blockSize/c.stripe + 1
 	won, moved := uint64(0), uint64(0) // blocks
 	for _, v := range s.space.sparse(int(4*limit), c.skip) {
@@ -122,6 +126,34 @@ func (ck *checkpoint) chooseVictims() error {
 	s.cleaner.won = won
 	if len(ck.victims) > 0 {
 		s.log.Debug("cleaning", "stripes", len(ck.victims), "moved", moved, "wins", won/c.stripe, "wanted", want)
+	}
+	return nil
+}
+
+// cleanZones is how many zones that are not in RAM are read for a cleaning.
+const cleanZones = 16
+
+// loadSparse reads the bitmaps of the zones with most free blocks outside wholly free
+// stripes, as far as they are not in RAM: they are the first worth a look.
+func (s *space) loadSparse(ctx context.Context) error {
+	type zone struct {
+		z         int
+		scattered uint64
+	}
+	var list []zone
+	s.mu.Lock()
+	for z := range s.a.Zones() {
+		sum := s.a.Summary(z)
+		if n := uint64(sum.Free) - uint64(sum.FreeStripes)*s.stripe; n >= s.stripe && !s.a.Loaded(z) {
+			list = append(list, zone{z, n})
+		}
+	}
+	s.mu.Unlock()
+	slices.SortStableFunc(list, func(a, b zone) int { return cmp.Compare(b.scattered, a.scattered) })
+	for _, x := range list[:min(cleanZones, len(list))] {
+		if err := s.ensure(ctx, x.z); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -187,7 +219,7 @@ type stripePlan struct {
 	chunks []chunkOf
 	nodes  []nodeOf
 	zones  []int
-	shared []layout.Addr // marked as shared, and are not any more
+	shared map[layout.Addr]bool // see victim
 }
 
 type chunkOf struct {
@@ -256,7 +288,7 @@ func (c *cleaning) try(v allocator.Stripe, live []uint64) (bool, error) {
 		frame.Release()
 		return false, c.mind(err)
 	}
-	c.plan = stripePlan{}
+	c.plan = stripePlan{shared: make(map[layout.Addr]bool)}
 	ok, err := c.find(v.Start, live, frame.Bytes())
 	if err == nil && ok {
 		ok = c.promise(uint64(len(live)))
@@ -269,11 +301,7 @@ func (c *cleaning) try(v allocator.Stripe, live []uint64) (bool, error) {
 	if ck.victims == nil {
 		ck.victims = make(map[uint64]*victim)
 	}
-	m := &victim{frame: frame, moved: make(map[layout.Addr]bool)}
-	ck.victims[v.Start] = m
-	for _, a := range c.plan.shared {
-		m.moved[a] = true
-	}
+	ck.victims[v.Start] = &victim{frame, c.plan.shared}
 	c.commit()
 	return true, nil
 }
@@ -380,19 +408,33 @@ func (c *cleaning) onode(id uint64) (*onode, error) {
 	if _, err := layout.DecodeObjectKey(name); err != nil {
 		return nil, err
 	}
-	o, err := c.ck.s.onodeOf(c.ck.ctx, name, true)
-	if err != nil {
-		return nil, err
+	o, has, err := c.named(name)
+	if has != id {
+		o = nil
 	}
+	return o, err
+}
+
+// named returns the onode of a key and the id of the object, nil if there is none.
+func (c *cleaning) named(key []byte) (*onode, uint64, error) {
+	o, err := c.ck.s.onodeOf(c.ck.ctx, key, true)
+	if err != nil {
+		return nil, 0, err
+	}
+	id := uint64(0)
 	o.mu.RLock()
-	ok = !o.loading && o.loadErr == nil && o.cur != nil && o.cur.id == id
+	if !o.loading && o.loadErr == nil && o.cur != nil {
+		id = o.cur.id
+	}
 	o.mu.RUnlock()
-	if !ok {
+	if id == 0 || c.onodes[id] != nil {
 		o.refs.Add(-1)
-		return nil, nil
+	}
+	if id == 0 {
+		return nil, 0, nil
 	}
 	c.onodes[id] = o
-	return o, nil
+	return o, id, nil
 }
 
 // data reports whether block of the object of that id lies at a, and can be moved;
@@ -405,22 +447,9 @@ func (c *cleaning) data(a layout.Addr, id, block uint64) (bool, error) {
 	if o == nil || err != nil {
 		return false, err
 	}
-	o.mu.RLock()
-	var t *btree.Tree
-	if o.cur != nil {
-		t = o.cur.extents
-	}
-	o.mu.RUnlock()
-	if t == nil {
-		return false, nil
-	}
 	k := block / layout.ChunkBlocks
-	val, ok, err := t.Get(c.ck.ctx, chunkKey(k), nil)
-	if err != nil || !ok {
-		return false, err
-	}
-	var chunk layout.Chunk
-	if err := layout.DecodeChunk(val, &chunk); err != nil {
+	chunk, err := c.chunk(o, k)
+	if chunk == nil || err != nil {
 		return false, err
 	}
 	i := block % layout.ChunkBlocks
@@ -428,15 +457,80 @@ func (c *cleaning) data(a layout.Addr, id, block uint64) (bool, error) {
 		return false, nil
 	}
 	if chunk.Flags[i]&layout.BlockShared != 0 {
-		if n, err := c.count(a); err != nil || n > 1 {
+		n, err := c.count(a)
+		if err != nil {
 			return false, err
 		}
-		c.plan.shared = append(c.plan.shared, a)
+		if n > 1 {
+			if ok, err := c.family(o, a, block, n); err != nil || !ok {
+				return false, err
+			}
+		}
+		c.plan.shared[a] = n > 1
 	}
 	if n := len(c.plan.chunks); n == 0 || c.plan.chunks[n-1] != (chunkOf{o, id, k}) {
 		c.plan.chunks = append(c.plan.chunks, chunkOf{o, id, k})
 	}
 	return true, nil
+}
+
+// familyMost is how many clones of an object are looked at.
+const familyMost = 64
+
+// family enters all n objects that share the block at a, if they are clones of o and
+// hold it in the same place, as snapshots do. Else it reports false: the block stays.
+func (c *cleaning) family(o *onode, a layout.Addr, block uint64, n uint32) (bool, error) {
+	const version = 16 // bytes of a key behind the name: snapshot and generation
+	stem := o.key[:len(o.key)-version]
+	var names [][]byte
+	err := c.ck.s.objects.Iter(c.ck.ctx, []byte(stem), nil, func(key, _ []byte) bool {
+		if len(key) != len(o.key) || string(key[:len(stem)]) != stem || len(names) == familyMost {
+			return false
+		}
+		names = append(names, slices.Clone(key))
+		return true
+	})
+	if err != nil {
+		return false, err
+	}
+	found := uint32(0)
+	for _, name := range names {
+		x, id, err := c.named(name)
+		if err != nil {
+			return false, err
+		}
+		if x == nil {
+			continue
+		}
+		chunk, err := c.chunk(x, block/layout.ChunkBlocks)
+		if err != nil {
+			return false, err
+		}
+		if chunk != nil && chunk.Addr[block%layout.ChunkBlocks] == a {
+			c.plan.chunks = append(c.plan.chunks, chunkOf{x, id, block / layout.ChunkBlocks})
+			found++
+		}
+	}
+	return found == n, nil
+}
+
+// chunk reads a record of an object's extents tree, nil if there is none.
+func (c *cleaning) chunk(o *onode, k uint64) (*layout.Chunk, error) {
+	o.mu.RLock()
+	var t *btree.Tree
+	if o.cur != nil {
+		t = o.cur.extents
+	}
+	o.mu.RUnlock()
+	if t == nil {
+		return nil, nil
+	}
+	val, ok, err := t.Get(c.ck.ctx, chunkKey(k), nil)
+	if err != nil || !ok {
+		return nil, err
+	}
+	chunk := new(layout.Chunk)
+	return chunk, layout.DecodeChunk(val, chunk)
 }
 
 // count returns how many extents map the block at a, 0 for not more than one.
@@ -583,22 +677,27 @@ func (s *Store) takePart(o *onode, id uint64, fn func(*body)) {
 	fn(o.cur)
 }
 
-// moving returns what a block of an object holds if the checkpoint is to move it.
-func (ck *checkpoint) moving(d decided) []byte {
+// moving returns what a block of an object holds if the checkpoint is to move it, and
+// whether that is for all who share it.
+func (ck *checkpoint) moving(d decided) (p []byte, joint bool) {
 	if d.addr == 0 || len(ck.victims) == 0 || d.flags&layout.BlockDamaged != 0 {
-		return nil
+		return nil, false
 	}
 	b := d.addr.Block()
 	start := ck.s.space.stripeOf(b)
 	v := ck.victims[start]
-	if v == nil || d.flags&layout.BlockShared != 0 && !v.moved[d.addr] {
-		return nil
+	if v == nil {
+		return nil, false
 	}
-	p := v.frame.Bytes()[(b-start)*blockSize:][:blockSize]
+	joint, ok := v.shared[d.addr]
+	if d.flags&layout.BlockShared != 0 && !ok {
+		return nil, false
+	}
+	p = v.frame.Bytes()[(b-start)*blockSize:][:blockSize]
 	if layout.CRC(p) != d.crc {
-		return nil // damaged: it stays where it is
+		return nil, false // damaged: it stays where it is
 	}
-	return p
+	return p, joint && d.flags&layout.BlockShared != 0
 }
 
 // letGo gives back the memory of a cleaning.

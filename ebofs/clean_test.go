@@ -1,6 +1,7 @@
 package ebofs
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -71,4 +72,67 @@ func benchClean(b *testing.B, stripe uint32, fill int) {
 	if m.PartialStripes != 0 {
 		b.Errorf("%d partial stripes", m.PartialStripes)
 	}
+}
+
+// TestCleanClones cleans a store most of whose blocks objects share with their
+// snapshots, and then one whose snapshots are gone.
+func TestCleanClones(t *testing.T) {
+	s, reopen := hardStore(t, 64, 64<<10)
+	rnd := rand.New(rand.NewPCG(7, 7))
+	const objects, size = 64, 512 << 10
+	want := make(map[ObjectID][]byte)
+	head := func(i int) ObjectID { return oid(fmt.Sprint("o", i)) }
+	write := func(id ObjectID, off, n int) {
+		p := make([]byte, n)
+		for i := range p {
+			p[i] = byte(rnd.Uint32()) | 1
+		}
+		if want[id] == nil {
+			want[id] = make([]byte, size)
+		}
+		copy(want[id][off:], p)
+		apply(t, s, func(x *Txn) { x.Write(mainColl, id, uint64(off), p) })
+	}
+	compareAll := func() {
+		t.Helper()
+		p := make([]byte, size)
+		for id, data := range want {
+			if n, err := s.Read(bg, mainColl, id, 0, p); err != nil || !bytes.Equal(p[:n], data) {
+				t.Fatalf("object %v: %d bytes, %v", id, n, err)
+			}
+		}
+	}
+	snap := func(id ObjectID, n uint64) ObjectID { id.Snap = n; return id }
+	for i := range objects {
+		write(head(i), 0, size)
+		apply(t, s, func(x *Txn) { x.Clone(mainColl, head(i), snap(head(i), 1)) })
+		want[snap(head(i), 1)] = bytes.Clone(want[head(i)])
+	}
+	churn := func() {
+		before := s.Metrics().Written[WriteClean]
+		for range 4000 {
+			write(head(rnd.IntN(objects/4)), rnd.IntN(size/blockSize)*blockSize, blockSize)
+		}
+		mustCheckpoint(t, s)
+		if s.Metrics().Written[WriteClean] == before {
+			t.Error("nothing was cleaned")
+		}
+	}
+	churn()
+	compareAll()
+	st, _ := s.Statfs()
+	t.Logf("%d MiB stored in %d of %d MiB", len(want)*size>>20, st.Used>>20, st.Total>>20)
+	if st.Used > objects*size*3/2 {
+		t.Errorf("%d bytes in use: moving has unshared what clones share", st.Used)
+	}
+	s = reopen()
+	compareAll()
+	for i := range objects {
+		apply(t, s, func(x *Txn) { x.Remove(mainColl, snap(head(i), 1)) })
+		delete(want, snap(head(i), 1))
+	}
+	churn()
+	s = reopen()
+	compareAll()
+	closeStore(t, s)
 }

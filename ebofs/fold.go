@@ -21,18 +21,20 @@ import (
 // What was folded is installed, that is shown to readers, only after its
 // blocks are on the device.
 type folder struct {
-	ck     *checkpoint
-	out    gatherer
-	fresh  packer // for what was journaled
-	cold   gatherer
-	moved  packer // for what the cleaner or a sweep moves
-	ahead  readAhead
-	staged []stagedObject
-	size   int // bytes staged
-	key    []byte
-	val    []byte
-	chunk  layout.Chunk
-	vals   []byte // records of what is staged
+	ck    *checkpoint
+	out   gatherer
+	fresh packer // for what was journaled
+	cold  gatherer
+	moved packer // for what the cleaner or a sweep moves
+	// together is where blocks went that clones share.
+	together map[layout.Addr]layout.Addr
+	ahead    readAhead
+	staged   []stagedObject
+	size     int // bytes staged
+	key      []byte
+	val      []byte
+	chunk    layout.Chunk
+	vals     []byte // records of what is staged
 }
 
 // stagedObject is an object folded but not yet installed.
@@ -193,7 +195,7 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 // object. The cleaner may want it moved, or a sweep; and if fresh it has an owner now.
 func (f *folder) settle(v *version, c *layout.Chunk, i, block uint64, fresh bool) error {
 	b := v.body
-	p := f.ck.moving(decided{c.Addr[i], c.CRC[i], c.Flags[i]})
+	p, joint := f.ck.moving(decided{c.Addr[i], c.CRC[i], c.Flags[i]})
 	if p == nil && !fresh {
 		var err error
 		if p, err = f.swept(v, c, i, block); err != nil {
@@ -203,18 +205,7 @@ func (f *folder) settle(v *version, c *layout.Chunk, i, block uint64, fresh bool
 		w.moved++
 	}
 	if p != nil {
-		at, err := f.moved.take(1)
-		if err != nil {
-			return err
-		}
-		q, err := f.cold.room(at, blockSize, WriteClean, blockSize)
-		if err != nil {
-			return err
-		}
-		copy(q, p)
-		c.Addr[i], c.Flags[i] = layout.MakeAddr(0, at), 0
-		f.owned(b, c.Addr[i], block)
-		return nil
+		return f.move(b, c, i, block, p, joint)
 	}
 	if !fresh || !f.ck.s.space.hard || c.Addr[i] == 0 {
 		return nil
@@ -225,6 +216,37 @@ func (f *folder) settle(v *version, c *layout.Chunk, i, block uint64, fresh bool
 		}
 	}
 	f.owned(b, c.Addr[i], block)
+	return nil
+}
+
+// move gives a block of the chunk, with content p, another place; if joint all who
+// share it the same.
+func (f *folder) move(b *body, c *layout.Chunk, i, block uint64, p []byte, joint bool) error {
+	to := layout.Addr(0)
+	if joint {
+		to = f.together[c.Addr[i]]
+	}
+	if to == 0 {
+		at, err := f.moved.take(1)
+		if err != nil {
+			return err
+		}
+		q, err := f.cold.room(at, blockSize, WriteClean, blockSize)
+		if err != nil {
+			return err
+		}
+		copy(q, p)
+		to = layout.MakeAddr(0, at)
+		f.owned(b, to, block)
+	}
+	if !joint {
+		c.Addr[i], c.Flags[i] = to, 0
+		return nil
+	}
+	if f.together == nil {
+		f.together = make(map[layout.Addr]layout.Addr)
+	}
+	f.together[c.Addr[i]], c.Addr[i] = to, to
 	return nil
 }
 
