@@ -7,13 +7,14 @@
 # make versus  our OSD against Debian's ceph-osd, with stock clients, taking turns
 # make peers   the engine beside raw device, ext4, XFS, bbolt, Pebble and Badger; ROUNDS=n, ARGS='--values 4K'
 # make scale   mounts and memory with 10^4 to 10^7 objects, as a table; OBJECTS=1e4,1e6 BUDGETS=256 IMAGE=file to choose
+# make pgo     a new profile for make build PGO=packaging/ebofs.pgo (docs/decisions/pgo.md)
 # make soak STAGE=crash T=10m   a long run; its counts go to docs/soak.csv
 #
 # Needs Debian 12 and Go; what else is missing is installed and named.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
-.PHONY: build demo deb test check bench picture versus peers scale soak setup clean fmt
+.PHONY: build demo deb test check bench pgo picture versus peers scale soak setup clean fmt
 
 # Go is often unpacked to /usr/local/go without being in PATH.
 ifeq ($(shell command -v go 2>/dev/null),)
@@ -22,9 +23,12 @@ endif
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
+# A profile to optimise by, or off.
+PGO ?= off
+
 build:
 	@.ci/setup build
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ebofs ./tools/ebofs
+	CGO_ENABLED=0 go build -trimpath -pgo $(PGO) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ebofs ./tools/ebofs
 	@ln -sf ebofs bin/mkfs.ebofs
 	@ln -sf ebofs bin/fsck.ebofs
 
@@ -65,6 +69,9 @@ scale:
 
 soak: build
 	@.ci/soak "$(STAGE)" "$(T)"
+
+pgo:
+	@.ci/pgo
 
 fmt:
 	gofmt -w $$(git ls-files '*.go')
