@@ -76,12 +76,13 @@ func TestDefrag(t *testing.T) {
 			}
 			opt := Options{Inline: true}
 			s, m := scattered(t, dev, FormatOptions{Hard: &hard, StripeBytes: 64 << 10}, opt, 0.5)
-			steps := 0
+			steps, before := 0, s.Metrics().Written
 			r, err := s.Defragment(bg, DefragOptions{Score: goal}, func(p DefragProgress) {
 				steps++
 				t.Logf("%+v", p)
 			})
-			t.Logf("%+v", r)
+			now := s.Metrics().Written
+			t.Logf("%+v; written: %d moved, %d in all", r, now[WriteClean]-before[WriteClean], now.Total()-before.Total())
 			if err != nil || !r.Reached || r.After > goal || r.Before < goal+0.05 || r.Bytes == 0 || steps < 2 {
 				t.Fatalf("%+v, %v after %d steps", r, err, steps)
 			}

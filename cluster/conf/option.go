@@ -53,6 +53,8 @@ var options = []Option{
 	{Name: "ebofs_etcd_endpoints", Default: "", Help: "an etcd cluster of its own for the monitors' state, as http://a:2379,http://b:2379; default: members inside the monitors", Who: []string{"mon"}},
 	{Name: "ebofs_http_addr", Default: "", Help: "where the status page and /metrics are served, as 127.0.0.1:9283, or none; default: monitors there, OSDs at 127.0.0.1:9300 + id", Who: []string{"mon", "osd"}},
 	{Name: "ebofs_mon_peers", Default: "", Help: "where the monitors' stores meet, as a=10.0.0.1:3380,b=10.0.0.2:3380; default: one monitor alone", Who: []string{"mon"}},
+	{Name: "ebofs_osd_defrag_bytes_per_second", Kind: Size, Default: "32M", Help: "how much is moved for that; 0: no limit", Who: []string{"osd"}},
+	{Name: "ebofs_osd_defrag_percent", Kind: Int, Default: "0", Help: "bring free space together, in the background, when more than so many percent of it lie outside of whole stripes; 0: leave it", Who: []string{"osd"}},
 	{Name: "ebofs_osd_device", Default: "", Help: "device or image of the store; default: $osd_data/block", Who: []string{"osd"}},
 	{Name: "ebofs_osd_log_device", Default: "", Help: "device of the store's log, if mkfs put it on one of its own", Who: []string{"osd"}},
 	{Name: "ebofs_osd_scrub_bytes_per_second", Kind: Size, Default: "64M", Help: "how much is read for scrubs", Who: []string{"osd"}},

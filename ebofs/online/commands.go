@@ -38,6 +38,8 @@ type Commands struct {
 	mu   sync.Mutex
 	last int  // number of the newest job
 	job  *job // the newest; nil: there was none
+
+	defrag *defrag // likewise
 }
 
 // New returns the commands of a store. Close ends them before the store is closed.
@@ -59,7 +61,7 @@ func New(o Options) *Commands {
 	return c
 }
 
-// Close stops a check that runs and waits for it.
+// Close stops what runs, a check or a defragmentation, and waits for it.
 func (c *Commands) Close() {
 	c.end(errEnds)
 	c.wg.Wait()
@@ -85,6 +87,7 @@ func (c *Commands) List() []asok.Command {
 		{Name: "perf dump", Help: "print the counters", Run: c.perf},
 		{Name: "config show", Help: "print the options in force", Run: c.config},
 	}
+	list = append(list, c.defragCommands()...)
 	if c.o.Level != nil {
 		list = append(list, asok.Command{Name: "log level", Help: "print or set what is logged", Run: c.level,
 			Args: []asok.Arg{{Name: "level", Kind: asok.Choice, Choices: []string{"debug", "info", "warn", "error"}}}})

@@ -23,7 +23,7 @@ func Verb(extra ...verb.Action) verb.Verb {
 		Name: "device", Short: "list, examine, erase and measure disks", Schema: "ebofs.device/1",
 		Long: `ls says of every disk whether a store could be made on it, or every reason why not. probe says what a device holds, by signatures of our own, whether or not blkid or udev are there, and how it wants to be written: the stripe a store would fill as a whole, and what of sysfs, an md array, LVM or a partition says so. wipe erases what makes a device recognisable, and refuses what mkfs refuses.
 
-grow, add-log and trim change a store that nobody has mounted. Each may be interrupted at any moment, by a power cut too, and run again: the store has the old size or the new one, the old log or the new one, and all that was committed. grow takes the space a device or image has gained, or more of one that the store uses in part. add-log erases LOG, by the same rules as mkfs, and makes it the log; from then on every command wants it with --log. trim tells the device which blocks hold nothing.`,
+grow, add-log, trim and defrag change a store that nobody has mounted. Each may be interrupted at any moment, by a power cut too, and run again: the store has the old size or the new one, the old log or the new one, and all that was committed. grow takes the space a device or image has gained, or more of one that the store uses in part. add-log erases LOG, by the same rules as mkfs, and makes it the log; from then on every command wants it with --log. trim tells the device which blocks hold nothing. defrag moves data out of stripes that are used in part, so that large writes find whole ones; a store in use does so, too: ebofs admin DEV store defrag start.`,
 		Actions: append([]verb.Action{
 			{Name: "ls", Short: "every disk: usable, or every reason why not", Schema: "ebofs.device.ls/1", Rows: "disks", New: func(*pflag.FlagSet) verb.Run { return list }},
 			{Name: "probe", Args: "DEV", Short: "what a device holds, who uses it, and its stripes", Schema: "ebofs.device.probe/1", New: func(fs *pflag.FlagSet) verb.Run {
@@ -41,6 +41,7 @@ grow, add-log and trim change a store that nobody has mounted. Each may be inter
 			{Name: "add-log", Args: "DEV LOG", Short: "move the log of a store to a device of its own", Schema: "ebofs.device.addlog/1", New: addLogFlags},
 			keepEpochs(),
 			{Name: "trim", Args: "DEV", Short: "discard what a store does not use", Schema: "ebofs.device.trim/1", New: trimFlags},
+			{Name: "defrag", Args: "DEV", Short: "bring free space together", Schema: "ebofs.device.defrag/1", New: defragFlags},
 		}, extra...),
 		Examples: []verb.Example{
 			{Command: "ebofs device ls", Text: "which disks could hold a store"},
@@ -49,6 +50,7 @@ grow, add-log and trim change a store that nobody has mounted. Each may be inter
 			{Command: "ebofs device grow -N /dev/vg/osd3", Text: "after lvextend: what there is to gain"},
 			{Command: "ebofs device add-log /dev/sdb /dev/nvme0n1p4", Text: "the log on flash"},
 			{Command: "ebofs device trim --rate 1GiB /dev/sdb", Text: "gives up a GiB a second at most"},
+			{Command: "ebofs device defrag --score 0.1 --rate 50MiB /dev/sdb", Text: "moves 50 MiB a second at most"},
 		},
 		SeeAlso: []string{"mkfs"},
 	}

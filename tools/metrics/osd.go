@@ -85,6 +85,9 @@ func (c *collector) engine(t *teller, id int32, s *ebofs.Store) {
 	} {
 		t.own(x.name, x.v)
 	}
+	running, moved := s.Defragmenting()
+	t.own("ebofs_defrag_running", truth(running))
+	t.own("ebofs_defrag_moved_bytes_total", float64(moved))
 	for p, n := range m.Written {
 		t.own("ebofs_written_bytes_total", float64(n), ebofs.Purpose(p).String())
 	}
