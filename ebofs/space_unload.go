@@ -8,12 +8,9 @@ const residentZone = 100 << 10
 
 // unload drops the bitmaps of zones that nothing has used of late, as far as more are
 // loaded than the budget allows. It is for the checkpointer, right after a
-// checkpoint: what the bitmap on the device does not say keeps a zone. On hard
-// geometry all stay: the cleaner chooses among zones that are loaded.
+// checkpoint: what the bitmap on the device does not say keeps a zone. The cleaner
+// reads those again that are worth a look (loadSparse).
 func (s *space) unload() {
-	if s.hard {
-		return
-	}
 	s.load.Lock()
 	defer s.load.Unlock()
 	s.mu.Lock()

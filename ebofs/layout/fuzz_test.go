@@ -223,6 +223,21 @@ func FuzzRefGroup(f *testing.F) {
 	})
 }
 
+func FuzzOwnerGroup(f *testing.F) {
+	seed(f, "ownergroup")
+	f.Fuzz(func(t *testing.T, p []byte) {
+		var g, back OwnerGroup
+		if err := DecodeOwnerGroup(p, &g); err != nil {
+			soundError(t, err)
+			return
+		}
+		q := g.Append(nil)
+		if err := DecodeOwnerGroup(q, &back); err != nil || back != g || len(q) > MaxOwnerBytes {
+			t.Fatalf("%x encodes to %x: %v", p, q, err)
+		}
+	})
+}
+
 func FuzzObjectKey(f *testing.F) {
 	seed(f, "objectkey")
 	f.Fuzz(func(t *testing.T, p []byte) {

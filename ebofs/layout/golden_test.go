@@ -276,6 +276,16 @@ func TestGoldenValues(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	w := testOwnerGroup()
+	owner := func(n string, id, block int) []field {
+		return []field{{1, n + ": first block"}, {1, n + ": blocks"}, {id, n + ": object id"}, {block, n + ": block of the object"}}
+	}
+	p = golden(t, "ownergroup", w.Append(nil), fields([]field{{1, "type"}, {1, "version"}, {1, "min reader"}, {1, "runs"}}, owner("run 0", 1, 1), owner("run 1", 2, 2)))
+	var whose OwnerGroup
+	if err := DecodeOwnerGroup(p, &whose); err != nil || whose != *w {
+		t.Fatal(err)
+	}
+
 	k := ObjectKey{Shard: NoShard, Pool: 3, Hash: 0x12345678, Namespace: "ns", Name: "a\x00b", Snap: NoSnap, Generation: NoGeneration}
 	p = golden(t, "objectkey", k.AppendKey(nil), []field{{1, "shard -1 + 128"}, {8, "pool 3, biased"}, {4, "hash 12345678, bits reversed"}, {4, "namespace"}, {2, "key"}, {6, "name a 00 b, escaped"}, {8, "snap: head"}, {8, "generation: none"}})
 	if got, err := DecodeObjectKey(p); err != nil || got != k {

@@ -87,6 +87,15 @@ func testRefGroup() *RefGroup {
 	return g
 }
 
+func testOwnerGroup() *OwnerGroup {
+	g := new(OwnerGroup)
+	for i := range 16 {
+		g.Set(i, 9, uint64(i))
+	}
+	g.Set(20, 300, 1000)
+	return g
+}
+
 func testChunk() *Chunk {
 	var c Chunk
 	c.Addr[0], c.CRC[0] = MakeAddr(0, 7000), 11
@@ -402,6 +411,66 @@ func TestRefGroup(t *testing.T) {
 		"no run":        {'R', 1, 1, 0},
 	} {
 		if err := DecodeRefGroup(p, new(RefGroup)); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNewer) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestOwnerGroup: what is encoded decodes to the same, and nothing else is accepted.
+func TestOwnerGroup(t *testing.T) {
+	r := rand.New(rand.NewSource(5))
+	for range 2000 {
+		var g, back OwnerGroup
+		for i := range g.ID {
+			switch {
+			case i > 0 && r.Intn(3) > 0 && g.ID[i-1] != 0:
+				g.Set(i, g.ID[i-1], g.Block[i-1]+1)
+			case r.Intn(3) > 0:
+				g.Set(i, 1+r.Uint64()>>r.Intn(64), r.Uint64()>>(12+r.Intn(50)))
+			}
+		}
+		p := g.Append([]byte("x"))[1:]
+		if g.Empty() {
+			continue
+		}
+		if len(p) > MaxOwnerBytes {
+			t.Fatal(len(p))
+		}
+		if err := DecodeOwnerGroup(p, &back); err != nil || back != g {
+			t.Fatalf("%v decodes to %v: %v", g, back, err)
+		}
+		for n := range p {
+			if DecodeOwnerGroup(p[:n], &back) == nil {
+				t.Fatalf("%d of %d bytes decode", n, len(p))
+			}
+		}
+	}
+	if k, i := OwnerKey(MakeAddr(0, 64*5+7)); i != 7 || k != GroupKey(5) {
+		t.Fatal(k, i)
+	}
+	for _, key := range [][OwnerKeyBytes]byte{GroupKey(5), IDKey(7)} {
+		group, id, err := DecodeOwnerKey(key[:])
+		if err != nil || group+id != 5 && group+id != 7 || group*id != 0 {
+			t.Fatal(group, id, err)
+		}
+	}
+	for _, key := range [][]byte{nil, {1, 2, 3}, {3, 0, 0, 0, 0, 0, 0, 0, 1}} {
+		if _, _, err := DecodeOwnerKey(key); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("key %x: %v", key, err)
+		}
+	}
+	for name, p := range map[string][]byte{
+		"overlap":       {'W', 1, 1, 2, 0, 2, 1, 0, 1, 1, 2, 0},
+		"beyond":        {'W', 1, 1, 1, 60, 5, 1, 0},
+		"nobody":        {'W', 1, 1, 1, 0, 1, 0, 0},
+		"no block":      {'W', 1, 1, 1, 0, 0, 1, 0},
+		"endless":       {'W', 1, 1, 1, 0, 1, 0x80, 0x80},
+		"bytes behind":  {'W', 1, 1, 1, 0, 1, 1, 0, 0},
+		"another type":  {'R', 1, 1, 1, 0, 1, 1, 0},
+		"newer version": {'W', 2, 2, 1, 0, 1, 1, 0},
+		"no run":        {'W', 1, 1, 0},
+	} {
+		if err := DecodeOwnerGroup(p, new(OwnerGroup)); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNewer) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
