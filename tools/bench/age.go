@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"ebofs/devices"
@@ -141,6 +142,8 @@ type subject struct {
 	store *ebofs.Store
 	set   []ebofs.ObjectID // measured
 	cold  bool
+
+	refused atomic.Int64 // writes of the cell
 }
 
 // Age makes a store old and measures it beside a fresh one and the raw device, in
@@ -481,7 +484,9 @@ func (a *aging) cell(ctx context.Context, c Cell) ([]AgeRow, error) {
 	}
 	var rows []AgeRow
 	for i, s := range subjects {
-		rows = append(rows, ageRowOf(s.name, c, depth, &bare, &sides[i], &tallies[i]))
+		row := ageRowOf(s.name, c, depth, &bare, &sides[i], &tallies[i])
+		row.Refused = s.refused.Swap(0)
+		rows = append(rows, row)
 	}
 	return rows, nil
 }
@@ -500,7 +505,12 @@ func (a *aging) caller(s *subject, c Cell, rng *rand.Rand) call {
 	return func(ctx context.Context) (int, int64, error) {
 		t.Reset()
 		t.Write(coll, s.set[rng.IntN(len(s.set))], rng.Uint64N(places)*uint64(c.Bytes), a.noise[:c.Bytes])
-		return 1, int64(c.Bytes), s.store.Apply(ctx, t)
+		err := s.store.Apply(ctx, t)
+		if errors.Is(err, ebofs.ErrNoSpace) { // a store almost full may have no room for many at once
+			s.refused.Add(1)
+			return 0, 0, nil
+		}
+		return 1, int64(c.Bytes), err
 	}
 }
 

@@ -62,6 +62,7 @@ type AgeRow struct {
 	IOBytes  int              `json:"io_bytes"`
 	Depth    int              `json:"depth"`
 	Ops      int64            `json:"ops"`
+	Refused  int64            `json:"refused"` // writes there was no room for
 	OpsPerS  float64          `json:"ops_per_s"`
 	MiBPerS  float64          `json:"mib_per_s"`
 	P50US    float64          `json:"p50_us"`
@@ -170,8 +171,12 @@ func AgeHeader() string {
 
 // String returns the row as a line of the table.
 func (r AgeRow) String() string {
-	return fmt.Sprintf("%-6s %-5s %8s %5d %10s %8.1f %9s %9s %8s %8s %9.3f | %10.1f %6.2f",
+	line := fmt.Sprintf("%-6s %-5s %8s %5d %10s %8.1f %9s %9s %8s %8s %9.3f | %10.1f %6.2f",
 		r.Store, r.Op, sizeName(r.IOBytes), r.Depth, count(r.OpsPerS), r.MiBPerS, micros(r.P50US), micros(r.P99US), micros(r.CPUUS), times(r.WriteAmp), r.IOs, r.RawMiBPerS, r.RatioRaw)
+	if r.Refused > 0 {
+		line += fmt.Sprintf("  %d refused, no room", r.Refused)
+	}
+	return line
 }
 
 // String returns the state in a line.
