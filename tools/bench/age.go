@@ -127,12 +127,12 @@ func (o AgeOptions) Validate(dev devices.Device) error {
 
 // aging is one run.
 type aging struct {
-	o             AgeOptions
-	pool          *devices.Pool
-	raw           *region
-	fresh, old    *subject
-	largest       uint64 // object measured
-	noise, noise2 []byte
+	o          AgeOptions
+	pool       *devices.Pool
+	raw        *region
+	fresh, old *subject
+	largest    uint64 // object measured
+	noise      []byte
 }
 
 // subject is one of the two stores.
