@@ -241,7 +241,9 @@ func (s *Store) tryRelease() bool {
 		if !s.guard.ended() {
 			return false
 		}
-		for _, e := range s.space.durable(s.limbo.period) {
+		free := s.space.durable(s.limbo.period)
+		s.discards.add(free)
+		for _, e := range free {
 			s.data.Drop(e.Start, int(e.Blocks))
 			s.pages.Drop(e.Start, int(e.Blocks))
 		}

@@ -13,6 +13,7 @@ func (s *Store) start() {
 		return
 	}
 	s.bg.Go(s.checkpointer)
+	s.startDiscards()
 	if s.opt.Defrag.Score > 0 {
 		s.bg.Go(func() { s.defragmenter(s.opt.Defrag) })
 	}

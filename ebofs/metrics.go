@@ -17,6 +17,7 @@ type counters struct {
 	written                                       written
 	ReadBytes, ReadHits, ReadMisses, RetriedReads atomic.Int64
 	Corruptions, GivenUp, PartialStripes          atomic.Int64
+	Discarded                                     atomic.Int64
 	ReplayRecords, ReplayBytes, ReplayNanos       atomic.Int64
 }
 
@@ -34,6 +35,7 @@ type Metrics struct {
 	Corruptions     int64 // blocks that stayed wrong
 	GivenUp         int64 // nodes, objects and zones marked damaged
 	PartialStripes  int64 // writes of data or nodes that began or ended inside a stripe
+	Discarded       int64 // bytes freed and discarded since, but by Trim
 	ReplayRecords   int64 // of the log, applied by the mount
 	ReplayBytes     int64 // of the log, read by the mount
 	ReplayNanos     int64
@@ -56,6 +58,7 @@ func (s *Store) Metrics() Metrics {
 	for p := range m.Written {
 		m.Written[p] = c.written[p].Load()
 	}
+	m.Discarded = c.Discarded.Load()
 	m.ReplayRecords, m.ReplayBytes, m.ReplayNanos = c.ReplayRecords.Load(), c.ReplayBytes.Load(), c.ReplayNanos.Load()
 	m.DirtyOnodes, m.DirtyBytes, _ = s.dirty.pressure()
 	n := s.space.counts()

@@ -46,6 +46,10 @@ type Options struct {
 	// the zero value leaves it alone.
 	Defrag DefragOptions
 
+	// DiscardBytesPerSecond has what is freed discarded while the store is mounted, so
+	// many bytes a second at most, in runs of at least 1 MiB. 0: only Trim discards.
+	DiscardBytesPerSecond uint64
+
 	// Inline runs everything in the caller's goroutine, checkpoints included,
 	// in an order that depends on the calls alone: for simulation and crash
 	// tests. One goroutine at a time may use such a store.

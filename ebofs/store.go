@@ -104,6 +104,7 @@ type Store struct {
 	trashLeft   atomic.Bool // removed objects are waiting for the next checkpoint
 	cleaner     cleaner
 	defrag      defragState
+	discards    discards
 
 	failed   atomic.Pointer[error] // first error that stopped the store
 	closed   atomic.Bool

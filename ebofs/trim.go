@@ -34,6 +34,9 @@ type TrimResult struct {
 	Skipped uint64 // bytes that are free and were left alone: short, unaligned, wanted at that moment
 }
 
+// minDiscard is the shortest run worth a command, in bytes, unless somebody says.
+const minDiscard = 1 << 20
+
 // trimStep is the most one command gives up, in bytes: what it covers cannot be
 // handed out meanwhile, and a command cannot be interrupted.
 const trimStep = 64 << 20
@@ -61,7 +64,7 @@ func (s *Store) Trim(ctx context.Context, o TrimOptions) (TrimResult, error) {
 	}
 	t := trim{s: s, dev: dev, o: o, r: &r, unit: max(1, (uint64(g.DiscardBytes)+blockSize-1)/blockSize), begun: time.Now()}
 	if t.o.MinBytes == 0 {
-		t.o.MinBytes = 1 << 20
+		t.o.MinBytes = minDiscard
 	}
 	if t.o.pause == nil {
 		t.o.pause = pause

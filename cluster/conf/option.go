@@ -56,6 +56,7 @@ var options = []Option{
 	{Name: "ebofs_osd_defrag_bytes_per_second", Kind: Size, Default: "32M", Help: "how much is moved for that; 0: no limit", Who: []string{"osd"}},
 	{Name: "ebofs_osd_defrag_percent", Kind: Int, Default: "0", Help: "bring free space together, in the background, when more than so many percent of it lie outside of whole stripes; 0: leave it", Who: []string{"osd"}},
 	{Name: "ebofs_osd_device", Default: "", Help: "device or image of the store; default: $osd_data/block", Who: []string{"osd"}},
+	{Name: "ebofs_osd_discard_bytes_per_second", Kind: Size, Default: "0", Help: "discard what is freed, so much a second at most; 0: do not, ebofs device trim does", Who: []string{"osd"}},
 	{Name: "ebofs_osd_log_device", Default: "", Help: "device of the store's log, if mkfs put it on one of its own", Who: []string{"osd"}},
 	{Name: "ebofs_osd_scrub_bytes_per_second", Kind: Size, Default: "64M", Help: "how much is read for scrubs", Who: []string{"osd"}},
 	{Name: "fsid", Default: "", Help: "id of the cluster"},

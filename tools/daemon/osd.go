@@ -213,6 +213,7 @@ func (o *OSD) openStore(ctx context.Context, log *slog.Logger, now func() time.T
 		return fmt.Errorf("ebofs_osd_defrag_percent: %d is not from 0 to 99", percent)
 	}
 	opts.Defrag = ebofs.DefragOptions{Score: float64(percent) / 100, BytesPerSecond: uint64(o.Config.Bytes("ebofs_osd_defrag_bytes_per_second"))}
+	opts.DiscardBytesPerSecond = uint64(o.Config.Bytes("ebofs_osd_discard_bytes_per_second"))
 	if p := o.Config.Text("ebofs_osd_log_device"); p != "" {
 		if o.logDev, err = store.Open(p, true); err != nil {
 			return err

@@ -85,6 +85,7 @@ func (c *collector) engine(t *teller, id int32, s *ebofs.Store) {
 	} {
 		t.own(x.name, x.v)
 	}
+	t.own("ebofs_discarded_bytes_total", float64(m.Discarded))
 	running, moved := s.Defragmenting()
 	t.own("ebofs_defrag_running", truth(running))
 	t.own("ebofs_defrag_moved_bytes_total", float64(moved))

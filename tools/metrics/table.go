@@ -168,6 +168,7 @@ var ofEngine = []Metric{
 	{"ebofs_free_runs", Gauge, []string{"ceph_daemon", "bytes"}, "", "engine", "free runs by length: from so many bytes to twice that"},
 	{"ebofs_largest_free_run_bytes", Gauge, byDaemon, "bytes", "engine", "the longest of them"},
 	{"ebofs_fragmentation_score", Gauge, byDaemon, "", "engine", "share of free space outside of whole free stripes: 0 is best"},
+	{"ebofs_discarded_bytes_total", Counter, byDaemon, "bytes", "engine", "bytes freed and discarded since"},
 	{"ebofs_defrag_running", Gauge, byDaemon, "", "engine", "1 while free space is being brought together"},
 	{"ebofs_defrag_moved_bytes_total", Counter, byDaemon, "bytes", "engine", "bytes moved for that"},
 	{"ebofs_store_ok", Gauge, byDaemon, "", "engine", "1 while the store takes changes; 0: a device has failed, and it is read-only until it is opened anew"},
