@@ -58,6 +58,7 @@ type defragState struct {
 const (
 	defragStep  = 64 << 20               // most bytes one checkpoint moves
 	defragEvery = 500 * time.Millisecond // what a rate is divided into
+	defragPause = 100 * time.Millisecond // how long nobody looks whether it is to end
 	defragTries = 2                      // passes without gain that end it
 	defragGain  = 0.005                  // of the score
 )
@@ -165,8 +166,10 @@ func (s *Store) defragment(ctx context.Context, o DefragOptions, progress func(D
 			} else {
 				due = max(due, defragEvery)
 			}
-			if err := o.pause(ctx, due); err != nil {
-				return r, err
+			for ; due > 0; due -= defragPause { // who closes the store does not wait for it
+				if err := cmpErr(check(), o.pause(ctx, min(due, defragPause))); err != nil {
+					return r, err
+				}
 			}
 		}
 		if err := s.settleLimbo(ctx); err != nil {

@@ -323,3 +323,31 @@ func TestDefragBusy(t *testing.T) {
 	closeStore(t, s)
 	fsck(t, dev)
 }
+
+// TestDefragDamagedObject: an object with more damaged blocks than a checkpoint may
+// move does not hold up the rest.
+func TestDefragDamagedObject(t *testing.T) {
+	dev := newMem(64)
+	s := newStore(t, dev, FormatOptions{}, Options{Inline: true})
+	for _, name := range []string{"a", "b"} {
+		apply(t, s, func(x *Txn) { x.Write(mainColl, oid(name), 0, bytes.Repeat([]byte("block  "+name), 4*mib/8)) })
+		for off := uint64(0); off < 4*mib; off += 64 << 10 {
+			apply(t, s, func(x *Txn) { x.Zero(mainColl, oid(name), off+20<<10, 44<<10) })
+		}
+	}
+	closeStore(t, s)
+	spoil(t, dev, []byte("block  ablock  a"), 1000)
+	s = open(t, dev, Options{Inline: true})
+	waits := 0
+	o := DefragOptions{Score: 0.0001, BytesPerSecond: 1 << 10, pause: func(context.Context, time.Duration) error {
+		if waits++; waits > 100000 {
+			return errors.New("no end")
+		}
+		return nil
+	}}
+	r, err := s.Defragment(bg, o, nil)
+	if err != nil || r.Bytes == 0 || r.Failed < 200 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	closeStore(t, s)
+}

@@ -182,6 +182,9 @@ func (ck *checkpoint) sweep() error {
 			return err
 		}
 		for _, e := range batch {
+			if w.budget == 0 {
+				return nil
+			}
 			on, err := layout.DecodeOnode(e.val)
 			if err == nil {
 				var full bool
@@ -310,7 +313,7 @@ func (w *sweep) object(c *cleaning, key []byte, on *layout.Onode) (full bool, er
 		w.unshared[a] = struct{}{}
 	}
 	w.chunk = next
-	return full || w.budget == 0, nil
+	return full, nil
 }
 
 // promise takes the space for moving so many blocks, or says that it is short.
