@@ -71,7 +71,7 @@ func (s *space) wantStripes() uint64 {
 	return need + max(total/cleanHigh, 2*cleanAtLeast) - have
 }
 
-// clean chooses stripes and has everybody who has something in them take part in
+// chooseVictims chooses stripes and has everybody who has something in them take part in
 // the checkpoint about to begin.
 func (ck *checkpoint) chooseVictims() error {
 	s := ck.s
