@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ebofs/devices"
 	"ebofs/devices/crashdev"
 )
@@ -350,4 +352,52 @@ func TestDefragDamagedObject(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	closeStore(t, s)
+}
+
+// BenchmarkDefrag takes half of 100,000 small objects from a store and brings its free
+// space together. The CPU is that of the whole process.
+func BenchmarkDefrag(b *testing.B) {
+	cpu := func() time.Duration {
+		var u unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	for b.Loop() {
+		b.StopTimer()
+		s := newStore(b, newMem(2048), FormatOptions{}, Options{MemoryBytes: 512 << 20})
+		rnd := rand.New(rand.NewPCG(1, 1))
+		data := bytes.Repeat([]byte{7}, 64<<10)
+		for i := 0; i < 100_000; i += 50 {
+			apply(b, s, func(x *Txn) {
+				for k := range 50 {
+					x.Write(mainColl, oid(fmt.Sprint("o", i+k)), 0, data[:4096*(1+rnd.IntN(6))])
+				}
+			})
+		}
+		mustCheckpoint(b, s)
+		for i := range 100_000 {
+			if rnd.IntN(2) == 0 {
+				apply(b, s, func(x *Txn) { x.Remove(mainColl, oid(fmt.Sprint("o", i))) })
+			}
+		}
+		mustCheckpoint(b, s)
+		mustCheckpoint(b, s)
+		before, used := s.Metrics().Written, cpu()
+		b.StartTimer()
+		r, err := s.Defragment(bg, DefragOptions{Score: 0.05}, nil)
+		b.StopTimer()
+		if err != nil || !r.Reached {
+			b.Fatalf("%+v, %v", r, err)
+		}
+		after := s.Metrics().Written
+		b.ReportMetric(r.Before, "score-before")
+		b.ReportMetric(r.After, "score-after")
+		b.ReportMetric(float64(r.Bytes)/mib, "MiB-moved")
+		b.ReportMetric(float64(after.Total()-before.Total())/float64(r.Bytes), "written/moved")
+		b.ReportMetric((cpu()-used).Seconds()*1e6/(float64(r.Bytes)/blockSize), "µs-cpu/block")
+		closeStore(b, s)
+		b.StartTimer()
+	}
 }
