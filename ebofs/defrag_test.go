@@ -118,7 +118,7 @@ func TestDefragModel(t *testing.T) {
 		for i := range 300 {
 			g.step(t, s, m)
 			if i%7 == 0 {
-				r, err := s.Defragment(bg, DefragOptions{Score: 0.01}, nil)
+				r, err := s.Defragment(bg, DefragOptions{Score: 1e-6}, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -139,7 +139,8 @@ func TestDefragModel(t *testing.T) {
 				mustCompare(t, s, m)
 			}
 		}
-		if moved == 0 {
+		// With a kept epoch the cleaner finds stripes only that hold nothing of it.
+		if moved == 0 && !(hard && f.KeepEpochs > 0) {
 			t.Error("nothing was moved")
 		}
 		closeStore(t, s)
