@@ -23,20 +23,24 @@ var defrag = Op{Name: "defrag", Do: func(ctx context.Context, s Store) error {
 
 // TestTrim cuts the power while free space is discarded, after each operation of the
 // alphabet and before one: what the newest superblock or its log needs is there.
-func TestTrim(t *testing.T) { between(t, trim) }
+func TestTrim(t *testing.T) { between(t, "plain", trim) }
 
 // TestDefrag cuts the power while data is moved, likewise.
-func TestDefrag(t *testing.T) { between(t, defrag) }
+func TestDefrag(t *testing.T) {
+	for _, engine := range []string{"plain", "flash"} {
+		t.Run(engine, func(t *testing.T) { between(t, engine, defrag) })
+	}
+}
 
-// between cuts the power in workloads that have op between or behind operations of
+// between cuts the power of an engine in workloads that have op between or behind operations of
 // the alphabet.
-func between(t *testing.T, step Op) {
+func between(t *testing.T, engine string, step Op) {
 	began := time.Now()
 	n, plan := 5, Plan{Points: 10, States: 4, DeepEvery: 4, NestEvery: 16, NestStates: 2}
 	if testing.Short() {
 		n, plan = 12, Plan{Points: 5, States: 3, DeepEvery: 4}
 	}
-	target := Engine("plain")
+	target := Engine(engine)
 	target.Ballast = 16 << 20 // leaves something to discard
 	x, err := New(context.Background(), target)
 	if err != nil {
@@ -55,7 +59,7 @@ func between(t *testing.T, step Op) {
 			}
 		}
 	}))
-	report(t, x, "plain", began)
+	report(t, x, engine, began)
 	if !testing.Short() && x.States() < 300 {
 		t.Errorf("only %d states", x.States())
 	}
