@@ -76,7 +76,7 @@ func (s *Store) checkpointer() {
 		if s.limboLeft() {
 			soon = time.After(2 * time.Millisecond)
 		}
-		if again = nil; s.trashLeft.Load() || s.cleaner.more.Load() {
+		if again = nil; s.trashLeft.Load() || s.cleaner.more.Load() || s.cleaner.left.Load() {
 			again = time.After(20 * time.Millisecond)
 		}
 	}

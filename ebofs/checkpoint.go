@@ -37,6 +37,7 @@ type checkpoint struct {
 	victims  map[uint64]*victim    // stripes being cleaned, by first block
 	owners   map[uint64]*ownerEdit // what the owners tree learns
 	names    []ownerName
+	judged   int  // frees that writeOwners has seen
 	ownedAll bool // the owners tree is complete with it
 
 	fold     folder
@@ -569,6 +570,7 @@ func (ck *checkpoint) finish(work dirtyEpoch) {
 	ck.ahead.Wait() // what is freed may be used again
 	ck.dropLost()
 	ck.cleaned()
+	ck.findStale()
 	s.space.fulfil(work.tokens)
 	s.dirty.done(ck.epoch)
 	s.journals.end(ck.epoch)

@@ -43,6 +43,8 @@ const (
 type cleaner struct {
 	next  []byte      // where ownMore goes on
 	more  atomic.Bool // it has not come to the end
+	stale []uint64    // groups whose owners are to be forgotten
+	left  atomic.Bool // there are some
 	stuck bool        // and will not
 	won   uint64      // blocks the last checkpoint is to have back
 

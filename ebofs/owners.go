@@ -107,16 +107,25 @@ func (ck *checkpoint) ownMore() error {
 	return nil
 }
 
-// disown forgets the groups in which no data is left. Hints harm nobody, and give way
-// when their blocks are used again, but take space until then. One may stay of
-// blocks that hold nodes by now.
-func (ck *checkpoint) disown() error {
-	freed := make(map[uint64]uint64)
-	for _, e := range ck.frees {
+// groupsOf returns the groups of blocks that extents touch, and which blocks of each.
+func groupsOf(list []allocator.Extent) map[uint64]uint64 {
+	groups := make(map[uint64]uint64)
+	for _, e := range list {
 		for b := e.Start; b < e.End(); b++ {
 			a := uint64(layout.MakeAddr(0, b))
-			freed[a/layout.OwnerBlocks] |= 1 << (a % layout.OwnerBlocks)
+			groups[a/layout.OwnerBlocks] |= 1 << (a % layout.OwnerBlocks)
 		}
+	}
+	return groups
+}
+
+// disown forgets the groups in which no data is left. Hints harm nobody, and give way
+// when their blocks are used again, but take space until then.
+func (ck *checkpoint) disown() error {
+	ck.judged = len(ck.frees)
+	freed := groupsOf(ck.frees)
+	for _, k := range ck.s.cleaner.stale {
+		freed[k] |= 0
 	}
 	for _, k := range slices.Sorted(maps.Keys(freed)) {
 		if ck.owners[k] != nil {
@@ -142,6 +151,31 @@ func (ck *checkpoint) disown() error {
 		}
 	}
 	return nil
+}
+
+// findStale notes groups for the next checkpoint to forget: of blocks freed after this
+// one had judged, which are nodes', with no other block that has an owner.
+func (ck *checkpoint) findStale() {
+	c := &ck.s.cleaner
+	c.stale = nil
+	if ck.s.owners == nil {
+		return
+	}
+	groups := groupsOf(ck.frees[ck.judged:])
+	for _, k := range slices.Sorted(maps.Keys(groups)) {
+		live, err := ck.s.space.liveGroup(ck.ctx, k)
+		key := layout.GroupKey(k)
+		g, e := ck.ownersOf(key[:])
+		for i := range layout.OwnerBlocks {
+			if live>>i&1 == 1 && g.ID[i] != 0 {
+				e = errLost // not yet
+			}
+		}
+		if err == nil && e == nil && !g.Empty() {
+			c.stale = append(c.stale, k)
+		}
+	}
+	c.left.Store(len(c.stale) > 0)
 }
 
 // ownersOf returns what the frozen owners tree says of a group. One that cannot be

@@ -284,7 +284,7 @@ func (s *Store) closeClean(ctx context.Context) error {
 		if err := s.checkpoint(ctx, true); err != nil {
 			return err
 		}
-		if !s.trashLeft.Load() {
+		if !s.trashLeft.Load() && !s.cleaner.left.Load() {
 			return nil
 		}
 	}

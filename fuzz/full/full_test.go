@@ -250,13 +250,6 @@ func (f *run) freeBytes() uint64 {
 	return st.Free
 }
 
-// emptied says whether an emptied store has as much space as a fresh one. On hard
-// geometry some hints of whose blocks were whose may be left, which give way where
-// their blocks are used again.
-func emptied(free, fresh uint64, o engine.Options) bool {
-	return free == fresh || o.Hard && free < fresh && fresh-free <= 16*devices.BlockSize
-}
-
 // runOnce is the whole life of one store.
 func runOnce(t testing.TB, o engine.Options, name string, seed uint64) {
 	f, fresh := newRun(t, o, seed)
@@ -271,7 +264,7 @@ func runOnce(t testing.TB, o engine.Options, name string, seed uint64) {
 		f.compare(fmt.Sprintf("round %d, after a crash of the thinned out", round))
 	}
 	f.empty()
-	if free := f.freeBytes(); !emptied(free, fresh, o) {
+	if free := f.freeBytes(); free != fresh {
 		t.Errorf("emptied store has %d bytes free, a fresh one %d: %d blocks are gone", free, fresh, (int64(fresh)-int64(free))/devices.BlockSize)
 	}
 	f.must(f.s.Close(f.ctx), "close")
