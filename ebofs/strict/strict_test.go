@@ -109,8 +109,9 @@ func TestJudge(t *testing.T) {
 	if err := r.tally.Err(); !errors.Is(err, ErrPartial) || !strings.Contains(err.Error(), "tree node, blocks") || !strings.Contains(err.Error(), "6 in all") {
 		t.Errorf("verdict %v", err)
 	}
-	if code := r.tally.Report(0); code != 1 {
-		t.Errorf("exit code %d", code)
+	var out strings.Builder
+	if code := r.tally.report(&out, 0); code != 1 || !strings.Contains(out.String(), "FAIL: 6 in all") {
+		t.Errorf("exit code %d: %s", code, &out)
 	}
 	// Another device on the same memory finds the places by itself.
 	r.tally = new(Tally)

@@ -3,6 +3,8 @@ package strict
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 )
@@ -51,17 +53,19 @@ func (t *Tally) String() string {
 
 // Report prints the counts, if there are any, and returns the exit code of a test
 // program whose own is code: 1 if there was a partial stripe.
-func (t *Tally) Report(code int) int {
+func (t *Tally) Report(code int) int { return t.report(os.Stdout, code) }
+
+func (t *Tally) report(w io.Writer, code int) int {
 	if t.Full.Load()+t.Partial.Load() == 0 {
 		return code
 	}
-	fmt.Println(t)
-	if err := t.Err(); err != nil {
-		fmt.Println("FAIL:", err)
-		return max(code, 1)
+	fmt.Fprintln(w, t)
+	err := t.Err()
+	if err == nil && t.Full.Load() == 0 {
+		err = errors.New("no full stripe was written")
 	}
-	if t.Full.Load() == 0 {
-		fmt.Println("FAIL:", errors.New("no full stripe was written"))
+	if err != nil {
+		fmt.Fprintln(w, "FAIL:", err)
 		return max(code, 1)
 	}
 	return code
