@@ -101,7 +101,7 @@ func TestLongLists(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			floor, share := int64(12_000), 1
 			if Engines[name].Hard {
-				floor, share = 6_000, 2 // TestWholeStripes has more
+				floor, share = 3_000, 4 // TestWholeStripes has more
 			}
 			explore(t, name, floor, func(n int) iter.Seq[Job] {
 				return EveryNth(min(n*share, 100), Long(1, 221, longPlan))
