@@ -590,7 +590,7 @@ func (c *cleaning) page(b, start uint64, p []byte) (*btree.Page, error) {
 		head := f.Bytes()[:blockSize]
 		if at >= start {
 			copy(head, p[(at-start)*blockSize:])
-		} else if err := s.main.Read(c.ctx, devices.Block(at), devices.Vec{head}); err != nil {
+		} else if err := readRetry(c.ctx, s.main, devices.Block(at), head); err != nil {
 			return nil, nil
 		}
 		n := btree.PeekBlocks(head, uint64(layout.MakeAddr(0, at)))
@@ -602,7 +602,7 @@ func (c *cleaning) page(b, start uint64, p []byte) (*btree.Page, error) {
 		}
 		buf := make([]byte, n*blockSize)
 		g := s.pool.Get(len(buf))
-		err := s.main.Read(c.ctx, devices.Block(at), devices.Vec{g.Bytes()})
+		err := readRetry(c.ctx, s.main, devices.Block(at), g.Bytes())
 		copy(buf, g.Bytes())
 		g.Release()
 		if err != nil {

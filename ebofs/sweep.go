@@ -452,7 +452,7 @@ func (f *folder) swept(v *version, c *layout.Chunk, i, block uint64) ([]byte, er
 			n++
 		}
 		r.run = allocator.Extent{Start: b, Blocks: n}
-		if err := s.main.Read(ctx, devices.Block(b), devices.Vec{r.frame.Bytes()[:n*blockSize]}); err != nil {
+		if err := readRetry(ctx, s.main, devices.Block(b), r.frame.Bytes()[:n*blockSize]); err != nil {
 			r.run.Blocks = 0 // one by one
 		}
 	}
