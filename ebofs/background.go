@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"ebofs/devices"
 )
 
 // start runs the background work of a writable store: the checkpointer and the
@@ -18,6 +20,20 @@ func (s *Store) start() {
 		s.bg.Go(func() { s.defragmenter(s.opt.Defrag) })
 	}
 	s.fin.start()
+}
+
+// whileOpen returns a context for background work of a class, which ends with the
+// store or when cancel is called.
+func (s *Store) whileOpen(class devices.Class) (ctx context.Context, cancel context.CancelFunc) {
+	ctx, cancel = context.WithCancel(devices.WithClass(context.Background(), class))
+	s.bg.Go(func() {
+		select {
+		case <-s.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, cancel
 }
 
 // stopBackground ends the checkpointer; the finisher goes on until Close has

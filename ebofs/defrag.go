@@ -242,15 +242,8 @@ var errYield = errors.New("somebody else defragments")
 // defragmenter keeps the score of a mounted store below its goal. What gained
 // nothing is not tried again soon.
 func (s *Store) defragmenter(o DefragOptions) {
-	ctx, cancel := context.WithCancel(devices.WithClass(context.Background(), devices.ClassClean))
+	ctx, cancel := s.whileOpen(devices.ClassClean)
 	defer cancel()
-	s.bg.Go(func() {
-		select {
-		case <-s.done:
-			cancel()
-		case <-ctx.Done():
-		}
-	})
 	every := max(s.opt.CheckpointInterval/4, time.Millisecond)
 	wait := every
 	for pause(ctx, wait) == nil {

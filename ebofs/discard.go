@@ -59,15 +59,8 @@ func (s *Store) startDiscards() {
 	}
 	s.discards.on = true
 	s.bg.Go(func() {
-		ctx, cancel := context.WithCancel(devices.WithClass(context.Background(), devices.ClassScrub))
+		ctx, cancel := s.whileOpen(devices.ClassScrub)
 		defer cancel()
-		s.bg.Go(func() {
-			select {
-			case <-s.done:
-				cancel()
-			case <-ctx.Done():
-			}
-		})
 		for pause(ctx, max(s.opt.CheckpointInterval, time.Millisecond)) == nil && s.failure() == nil {
 			if err := s.discardFreed(ctx, t); err != nil && ctx.Err() == nil {
 				s.log.Warn("nothing more is discarded until the store is opened again", "err", err)
