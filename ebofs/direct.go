@@ -88,7 +88,7 @@ func (s *Store) writeSummed(ctx context.Context, start uint64, data []byte) ([]u
 	crcs := make([]uint32, len(data)/blockSize)
 	sum := func() {
 		for j := range crcs {
-			crcs[j] = layout.CRC(data[j*blockSize : (j+1)*blockSize])
+			crcs[j] = layout.ColdCRC(data[j*blockSize : (j+1)*blockSize])
 		}
 	}
 	if s.opt.Inline || len(data) < overlapMin {

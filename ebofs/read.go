@@ -343,7 +343,7 @@ func (s *Store) readData(ctx context.Context, addr layout.Addr, crc uint32, p []
 	for try := range readTries {
 		if err = s.main.Read(ctx, devices.Block(addr.Block()), devices.Vec{p}); err == nil {
 			s.metrics.ReadBytes.Add(int64(len(p)))
-			if layout.CRC(p) == crc || planted.On(planted.DataCRC) {
+			if layout.ColdCRC(p) == crc || planted.On(planted.DataCRC) {
 				if try > 0 {
 					s.metrics.RetriedReads.Add(1)
 					s.log.Warn("read was right only when repeated", "addr", addr, "try", try+1)
@@ -444,7 +444,7 @@ func (s *Store) fetchRun(ctx context.Context, o *onode, f *fetch, q []byte) erro
 	s.metrics.ReadBytes.Add(int64(len(q)))
 	for i := 0; i < len(q)/blockSize; i++ {
 		blk := q[i*blockSize : (i+1)*blockSize]
-		if err == nil && layout.CRC(blk) == f.crc[i] {
+		if err == nil && layout.ColdCRC(blk) == f.crc[i] {
 			continue
 		}
 		// Block by block, with retries, so that the error names the one.

@@ -213,7 +213,7 @@ func (s *Store) dataThere(ctx context.Context, cs []change) (bool, error) {
 					return false, nil // torn: never committed
 				}
 				for j, crc := range p.crc[done : done+n] {
-					if layout.CRC(buf[j<<blockShift:][:blockSize]) != crc && !planted.On(planted.TornBelieved) {
+					if layout.ColdCRC(buf[j<<blockShift:][:blockSize]) != crc && !planted.On(planted.TornBelieved) {
 						return false, nil
 					}
 				}

@@ -8,11 +8,6 @@ import (
 
 var le = binary.LittleEndian
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// CRC returns the CRC-32C of p, the checksum of everything in the format.
-func CRC(p []byte) uint32 { return crc32.Checksum(p, castagnoli) }
-
 // Self is what a block says of itself: whose it is, where it was written, by
 // which checkpoint. The parent's Ref must agree.
 type Self struct {
