@@ -10,7 +10,7 @@ import (
 func (s *Store) prepare(ctx context.Context, t *Txn, p *pass) error {
 	p.changes = p.changes[:0]
 	p.frees = true
-	direct := 0
+	direct, lulled := 0, p.lulled
 	for i := range t.ops {
 		op := &t.ops[i]
 		p.frees = p.frees && op.code.frees()
@@ -33,6 +33,10 @@ func (s *Store) prepare(ctx context.Context, t *Txn, p *pass) error {
 	}
 	p.cost()
 	most := min(s.ringSize/4, int64(s.wal.MaxRecord()))
+	if p.record > most && p.lulled && !lulled {
+		p.tokens, p.longest = spaceTokens{}, 0
+		return s.prepare(ctx, t, p) // with that write direct it may fit
+	}
 	if p.record > most {
 		return fmt.Errorf("transaction of %d bytes, the log takes %d at a time: %w", p.record, most, ErrTooLarge)
 	}
@@ -68,6 +72,16 @@ func (p *pass) encode(o *ObjectID) string {
 // log write costs less than a write, a record and a fold that never happens.
 const directMin = 64 << 10
 
+// lullMin is the least data that does so while nothing else is on its way: a caller
+// alone waits for each request by itself, and one is less than two. What the fold
+// then writes again, an idle device has time for (docs/decisions/lull.md).
+const lullMin = 128 << 10
+
+// lull reports whether no other transaction is on its way to the device.
+func (s *Store) lull() bool {
+	return !s.opt.Inline && s.inflight.Load() == 0 && s.wal.Idle()
+}
+
 // splitWrite decides the path of each part of a write: whole blocks, or on
 // hard geometry whole stripes, of a large one go to fresh stripes (D), the
 // rest into the log (J). It returns the number of blocks that go D.
@@ -83,6 +97,11 @@ func (s *Store) splitWrite(p *pass, op *txnOp, index int) int {
 		end = first + (end-first)/unit*unit
 	}
 	if end <= first || end-first < max(directMin, unit) {
+		add(op.off, op.data, opWrite)
+		return 0
+	}
+	if end-first < lullMin && !p.lulled && s.lull() {
+		p.lulled = true // one: the log takes no large transactions
 		add(op.off, op.data, opWrite)
 		return 0
 	}

@@ -91,6 +91,13 @@ func New(dev devices.Device, cfg Config, head Pos, prevCRC uint32) *Log {
 	return l
 }
 
+// Idle reports whether nothing that was appended is still on its way.
+func (l *Log) Idle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.decided(l.mu.appended)
+}
+
 // Append copies a record, the concatenation of pieces, into the log and returns
 // its number; Wait or OnCommit tell when it is committed. Records are logged in
 // the order of the calls. It never blocks on I/O and leaves nothing behind when
