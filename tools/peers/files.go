@@ -5,22 +5,34 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
 
-const filesSetting = "a file per object in 256 directories; default features and noatime; put: O_DIRECT write and fsync; overwrite: " +
-	"in place with fdatasync, which is not atomic as all others are; get: open, pread, close, O_DIRECT when cold; settled by syncfs; the page cache has no budget"
+const (
+	filesSetting = "a file per object in 256 directories; default features and noatime; put: O_DIRECT write and fsync; overwrite: " +
+		"a new file in the same way, renamed over the old one, and fsync of the directory; get: open, pread, close, O_DIRECT when cold; settled by syncfs; " +
+		"the page cache has no budget"
+	tornSetting = "overwrite: O_DIRECT and fdatasync, after a crash part new, part old; else as above"
+)
 
 // files keeps one file per object, in 256 directories named for the first byte of
 // the key.
 type files struct {
 	setup
-	dirs [256]int
+	dirs  [256]int
+	stage atomic.Uint64 // names files that replace others
+	torn  bool          // overwrites are in place
 }
 
-func openFiles(o setup) (backend, error) {
-	f := &files{setup: o}
+// filesOf opens files whose overwrites are in place, or replace the file as a whole.
+func filesOf(torn bool) func(setup) (backend, error) {
+	return func(o setup) (backend, error) { return openFiles(o, torn) }
+}
+
+func openFiles(o setup, torn bool) (backend, error) {
+	f := &files{setup: o, torn: torn}
 	for i := range f.dirs {
 		path := filepath.Join(o.dir, fmt.Sprintf("%02x", i))
 		if o.fresh {
@@ -44,13 +56,14 @@ func nibble(c byte) int {
 	return int(c - '0')
 }
 
-func (f *files) openAt(i uint64, flags int) (int, error) {
+// place returns the directory of object i and its name there.
+func (f *files) place(i uint64) (dir int, name string) {
 	k := keyOf(i)
-	return unix.Openat(f.dirs[nibble(k[0])<<4|nibble(k[1])], string(k[2:]), flags|unix.O_CLOEXEC, 0o644)
+	return f.dirs[nibble(k[0])<<4|nibble(k[1])], string(k[2:])
 }
 
-func (f *files) write(i uint64, v []byte, flags int, sync func(int) error) error {
-	fd, err := f.openAt(i, unix.O_WRONLY|flags)
+func (f *files) write(dir int, name string, v []byte, flags int, sync func(int) error) error {
+	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CLOEXEC|flags, 0o644)
 	if err != nil {
 		return err
 	}
@@ -66,15 +79,28 @@ func (f *files) write(i uint64, v []byte, flags int, sync func(int) error) error
 
 func (f *files) load(n uint64, value func(uint64, []byte)) error {
 	return spread(n, value, f.bytes, func(i uint64, v []byte) error {
-		return f.write(i, v, unix.O_CREAT, func(int) error { return nil })
+		dir, name := f.place(i)
+		return f.write(dir, name, v, unix.O_CREAT, func(int) error { return nil })
 	})
 }
 
 func (f *files) put(i uint64, v []byte) error {
-	if i < f.n {
-		return f.write(i, v, unix.O_DIRECT, unix.Fdatasync)
+	dir, name := f.place(i)
+	const fresh = unix.O_CREAT | unix.O_EXCL | unix.O_DIRECT
+	switch {
+	case i >= f.n:
+		return f.write(dir, name, v, fresh, unix.Fsync)
+	case f.torn:
+		return f.write(dir, name, v, unix.O_DIRECT, unix.Fdatasync)
 	}
-	return f.write(i, v, unix.O_CREAT|unix.O_EXCL|unix.O_DIRECT, unix.Fsync)
+	next := fmt.Sprintf("%s.%d", name, f.stage.Add(1))
+	if err := f.write(dir, next, v, fresh, unix.Fsync); err != nil {
+		return err
+	}
+	if err := unix.Renameat(dir, next, dir, name); err != nil {
+		return err
+	}
+	return unix.Fsync(dir)
 }
 
 func (f *files) get(i uint64, p []byte) error {
@@ -82,7 +108,8 @@ func (f *files) get(i uint64, p []byte) error {
 	if f.cold {
 		flags |= unix.O_DIRECT
 	}
-	fd, err := f.openAt(i, flags)
+	dir, name := f.place(i)
+	fd, err := unix.Openat(dir, name, unix.O_CLOEXEC|flags, 0)
 	if err != nil {
 		return err
 	}

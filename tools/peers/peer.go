@@ -41,6 +41,7 @@ type peer struct {
 	fs      string // made on the device before; empty: the peer has the device itself
 	procs   int    // GOMAXPROCS at least: a call that blocks keeps its place for a while, and so does a page fault
 	mapped  bool   // reads and writes through mapped files
+	torn    bool   // a crash may leave half of an overwrite, as on the raw device
 	without string // operations that make no sense, separated by spaces
 	setting string // for the reader
 	open    func(setup) (backend, error)
@@ -49,6 +50,9 @@ type peer struct {
 // ours is the peer that all others are compared with.
 const ours = "ebofs"
 
+// notOver is every operation but overwrites.
+const notOver = opPut + " " + opCold + " " + opHot + " " + opScan
+
 // peers is the table of all, in the order of the report.
 var peers = []peer{
 	{name: ours, procs: 8, open: openEngine, setting: "straight on the device, 256 MiB log; a put is one transaction; settled by a checkpoint"},
@@ -56,8 +60,10 @@ var peers = []peer{
 		setting: "O_DIRECT; put: each caller writes the next place of a log and calls fdatasync; overwrite: in place; reads and scans by pread, a scan 1 MiB at once"},
 	{name: "raw group", procs: 8, without: opOver + " " + opCold + " " + opHot + " " + opScan, open: openGroup,
 		setting: "group commit: what waits goes out by one pwritev and one fdatasync; no index, no checksum, nothing copied"},
-	{name: "ext4", fs: "ext4", procs: 64, open: openFiles, setting: filesSetting},
-	{name: "xfs", fs: "xfs", procs: 64, open: openFiles, setting: filesSetting},
+	{name: "ext4", fs: "ext4", procs: 64, open: filesOf(false), setting: filesSetting},
+	{name: "xfs", fs: "xfs", procs: 64, open: filesOf(false), setting: filesSetting},
+	{name: "ext4 in place", fs: "ext4", procs: 64, torn: true, without: notOver, open: filesOf(true), setting: tornSetting},
+	{name: "xfs in place", fs: "xfs", procs: 64, torn: true, without: notOver, open: filesOf(true), setting: tornSetting},
 	{name: "bbolt", fs: "ext4", procs: 64, open: openBolt, setting: boltSetting},
 	{name: "pebble", fs: "ext4", procs: 8, open: openPebble, setting: pebbleSetting},
 	{name: "badger", fs: "ext4", procs: 64, mapped: true, open: openBadger, setting: badgerSetting},

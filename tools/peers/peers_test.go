@@ -319,6 +319,12 @@ func TestSums(t *testing.T) {
 	if want := "1 were quicker than ours: xfs at put, 4 KiB, 1 ×1.38.\n"; !strings.HasSuffix(out.String(), want) {
 		t.Errorf("no %q in\n%s", want, &out)
 	}
+	torn := newReport(params{Rounds: 3, Seconds: 1, Values: []int64{4096}, Peers: []string{ours, "ext4", "ext4 in place"}})
+	torn.add(append(rows, row(1, "ext4", 75, 0), row(1, "ext4 in place", 200, 0)))
+	torn.markdown(&out)
+	if want := "stores, 0 were quicker than ours.\n\nOf 1 cells of durable writes of what a crash may leave half done, 1 were quicker than ours: ext4 in place at put, 4 KiB, 1 ×2.00.\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("no %q in\n%s", want, &out)
+	}
 	path := filepath.Join(t.TempDir(), "rows.json")
 	r.rounds = 3
 	if err := r.write(path); err != nil {

@@ -177,14 +177,24 @@ func (r *report) markdown(w io.Writer) {
 }
 
 // behind names the durable writes in which another store was quicker than ours.
-// The raw device is no store.
+// The raw device is no store, and what a crash leaves half done is told apart.
 func (r *report) behind(w io.Writer, all map[cellKey]*sum) {
+	for _, torn := range []bool{false, true} {
+		of := "other stores"
+		if torn {
+			of = "what a crash may leave half done"
+		}
+		r.behindOf(w, all, torn, of)
+	}
+}
+
+func (r *report) behindOf(w io.Writer, all map[cellKey]*sum, torn bool, of string) {
 	var list []string
 	cells := 0
 	r.cells(func(k cellKey) {
 		p, _ := peerNamed(k.peer)
 		s := all[k]
-		if s == nil || s.ratio == 0 || p.fs == "" || !writes(k.op) {
+		if s == nil || s.ratio == 0 || p.fs == "" || p.torn != torn || !writes(k.op) {
 			return
 		}
 		if cells++; s.ratio > 1 {
@@ -192,7 +202,7 @@ func (r *report) behind(w io.Writer, all map[cellKey]*sum) {
 		}
 	})
 	if cells > 0 {
-		fmt.Fprintf(w, "\nOf %d cells of durable writes of other stores, %d were quicker than ours", cells, len(list))
+		fmt.Fprintf(w, "\nOf %d cells of durable writes of %s, %d were quicker than ours", cells, of, len(list))
 		if len(list) > 0 {
 			fmt.Fprintf(w, ": %s", strings.Join(list, "; "))
 		}
