@@ -28,7 +28,8 @@ func (t *Tree) Reconcile(ctx context.Context, sink Sink) (Root, error) {
 	m := newMerger(ctx, t.cfg, &t.own, t.ld, sink)
 	defer m.close()
 	m.lost = frozen.lost
-	m.touched = slices.SortedFunc(slices.Values(frozen.touched), bytes.Compare)
+	m.touched = slices.Clone(frozen.touched)
+	slices.SortFunc(m.touched, bytes.Compare)
 	root, err := m.reconcile(*old, frozen)
 	if err != nil {
 		return Root{}, fmt.Errorf("reconcile tree %q: %w", t.cfg.Name, err)

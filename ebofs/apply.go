@@ -284,10 +284,10 @@ func (s *Store) punchLocked(b *body, first, last, epoch uint64) {
 	if lo >= hi {
 		return
 	}
-	for k, e := range b.over.edits {
+	for k, e := range b.over.edits.all() {
 		if k >= lo && k < hi {
 			e.each(epoch, func(d decided) { s.dirty.addDead(d, epoch) })
-			delete(b.over.edits, k)
+			b.over.edits.drop(k)
 		}
 	}
 	if b.extents != nil {
@@ -307,7 +307,7 @@ func (s *Store) removeLocked(o *onode, epoch uint64) {
 	b := o.cur
 	o.cur = nil
 	b.home.Store(nil)
-	for _, e := range b.over.edits {
+	for _, e := range b.over.edits.all() {
 		e.each(epoch, func(d decided) { s.dirty.addDead(d, epoch) })
 	}
 	if b.saved {

@@ -241,9 +241,10 @@ func (ck *checkpoint) foldObjects(onodes []*onode) ([]*version, error) {
 // the object tree.
 func (ck *checkpoint) encodeObjects(versions []*version) error {
 	var buf []byte
+	var on layout.Onode
 	for _, v := range versions {
 		b := v.body
-		on := layout.Onode{
+		on = layout.Onode{
 			ID: b.id, Size: b.size, Flags: b.flags, Hint: layout.AllocHint{ObjectSize: b.hintSize, WriteSize: b.hintIO},
 			OmapHeader: b.header, Inline: b.inline,
 		}

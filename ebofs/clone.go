@@ -236,7 +236,7 @@ func (s *Store) planLocked(ctx context.Context, b *body, first, last uint64) ([]
 				return fmt.Errorf("chunk %d: %w", k, err)
 			}
 		}
-		if e := b.over.edits[k]; e != nil {
+		if e := b.over.edits.get(k); e != nil {
 			for i := range uint64(n) {
 				if e.mask>>i&1 == 1 {
 					c.Addr[i], c.CRC[i], c.Flags[i] = e.addr[i], e.crc[i], e.flags[i]
@@ -298,7 +298,7 @@ func piecesWithin(b *body, off, end uint64) []piece {
 	if _, decided := b.over.lookup(0); off == 0 && b.inline != nil && !decided {
 		list = append(list, piece{data: b.inline})
 	}
-	for k := range b.over.pieces {
+	for k := range b.over.pieces.all() {
 		lo, hi := max(off, k<<chunkShift), min(end, (k+1)<<chunkShift)
 		if lo >= hi {
 			continue

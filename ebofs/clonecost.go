@@ -54,12 +54,12 @@ func (n *need) tokens() (t spaceTokens, longest uint64) {
 
 // needOf bounds what b holds now; its onode is locked.
 func (b *body) needOf() need {
-	n := need{chunks: uint64(len(b.over.pieces) + len(b.over.edits) + 1), meta: uint64(len(b.header) + len(b.inline))}
+	n := need{chunks: uint64(b.over.pieces.len() + b.over.edits.len() + 1), meta: uint64(len(b.header) + len(b.inline))}
 	if b.extents != nil {
 		n.chunks += b.extents.Root().Count + uint64(b.extents.DeltaBytes())/64
 	}
 	n.chunks = min(n.chunks, 2+b.size>>chunkShift)
-	for _, c := range b.over.pieces {
+	for _, c := range b.over.pieces.all() {
 		for _, p := range c.list {
 			n.data += blocksOf(p.off%blockSize + uint64(len(p.data)))
 		}

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"ebofs/allocator"
@@ -31,6 +30,7 @@ type folder struct {
 	ahead    readAhead
 	staged   []stagedObject
 	size     int // bytes staged
+	indexes  []uint64
 	key      []byte
 	val      []byte
 	chunk    layout.Chunk
@@ -60,25 +60,10 @@ func (f *folder) fold(v *version) error {
 	if b.extents == nil && b.size <= inlineBytes {
 		st.inline = f.inlineOf(b)
 	} else {
-		indexes := make(map[uint64]struct{}, len(b.over.pieces)+len(b.over.edits))
-		for k := range b.over.pieces {
-			indexes[k] = struct{}{}
+		if err := f.indexesOf(b); err != nil {
+			return err
 		}
-		for k := range b.over.edits {
-			indexes[k] = struct{}{}
-		}
-		for k := range b.moves {
-			indexes[k] = struct{}{}
-		}
-		if b.reown && b.extents != nil {
-			if err := f.allChunks(b, indexes); err != nil {
-				return err
-			}
-		}
-		if b.inline != nil {
-			indexes[0] = struct{}{}
-		}
-		for _, k := range slices.Sorted(maps.Keys(indexes)) {
+		for _, k := range f.indexes {
 			value, err := f.foldChunk(v, k)
 			lost := errors.Is(err, errLost)
 			if err != nil && !lost {
@@ -128,7 +113,7 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 	}
 	f.val = val
 	var fresh uint64 // blocks decided in this epoch: no checkpoint has seen them
-	if e := b.over.edits[k]; e != nil {
+	if e := b.over.edits.get(k); e != nil {
 		for i := range uint64(layout.ChunkBlocks) {
 			if e.mask>>i&1 == 1 {
 				c.Addr[i], c.CRC[i], c.Flags[i] = e.addr[i], e.crc[i], e.flags[i]
@@ -152,6 +137,9 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 		list, rest = upTo(rest, off+blockSize)
 		small := inline && i == 0
 		if len(list) == 0 && !small {
+			if c.Addr[i] == 0 {
+				continue
+			}
 			if err := f.settle(v, c, i, off>>blockShift, b.reown || fresh>>i&1 == 1); err != nil {
 				return nil, err
 			}
@@ -207,7 +195,7 @@ func (f *folder) settle(v *version, c *layout.Chunk, i, block uint64, fresh bool
 	if p != nil {
 		return f.move(b, c, i, block, p, joint)
 	}
-	if !fresh || !f.ck.s.space.hard || c.Addr[i] == 0 {
+	if !fresh || !f.ck.s.space.hard {
 		return nil
 	}
 	if c.Flags[i]&layout.BlockShared != 0 { // if it is a clone's, it has one already
@@ -250,19 +238,43 @@ func (f *folder) move(b *body, c *layout.Chunk, i, block uint64, p []byte, joint
 	return nil
 }
 
-// allChunks enters the chunks of which an object has blocks. What cannot be read
+// indexesOf lists the chunks of b there is something to do for, in order.
+func (f *folder) indexesOf(b *body) error {
+	list := f.indexes[:0]
+	for k := range b.over.pieces.all() {
+		list = append(list, k)
+	}
+	for k := range b.over.edits.all() {
+		list = append(list, k)
+	}
+	for k := range b.moves {
+		list = append(list, k)
+	}
+	if b.inline != nil {
+		list = append(list, 0)
+	}
+	var err error
+	if b.reown && b.extents != nil {
+		list, err = f.allChunks(b, list)
+	}
+	slices.Sort(list)
+	f.indexes = slices.Compact(list)
+	return err
+}
+
+// allChunks adds the chunks of which an object has blocks. What cannot be read
 // stays unknown.
-func (f *folder) allChunks(b *body, indexes map[uint64]struct{}) error {
+func (f *folder) allChunks(b *body, list []uint64) ([]uint64, error) {
 	err := b.extents.Iter(f.ck.ctx, nil, nil, func(key, _ []byte) bool {
 		if k, err := layout.DecodeUint64Key(key); err == nil {
-			indexes[k] = struct{}{}
+			list = append(list, k)
 		}
 		return true
 	})
 	if err != nil && !errors.Is(err, ErrCorrupt) && f.ck.s.outage(f.ck.ctx, err) {
-		return err
+		return list, err
 	}
-	return nil
+	return list, nil
 }
 
 // owned notes whose data a block holds, where that is kept.

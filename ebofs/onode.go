@@ -96,7 +96,7 @@ func (s *Store) touchLocked(o *onode, epoch uint64) {
 func (s *Store) freezeLocked(o *onode) *version {
 	v := &version{epoch: o.epoch, key: o.key, from: o.cur}
 	if b := o.cur; b != nil {
-		if b.extents == nil && (b.size > inlineBytes || len(b.over.edits) > 0) {
+		if b.extents == nil && (b.size > inlineBytes || b.over.edits.len() > 0) {
 			// The fold will need it, and a later change of the live body must
 			// find the same tree to delete from.
 			b.extents = btree.New(s.cfg.extents, s.pages, ownerOf(o.key, b.id), btree.Root{})

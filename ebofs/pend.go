@@ -1,7 +1,6 @@
 package ebofs
 
 import (
-	"maps"
 	"slices"
 
 	"ebofs/ebofs/layout"
@@ -43,7 +42,8 @@ func (p piece) end() uint64 { return p.off + uint64(len(p.data)) }
 // pieces is the journaled overlay of one chunk: sorted, non-overlapping.
 type pieces struct {
 	list   []piece
-	shared bool // also held by a frozen version or a clone
+	first  [1]piece // memory for a list that stays short
+	shared bool     // also held by a frozen version or a clone
 }
 
 // edits is the decided overlay of one chunk.
@@ -58,26 +58,26 @@ type edits struct {
 
 // overlay holds both layers of one version of one object.
 type overlay struct {
-	pieces map[uint64]*pieces
-	edits  map[uint64]*edits
+	pieces chunks[pieces]
+	edits  chunks[edits]
 }
 
-func (o *overlay) empty() bool { return len(o.pieces) == 0 && len(o.edits) == 0 }
+func (o *overlay) empty() bool { return o.pieces.len() == 0 && o.edits.len() == 0 }
 
 // freeze returns a version that later changes of o do not touch.
 func (o *overlay) freeze() overlay {
 	// What is shared already may be held by a clone, under another lock.
-	for _, p := range o.pieces {
+	for _, p := range o.pieces.all() {
 		if !p.shared {
 			p.shared = true
 		}
 	}
-	for _, e := range o.edits {
+	for _, e := range o.edits.all() {
 		if !e.shared {
 			e.shared = true
 		}
 	}
-	return overlay{maps.Clone(o.pieces), maps.Clone(o.edits)}
+	return overlay{o.pieces.clone(), o.edits.clone()}
 }
 
 // write lays data over [off, off+len(data)); it must not cross a chunk.
@@ -97,12 +97,12 @@ func (o *overlay) write(off uint64, data []byte, epoch uint64) {
 
 // cut removes journaled bytes of [off, end).
 func (o *overlay) cut(off, end uint64) {
-	if len(o.pieces) == 0 {
+	if o.pieces.len() == 0 {
 		return
 	}
 	first, last := off>>chunkShift, (end-1)>>chunkShift
-	if last-first >= uint64(len(o.pieces)) {
-		for k := range o.pieces {
+	if last-first >= uint64(o.pieces.len()) {
+		for k := range o.pieces.all() {
 			if k >= first && k <= last {
 				o.cutChunk(k, off, end)
 			}
@@ -110,7 +110,7 @@ func (o *overlay) cut(off, end uint64) {
 		return
 	}
 	for k := first; k <= last; k++ {
-		if o.pieces[k] != nil {
+		if o.pieces.get(k) != nil {
 			o.cutChunk(k, off, end)
 		}
 	}
@@ -120,7 +120,7 @@ func (o *overlay) cutChunk(k, off, end uint64) {
 	c := o.piecesFor(k)
 	c.list = remove(c.list, off, end)
 	if len(c.list) == 0 {
-		delete(o.pieces, k)
+		o.pieces.drop(k)
 	}
 }
 
@@ -149,18 +149,15 @@ func (e *edits) place(i uint64, d decided, epoch uint64) (dead decided) {
 
 // editsFor returns the edits of chunk k for changing.
 func (o *overlay) editsFor(k uint64) *edits {
-	e := o.edits[k]
+	e := o.edits.get(k)
 	switch {
 	case e == nil:
 		e = new(edits)
-		if o.edits == nil {
-			o.edits = make(map[uint64]*edits)
-		}
-		o.edits[k] = e
+		o.edits.set(k, e)
 	case e.shared:
 		c := *e
 		e, c.shared = &c, false
-		o.edits[k] = e
+		o.edits.set(k, e)
 	}
 	return e
 }
@@ -183,10 +180,7 @@ func (e *edits) each(epoch uint64, fn func(decided)) {
 
 // lookup returns what edits say of block b.
 func (o *overlay) lookup(b uint64) (d decided, ok bool) {
-	if o.edits == nil {
-		return decided{}, false
-	}
-	e, i := o.edits[b/layout.ChunkBlocks], b%layout.ChunkBlocks
+	e, i := o.edits.get(b/layout.ChunkBlocks), b%layout.ChunkBlocks
 	if e == nil || e.mask>>i&1 == 0 {
 		return decided{}, false
 	}
@@ -195,16 +189,16 @@ func (o *overlay) lookup(b uint64) (d decided, ok bool) {
 
 // settle drops every entry of an epoch ≤ epoch: the base holds them now.
 func (o *overlay) settle(epoch uint64) {
-	for k, c := range o.pieces {
+	for k, c := range o.pieces.all() {
 		keep := slices.IndexFunc(c.list, func(p piece) bool { return p.epoch > epoch }) >= 0
 		if !keep {
-			delete(o.pieces, k)
+			o.pieces.drop(k)
 			continue
 		}
 		c = o.piecesFor(k)
 		c.list = slices.DeleteFunc(c.list, func(p piece) bool { return p.epoch <= epoch })
 	}
-	for k, e := range o.edits {
+	for k, e := range o.edits.all() {
 		mask := e.mask
 		for i := range uint64(layout.ChunkBlocks) {
 			if e.epoch[i] <= epoch {
@@ -213,11 +207,11 @@ func (o *overlay) settle(epoch uint64) {
 		}
 		switch {
 		case mask == 0:
-			delete(o.edits, k)
+			o.edits.drop(k)
 		case mask != e.mask:
 			c := *e
 			c.mask, c.shared = mask, false
-			o.edits[k] = &c
+			o.edits.set(k, &c)
 		}
 	}
 }
@@ -225,7 +219,7 @@ func (o *overlay) settle(epoch uint64) {
 // within returns the pieces that meet [off, end), in order; the range lies in
 // one chunk. The list is valid while the object is locked, the bytes for ever.
 func (o *overlay) within(off, end uint64) []piece {
-	c := o.pieces[off>>chunkShift]
+	c := o.pieces.get(off >> chunkShift)
 	if c == nil {
 		return nil
 	}
@@ -234,16 +228,14 @@ func (o *overlay) within(off, end uint64) []piece {
 }
 
 func (o *overlay) piecesFor(k uint64) *pieces {
-	c := o.pieces[k]
+	c := o.pieces.get(k)
 	if c == nil {
 		c = new(pieces)
-		if o.pieces == nil {
-			o.pieces = make(map[uint64]*pieces)
-		}
-		o.pieces[k] = c
+		c.list = c.first[:0]
+		o.pieces.set(k, c)
 	} else if c.shared {
 		c = &pieces{list: slices.Clone(c.list)}
-		o.pieces[k] = c
+		o.pieces.set(k, c)
 	}
 	return c
 }

@@ -23,7 +23,7 @@ func TestOverlayAgainstBytes(t *testing.T) {
 		check := func(what string, o *overlay, m *model) {
 			t.Helper()
 			got := model{make([]byte, size), make([]uint64, size)}
-			for k, c := range o.pieces {
+			for k, c := range o.pieces.all() {
 				at := k << chunkShift
 				for _, p := range c.list {
 					if p.off < at || p.end() > (k+1)<<chunkShift || len(p.data) == 0 {
@@ -113,7 +113,7 @@ func TestEditsDead(t *testing.T) {
 	o.place(200, decided{addr: 7, crc: 1}, 3)
 	o.place(201, decided{}, 3)
 	var dead []layout.Addr
-	for _, e := range o.edits {
+	for _, e := range o.edits.all() {
 		e.each(3, func(d decided) { dead = append(dead, d.addr) })
 	}
 	if len(dead) != 1 || dead[0] != 7 {

@@ -351,10 +351,10 @@ func (o *onode) picture() (*body, error) {
 // in order, with its record or nil.
 func (s *Store) eachChunk(ctx context.Context, b *body, first, last uint64, fn func(k uint64, val []byte) error) error {
 	var extra []uint64 // chunks of the overlay, ascending
-	for k := range b.over.pieces {
+	for k := range b.over.pieces.all() {
 		extra = append(extra, k)
 	}
-	for k := range b.over.edits {
+	for k := range b.over.edits.all() {
 		extra = append(extra, k)
 	}
 	if b.inline != nil {

@@ -209,7 +209,7 @@ func (b *body) mapChunk(val []byte, lo, hi, off uint64, p []byte, list []fetch) 
 	for blk := lo >> blockShift; blk<<blockShift < hi; blk++ {
 		at := blk << blockShift
 		from, to := max(at, lo), min(at+blockSize, hi)
-		if len(b.over.pieces) > 0 && coversRange(b.over.within(from, to), from, to) {
+		if b.over.pieces.len() > 0 && coversRange(b.over.within(from, to), from, to) {
 			continue
 		}
 		addr, crc, flags, err := b.lookup(blk, val)

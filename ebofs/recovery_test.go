@@ -179,7 +179,7 @@ func directBlock(t *testing.T, s *Store, name string) uint64 {
 	o, fresh := s.onodes.get(appendKey(name))
 	defer o.refs.Add(-1)
 	if !fresh && o.cur != nil {
-		for _, e := range o.cur.over.edits {
+		for _, e := range o.cur.over.edits.all() {
 			for i := range e.addr {
 				if e.mask>>i&1 == 1 && e.addr[i] != 0 {
 					return e.addr[i].Block()
