@@ -10,11 +10,30 @@ import (
 )
 
 const (
-	slabBytes  = 1 << 20 // a slab is cut into frames of one class; the largest class fills it
-	numClasses = 9       // 4 KiB << class, up to slabBytes
-	maxShards  = 8       // more would scatter free frames for little less waiting
-	warmSlabs  = 16      // free slabs that keep their memory, so that steady use costs no page fault
+	slabBytes    = 1 << 20 // a slab is cut into frames of one class; the largest class fills it
+	evenClasses  = 6       // of 1 to 6 blocks: what is kept for long, as nodes are, is mostly that small
+	numClasses   = evenClasses + 6
+	firstDoubled = 32 << 10 // of the others, each twice the one before, up to slabBytes
+	maxShards    = 8        // more would scatter free frames for little less waiting
+	warmSlabs    = 16       // free slabs that keep their memory, so that steady use costs no page fault
 )
+
+// classFor returns the smallest class for n bytes, which are whole blocks, at least
+// one and at most slabBytes.
+func classFor(n int) int {
+	if blocks := n / BlockSize; blocks <= evenClasses {
+		return blocks - 1
+	}
+	return evenClasses + bits.Len(uint(n-1)/firstDoubled)
+}
+
+// classBytes is the size of its frames.
+func classBytes(class int) int {
+	if class < evenClasses {
+		return (class + 1) * BlockSize
+	}
+	return firstDoubled << (class - evenClasses)
+}
 
 // PoolOptions are the limits of a Pool. The zero value works.
 type PoolOptions struct {
@@ -26,11 +45,11 @@ type PoolOptions struct {
 // Pool hands out frames: pieces of memory that are aligned for direct I/O,
 // counted and reference counted, outside the garbage collected heap.
 //
-// Frames come in power-of-two classes from 4 KiB to 1 MiB. They are cut from
-// 1 MiB slabs of mapped arenas; a slab serves one class of one shard while any
-// of its frames is in use and goes back to the common list afterwards. Beyond
-// a few, free slabs give their pages back to the system; an arena that is free
-// as a whole is unmapped.
+// Frames come in classes of 1 to 6 blocks, then of powers of two up to 1 MiB.
+// They are cut from 1 MiB slabs of mapped arenas; a slab serves one class of one
+// shard while any of its frames is in use and goes back to the common list
+// afterwards. Beyond a few, free slabs give their pages back to the system; an
+// arena that is free as a whole is unmapped.
 //
 // Under the race detector arenas are heap memory, which it can see, and a
 // released frame is overwritten so that use after release shows.
@@ -80,7 +99,7 @@ func (p *Pool) Get(n int) *Frame {
 	if n > slabBytes {
 		return p.heapFrame(s, n)
 	}
-	class := bits.Len(uint(n-1) >> 12)
+	class := classFor(n)
 	s.mu.Lock()
 	sl := s.partial[class]
 	if sl == nil {

@@ -69,6 +69,23 @@ func TestPoolModel(t *testing.T) {
 	f.Release()
 }
 
+// TestPoolClasses takes a frame of every size: one of a node's size wastes nothing,
+// and none more than half.
+func TestPoolClasses(t *testing.T) {
+	p := NewPool(PoolOptions{})
+	for blocks := 1; blocks <= slabBytes/BlockSize; blocks++ {
+		n := blocks * BlockSize
+		f := p.Get(n)
+		if got := len(f.mem); got < n || got >= 2*n || blocks <= evenClasses && got != n {
+			t.Errorf("%d bytes take a frame of %d", n, got)
+		}
+		f.Release()
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestPoolGivesBack fills several arenas and checks that next to nothing stays
 // resident once all is released.
 func TestPoolGivesBack(t *testing.T) {

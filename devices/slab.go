@@ -64,7 +64,7 @@ func (p *Pool) growLocked() bool {
 
 // cut makes the frames of a slab, all free, for shard s.
 func (sl *slab) cut(p *Pool, s *shard, class int) {
-	size := BlockSize << class
+	size := classBytes(class)
 	if sl.class != class {
 		sl.class = class
 		sl.frames = make([]Frame, slabBytes/size)
