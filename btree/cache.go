@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/bits"
+	"sync/atomic"
 
 	"ebofs/devices"
 	"ebofs/internal/planted"
@@ -25,6 +26,7 @@ type PageReader interface {
 // page is looked at in turn and goes if it was not used since the last look;
 // inner pages are spared once more. Pages the budget has no room for because
 // the others are pinned are kept beyond it until they are looked at again.
+// The budget may be changed at any time.
 //
 // A missing page is read once however many ask for it. No lock is held across
 // I/O. All methods may run at once.
@@ -33,6 +35,7 @@ type Cache struct {
 	pool   *devices.Pool
 	shards []cacheShard
 	shift  uint
+	share  atomic.Int64 // budget of a shard
 }
 
 // loadKey is what is being read. Not the address alone: a reader whose pointer
@@ -66,9 +69,25 @@ func NewCache(r PageReader, pool *devices.Pool, budget int64) *Cache {
 	c := &Cache{r: r, pool: pool, shards: make([]cacheShard, n), shift: uint(64 - bits.Len(uint(n-1)))}
 	for i := range c.shards {
 		s := &c.shards[i]
-		s.pages, s.loading, s.budget = map[uint64]*frame{}, map[loadKey]*load{}, budget/int64(n)
+		s.pages, s.loading = map[uint64]*frame{}, map[loadKey]*load{}
 	}
+	c.SetBudget(budget)
 	return c
+}
+
+// SetBudget changes the budget. What is too much for a smaller one goes before
+// it returns.
+func (c *Cache) SetBudget(budget int64) {
+	share := budget / int64(len(c.shards))
+	if old := c.share.Swap(share); old <= share {
+		return
+	}
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.evictLocked(share, nil)
+		s.mu.Unlock()
+	}
 }
 
 func (c *Cache) shard(addr uint64) *cacheShard {
@@ -90,7 +109,11 @@ func (c *Cache) Resident(p Ptr) *Page {
 	f.refs.Add(1)
 	s.mu.RUnlock()
 	f.touch()
-	s.hits.Add(1)
+	if f.page.inner {
+		s.passed.Add(1)
+	} else {
+		s.hits.Add(1)
+	}
 	return &f.page
 }
 
@@ -208,7 +231,7 @@ func (c *Cache) finish(p Ptr, l *load, f *frame, err error) {
 	if f != nil {
 		f.refs.Add(int32(l.waiters) + 1)
 		f.touch()
-		s.insertLocked(p.Addr, f)
+		s.insertLocked(p.Addr, f, c.share.Load())
 	}
 	close(l.done)
 	s.mu.Unlock()
@@ -238,7 +261,7 @@ func (c *Cache) Insert(addr uint64, page []byte) {
 	f.refs.Store(1)
 	s := c.shard(addr)
 	s.mu.Lock()
-	s.insertLocked(addr, f)
+	s.insertLocked(addr, f, c.share.Load())
 	s.mu.Unlock()
 }
 
@@ -324,6 +347,7 @@ func (c *Cache) Clear() {
 // which are as of now.
 type CacheStats struct {
 	Hits, Misses, Evicted uint64
+	LeafHits              uint64 // of Hits, those of leaves
 	Pages                 int
 	Bytes                 int64 // memory of the pages
 	Pinned                int   // pages somebody uses
@@ -343,7 +367,8 @@ func (c *Cache) Stats() CacheStats {
 			}
 		}
 		s.mu.RUnlock()
-		st.Hits += s.hits.Load()
+		st.Hits += s.hits.Load() + s.passed.Load()
+		st.LeafHits += s.hits.Load()
 		st.Misses += s.misses.Load()
 		st.Evicted += s.evicted.Load()
 	}

@@ -107,6 +107,52 @@ func TestCacheBudget(t *testing.T) {
 	}
 }
 
+// TestCacheSetBudget takes memory away from a cache whose pages are in use, and
+// gives it back.
+func TestCacheSetBudget(t *testing.T) {
+	const keys, most, least = 20000, 4 << 20, 128 << 10
+	tree, c, r, _ := newCached(t, keys, most)
+	check := func(when string) {
+		t.Helper()
+		n := 0
+		err := tree.Iter(bg, nil, []byte("key/b"), func(k, v []byte) bool {
+			if string(k) != fmt.Sprintf("key/%06d", 2*n) || string(v) != fmt.Sprintf("value of %d", 2*n) {
+				t.Fatalf("%s: key %d is %q, %q", when, n, k, v)
+			}
+			n++
+			return true
+		})
+		if err != nil || n != keys {
+			t.Fatalf("%s: %d keys, %v", when, n, err)
+		}
+	}
+	check("at first")
+	whole := c.Stats()
+	if whole.Evicted != 0 || whole.Bytes < 2*least {
+		t.Fatalf("the tree is no test for %d bytes: %+v", least, whole)
+	}
+	cur := tree.Cursor(nil, nil, false)
+	if !cur.Next(bg) {
+		t.Fatal(cur.Err())
+	}
+	c.SetBudget(least)
+	if st := c.Stats(); st.Bytes > least || st.Pinned == 0 || st.Evicted == 0 {
+		t.Fatalf("with %d bytes: %+v", least, st)
+	}
+	cur.Close()
+	check("with less")
+	if st := c.Stats(); st.Bytes > least {
+		t.Fatalf("with %d bytes: %+v", least, st)
+	}
+	c.SetBudget(most)
+	check("with all of it again")
+	before := r.reads.Load()
+	check("once more")
+	if n, st := r.reads.Load()-before, c.Stats(); n != 0 || st.Bytes != whole.Bytes {
+		t.Fatalf("%d reads of a tree that fits; %+v, was %+v", n, st, whole)
+	}
+}
+
 // TestCacheScan checks that a scan leaves no page behind.
 func TestCacheScan(t *testing.T) {
 	tree, c, _, _ := newCached(t, 5000, 1<<20)

@@ -17,10 +17,10 @@ type cacheShard struct {
 	ring    []*frame // the values of pages; frame.pos is the index
 	hand    int
 	bytes   int64 // of the frames in pages
-	budget  int64
 
-	hits, misses, evicted atomic.Uint64
-	_                     [64]byte
+	hits, passed    atomic.Uint64 // of leaves, of inner pages
+	misses, evicted atomic.Uint64
+	_               [64]byte
 }
 
 // frame is one page in RAM.
@@ -54,8 +54,8 @@ func (f *frame) touch() {
 }
 
 // insertLocked adds f, one of whose references becomes the cache's, and evicts
-// what is too much.
-func (s *cacheShard) insertLocked(addr uint64, f *frame) {
+// what is too much for share.
+func (s *cacheShard) insertLocked(addr uint64, f *frame, share int64) {
 	if old := s.pages[addr]; old != nil {
 		if old.page.ptr.Epoch > f.page.ptr.Epoch {
 			f.unpin() // read before the blocks were written again
@@ -67,13 +67,19 @@ func (s *cacheShard) insertLocked(addr uint64, f *frame) {
 	f.pos = len(s.ring)
 	s.ring = append(s.ring, f)
 	s.bytes += f.size()
-	for looks := 3 * len(s.ring); s.bytes > s.budget && looks > 0; looks-- {
+	s.evictLocked(share, f)
+}
+
+// evictLocked evicts all but keep until no more than share is left or every page
+// was looked at as often as it may be spared.
+func (s *cacheShard) evictLocked(share int64, keep *frame) {
+	for looks := 3 * len(s.ring); s.bytes > share && looks > 0; looks-- {
 		if s.hand >= len(s.ring) {
 			s.hand = 0
 		}
 		v := s.ring[s.hand]
 		switch {
-		case v == f || v.refs.Load() > 1:
+		case v == keep || v.refs.Load() > 1:
 			s.hand++
 		case v.chance.Load() > 0:
 			v.chance.Add(-1)

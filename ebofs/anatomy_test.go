@@ -45,7 +45,7 @@ func anatomy(t testing.TB, dev devices.Device) []place {
 	}
 	pool := devices.NewPool(devices.PoolOptions{})
 	defer pool.Close()
-	cache := btree.NewCache(pageReader{dev}, pool, 16<<20)
+	cache := btree.NewCache(pageReader{dev, func(int) {}}, pool, 16<<20)
 	var onodes []layout.Onode
 	var keys []string
 	walk := func(kind layout.TreeKind, own *btree.Owner, root btree.Root, objects map[string]bool, item func(key, val []byte) error) {

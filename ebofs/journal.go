@@ -22,7 +22,8 @@ import (
 // is used again for the next epoch.
 type journals struct {
 	pool *devices.Pool
-	open [2]*journal // of epoch e in slot e%2, as in dirtyList
+	took func(bytes int64) // told what the frames are; negative: given back
+	open [2]*journal       // of epoch e in slot e%2, as in dirtyList
 
 	mu    sync.Mutex
 	spare []*devices.Frame // at most as many as the last epoch took
@@ -46,7 +47,7 @@ const (
 	journalMax = 64 << 10
 )
 
-func (all *journals) init(pool *devices.Pool) { all.pool = pool }
+func (all *journals) init(pool *devices.Pool, took func(int64)) { all.pool, all.took = pool, took }
 
 // begin makes epoch ready for use. Slots are changed only while nothing of
 // their epoch, or of the one before it in the slot, is in use.
@@ -106,6 +107,7 @@ func (all *journals) frame() *devices.Frame {
 		all.spare = all.spare[:n-1]
 		return f
 	}
+	all.took(journalFrame)
 	return all.pool.Get(journalFrame)
 }
 
@@ -131,10 +133,15 @@ func (all *journals) idle() {
 }
 
 func (all *journals) shrinkLocked(most int) {
+	given := 0
 	for n := len(all.spare); n > most; n-- {
 		all.spare[n-1].Release()
 		all.spare[n-1] = nil
 		all.spare = all.spare[:n-1]
+		given++
+	}
+	if given > 0 {
+		all.took(-int64(given) * journalFrame)
 	}
 }
 

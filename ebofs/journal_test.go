@@ -15,7 +15,8 @@ import (
 func TestJournalMemory(t *testing.T) {
 	pool := devices.NewPool(devices.PoolOptions{})
 	var all journals
-	all.init(pool)
+	var taken int64
+	all.init(pool, func(n int64) { taken += n })
 	all.begin(1)
 	whole, odd := bytes.Repeat([]byte{1}, 2*blockSize), []byte("odd")
 	var kept [][]byte
@@ -40,6 +41,9 @@ func TestJournalMemory(t *testing.T) {
 	frames := len(all.of(1).frames)
 	if want := 100 * len(whole) / journalFrame; frames < want || frames > want+1 {
 		t.Fatalf("%d frames for %d bytes", frames, 100*len(whole))
+	}
+	if taken != int64(frames)*journalFrame {
+		t.Fatalf("told of %d bytes for %d frames", taken, frames)
 	}
 	all.begin(2)
 	reader := all.of(1)
@@ -66,6 +70,9 @@ func TestJournalMemory(t *testing.T) {
 		t.Fatalf("%d frames to spare when idle", n)
 	}
 	all.close()
+	if taken != 0 {
+		t.Fatalf("told of %d bytes more than were given back", taken)
+	}
 	if err := pool.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -200,16 +200,17 @@ func (s *Store) findLog(ctx context.Context) error {
 func (s *Store) budget() error {
 	m := s.opt.MemoryBytes
 	s.pool = devices.NewPool(devices.PoolOptions{})
-	s.pages = s.newPages(m / 100 * 30)
-	s.data = datacache.New(s.pool, m/100*20)
-	s.journals.init(s.pool)
+	s.pages = s.newPages(m / 100 * (pagesPercent + dirtyPercent))
+	s.data = datacache.New(s.pool, m/100*dataPercent)
+	s.shares.init(m, s.pages.Cache, s.data)
+	s.journals.init(s.pool, s.shares.take)
 	s.onodes.init(s.opt.MaxOnodes)
 	s.loads = make(chan struct{}, maxLoads)
 	s.wake, s.done = make(chan struct{}, 1), make(chan struct{})
 	s.ringSize = int64(s.super.Rings[0].Blocks-1) * blockSize
 	s.maxDirty = s.opt.MaxDirtyBytes
 	if s.maxDirty == 0 {
-		s.maxDirty = min(m/100*20, 512<<20)
+		s.maxDirty = min(m/100*dirtyPercent, 512<<20)
 	}
 	s.maxDirty = min(s.maxDirty, s.ringSize)
 	s.maxDirtyOnodes = max(minDirtyOnodes, int(m/100*20/dirtyFootprint))

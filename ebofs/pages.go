@@ -12,11 +12,13 @@ import (
 // pageReader reads tree pages and long values for the page cache, which
 // verifies them.
 type pageReader struct {
-	dev devices.Device
+	dev  devices.Device
+	read func(bytes int) // told of every read
 }
 
 // ReadPage implements btree.PageReader.
 func (r pageReader) ReadPage(ctx context.Context, addr uint64, blocks int, dst []byte) error {
+	r.read(blocks * blockSize)
 	return readRetry(ctx, r.dev, devices.Block(layout.Addr(addr).Block()), dst[:blocks*blockSize])
 }
 
@@ -30,7 +32,7 @@ type pages struct {
 
 // newPages returns the page cache of a budget in bytes.
 func (s *Store) newPages(budget int64) *pages {
-	return &pages{btree.NewCache(pageReader{s.main}, s.pool, budget), s}
+	return &pages{btree.NewCache(pageReader{s.main, s.shares.read}, s.pool, budget), s}
 }
 
 // Load implements btree.Loader.

@@ -328,6 +328,7 @@ func (s *Store) readMapped(ctx context.Context, o *onode, blk uint64, val []byte
 	}
 	since(&s.lat.Read, begin)
 	s.data.Put(uint64(addr), crc, q)
+	s.shares.read(blockSize)
 	copy(p, q[off%blockSize:])
 	return nil
 }
@@ -418,6 +419,7 @@ func (s *Store) fetchPiece(ctx context.Context, o *onode, f fetch, off uint64, p
 		for i, crc := range f.crc {
 			s.data.Put(uint64(f.addr)+uint64(i), crc, q[i*blockSize:(i+1)*blockSize])
 		}
+		s.shares.read(int(n))
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ type Store struct {
 	pool      *devices.Pool
 	pages     *pages
 	data      *datacache.Cache
+	shares    shares
 	space     *space
 	lostZones int      // bitmaps given up; guarded by the space's load lock
 	wal       *wal.Log // nil: read-only

@@ -27,6 +27,7 @@ const (
 type Cache struct {
 	shards []shard // length a power of two
 	shift  uint    // 64 - log2(len(shards))
+	most   int     // blocks the budget of New holds
 }
 
 // New returns an empty cache that keeps at most budget bytes, rounded down to
@@ -38,15 +39,29 @@ func New(pool *devices.Pool, budget int64) *Cache {
 		n *= 2
 	}
 	c := &Cache{shards: make([]shard, n), shift: uint(64 - bits.TrailingZeros(uint(n)))}
-	chunks := int(max(budget, 0) / chunkBytes)
 	for i := range c.shards {
-		share := chunks / n
-		if i < chunks%n {
-			share++
-		}
-		c.shards[i].init(pool, share)
+		chunks := c.share(i, budget)
+		c.shards[i].init(pool, chunks)
+		c.most += chunks * chunkBlocks
 	}
 	return c
+}
+
+// share returns how many chunks of a budget are shard i's.
+func (c *Cache) share(i int, budget int64) int {
+	chunks, n := int(max(budget, 0)/chunkBytes), len(c.shards)
+	if i < chunks%n {
+		return chunks/n + 1
+	}
+	return chunks / n
+}
+
+// SetBudget changes the budget, to at most what New was given. What is too much
+// for a smaller one goes before it returns.
+func (c *Cache) SetBudget(budget int64) {
+	for i := range c.shards {
+		c.shards[i].resize(c.share(i, budget))
+	}
 }
 
 // hash spreads the bits of an address; the upper bits are the best ones.
@@ -84,7 +99,7 @@ func (c *Cache) Put(addr uint64, crc uint32, block []byte) {
 // under way may put one of them back; its CRC keeps it from hitting as anything
 // else.
 func (c *Cache) Drop(addr uint64, blocks int) {
-	if blocks > c.slots() {
+	if blocks > c.most {
 		for i := range c.shards {
 			c.shards[i].dropAll(addr, uint64(blocks))
 		}
@@ -96,14 +111,6 @@ func (c *Cache) Drop(addr uint64, blocks int) {
 		addr += uint64(n)
 		blocks -= n
 	}
-}
-
-// slots returns how many blocks the budget holds.
-func (c *Cache) slots() (n int) {
-	for i := range c.shards {
-		n += c.shards[i].maxSlots
-	}
-	return n
 }
 
 // Close gives the memory back. Afterwards nothing is there and nothing is kept.

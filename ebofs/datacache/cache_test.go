@@ -188,13 +188,14 @@ func TestModel(t *testing.T) {
 	b, got := make([]byte, devices.BlockSize), make([]byte, devices.BlockSize)
 	pool := newPool(t)
 	rapid.Check(t, func(t *rapid.T) {
-		c := New(pool, chunkBytes)
+		c := New(pool, 2*chunkBytes)
 		defer c.Close()
-		addrs := rapid.Uint64Range(0, 90) // 64 slots
-		put := map[uint64]uint64{}        // version by address
+		addrs := rapid.Uint64Range(0, 180) // 128 slots
+		put := map[uint64]uint64{}         // version by address
+		budget, sized := int64(2*chunkBytes), false
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			addr := addrs.Draw(t, "addr")
-			switch op := rapid.IntRange(0, 9).Draw(t, "op"); {
+			switch op := rapid.IntRange(0, 10).Draw(t, "op"); {
 			case op < 5:
 				v := rapid.Uint64Range(0, 2).Draw(t, "version")
 				c.Put(addr, fill(b, addr, v), b)
@@ -207,15 +208,22 @@ func TestModel(t *testing.T) {
 					if !ok || was != v || !bytes.Equal(got, b) {
 						t.Fatalf("block %d version %d hits, put was %d %v (I1)", addr, v, was, ok)
 					}
-				} else if ok && was == v && c.Stats().Evictions == 0 {
+				} else if ok && was == v && !sized && c.Stats().Evictions == 0 {
 					t.Fatalf("block %d version %d is not there and nothing was evicted", addr, v)
 				}
-			default:
-				n := rapid.IntRange(1, 100).Draw(t, "blocks")
+			case op < 10:
+				n := rapid.IntRange(1, 200).Draw(t, "blocks")
 				c.Drop(addr, n)
 				for i := range uint64(n) {
 					delete(put, addr+i)
 				}
+			default:
+				budget = int64(rapid.IntRange(0, 3).Draw(t, "chunks")) * chunkBytes
+				c.SetBudget(budget)
+				sized = true
+			}
+			if s := c.Stats(); s.Bytes > budget || s.Bytes > 2*chunkBytes {
+				t.Fatalf("%+v with a budget of %d (I3)", s, budget)
 			}
 			checkShards(t, c)
 		}

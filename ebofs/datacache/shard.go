@@ -9,17 +9,17 @@ import (
 
 // shard is a cache of its own for a part of the addresses.
 type shard struct {
-	pool     *devices.Pool // constant
-	maxSlots int           // constant
+	pool *devices.Pool // constant
 
 	mu struct {
 		sync.Mutex
-		chunks  []*devices.Frame
-		slots   []slot   // no pointers: the collector does not look into it
-		buckets []uint32 // index of the first slot + 1; length a power of two, nil keeps nothing
-		free    uint32   // list of slots without a block, + 1
-		hand    uint32
-		count   Stats
+		maxSlots int
+		chunks   []*devices.Frame
+		slots    []slot   // no pointers: the collector does not look into it
+		buckets  []uint32 // index of the first slot + 1; length a power of two, nil: closed, or of no budget
+		free     uint32   // list of slots without a block, + 1
+		hand     uint32
+		count    Stats
 	}
 	_ [64]byte // keeps neighbours off this cache line
 }
@@ -46,9 +46,37 @@ const (
 
 func (s *shard) init(pool *devices.Pool, chunks int) {
 	s.pool = pool
-	s.maxSlots = chunks * chunkBlocks
-	if s.maxSlots > 0 {
-		s.mu.buckets = make([]uint32, 1<<bits.Len(uint(s.maxSlots-1)))
+	s.mu.maxSlots = chunks * chunkBlocks
+	if chunks > 0 {
+		s.mu.buckets = make([]uint32, 1<<bits.Len(uint(s.mu.maxSlots-1)))
+	}
+}
+
+// resize changes what the shard may keep, to at most what init said.
+func (s *shard) resize(chunks int) {
+	m := &s.mu
+	m.Lock()
+	defer m.Unlock()
+	m.maxSlots = min(chunks*chunkBlocks, len(m.buckets))
+	if len(m.slots) <= m.maxSlots {
+		return
+	}
+	for _, sl := range m.slots[m.maxSlots:] {
+		if sl.state != empty {
+			s.emptyLocked(s.linkLocked(sl.addr))
+			m.count.Evictions++
+		}
+	}
+	m.slots, m.hand, m.free = m.slots[:m.maxSlots], 0, 0
+	for i := range m.slots {
+		if sl := &m.slots[i]; sl.state == empty {
+			sl.next = m.free
+			m.free = uint32(i) + 1
+		}
+	}
+	for n := len(m.slots) / chunkBlocks; len(m.chunks) > n; m.chunks = m.chunks[:len(m.chunks)-1] {
+		m.chunks[len(m.chunks)-1].Release()
+		m.count.Bytes -= chunkBytes
 	}
 }
 
@@ -92,7 +120,7 @@ func (s *shard) put(addr uint64, crc uint32, block []byte) {
 	m := &s.mu
 	m.Lock()
 	defer m.Unlock()
-	if m.buckets == nil {
+	if m.maxSlots == 0 {
 		return
 	}
 	if i := *s.linkLocked(addr); i != 0 {
@@ -114,7 +142,7 @@ func (s *shard) put(addr uint64, crc uint32, block []byte) {
 // takeLocked returns the index of an empty slot that is in no list.
 func (s *shard) takeLocked() uint32 {
 	m := &s.mu
-	if m.free == 0 && len(m.slots) < s.maxSlots {
+	if m.free == 0 && len(m.slots) < m.maxSlots {
 		s.growLocked()
 	}
 	if m.free == 0 {
@@ -203,7 +231,7 @@ func (s *shard) close() {
 	for _, f := range m.chunks {
 		f.Release()
 	}
-	m.chunks, m.slots, m.buckets, m.free, m.hand = nil, nil, nil, 0, 0
+	m.chunks, m.slots, m.buckets, m.free, m.hand, m.maxSlots = nil, nil, nil, 0, 0, 0
 	m.count.Blocks, m.count.Bytes = 0, 0
 }
 
