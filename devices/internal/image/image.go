@@ -66,10 +66,11 @@ func (m *Image) Write(b uint64, p []byte) {
 	_ = p[BlockSize-1]
 	m.update(b, func(n *node, i uint64) uint64 {
 		if n.mine>>i&1 == 0 {
-			n.pages[i] = new(Page)
+			n.pages[i] = (*Page)(append([]byte(nil), p[:BlockSize]...)) // unlike new, zeroes nothing first
 			n.mine |= 1 << i
+		} else {
+			copy(n.pages[i][:], p)
 		}
-		copy(n.pages[i][:], p)
 		if !m.track {
 			return 0
 		}
