@@ -8,17 +8,37 @@ import "golang.org/x/sys/unix"
 // allows 65,530), small enough to be given back. Untouched it costs nothing.
 const arenaBytes = 64 << 20
 
-// mapArena returns n bytes of zeroed memory outside the heap, or nil. Pages
-// are taken from the system when first touched.
-func mapArena(n int) []byte {
-	p, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+// spares are mappings that the next pools take; nil: none are kept.
+var spares chan []byte
+
+// KeepArenas has up to n arenas of closed pools kept, with their memory, for the
+// pools that follow. It is for tests that open and close thousands of stores, of
+// whose time a fifth was page faults, and is called before any pool is made.
+func KeepArenas(n int) { spares = make(chan []byte, n) }
+
+// mapArena returns arenaBytes of memory outside the heap, or nil. Pages are taken
+// from the system when first touched.
+func mapArena() []byte {
+	select {
+	case p := <-spares:
+		return p
+	default:
+	}
+	p, err := unix.Mmap(-1, 0, arenaBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
 		return nil
 	}
 	return p
 }
 
-func unmapArena(p []byte) error { return unix.Munmap(p) }
+func unmapArena(p []byte) error {
+	select {
+	case spares <- p:
+		return nil
+	default:
+		return unix.Munmap(p)
+	}
+}
 
 // dontNeed gives the pages of p back to the system; they read as zeros
 // afterwards. A failure only means that they stay.

@@ -48,7 +48,7 @@ func (p *Pool) takeSlab(s *shard, class int) *slab {
 
 // growLocked maps one more arena and puts its slabs on the cold list.
 func (p *Pool) growLocked() bool {
-	mem := mapArena(arenaBytes)
+	mem := mapArena()
 	if mem == nil {
 		return false
 	}

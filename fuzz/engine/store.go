@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"ebofs/devices"
@@ -31,6 +32,9 @@ type Options struct {
 	LogDevice devices.Device         // nil: the log lies on the main device
 	Refuse    func(kind string) bool // see ebofs.Options
 }
+
+// A store here lives for milliseconds, and another takes its memory.
+func init() { devices.KeepArenas(2 * runtime.GOMAXPROCS(0)) }
 
 // MemoryBytes is the budget of every store here: the least there is.
 const MemoryBytes = 64 << 20
