@@ -228,7 +228,7 @@ func (s *Store) planLocked(ctx context.Context, b *body, first, last uint64) ([]
 	if first >= last {
 		return nil, nil
 	}
-	var plan []planned
+	plan := make([]planned, 0, min((last-1)/n-first/n+1, 16))
 	err := s.eachChunk(ctx, b, first/n, (last-1)/n, func(k uint64, val []byte) error {
 		var c layout.Chunk
 		if val != nil {
