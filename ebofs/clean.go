@@ -387,12 +387,17 @@ func (c *cleaning) commit() {
 	}
 	for _, x := range c.plan.chunks {
 		s.takePart(x.o, x.id, func(b *body) {
-			if b.moves == nil {
-				b.moves = make(map[uint64]struct{})
-			}
-			b.moves[x.chunk] = struct{}{}
+			b.move(x.chunk, false)
 		})
 	}
+}
+
+// move notes that blocks of a chunk are to be moved: whole, all that can be.
+func (b *body) move(chunk uint64, whole bool) {
+	if b.moves == nil {
+		b.moves = make(map[uint64]bool)
+	}
+	b.moves[chunk] = b.moves[chunk] || whole
 }
 
 // takePart makes an object dirty in the open epoch and calls fn, unless it is not the

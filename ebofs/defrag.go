@@ -18,6 +18,10 @@ type DefragOptions struct {
 	Score float64
 	// BytesPerSecond bounds what is moved, on average; 0: as fast as the device.
 	BytesPerSecond uint64
+	// Objects has one pass through all objects bring together, too, what of an object
+	// lies in many pieces: each 256 KiB of it whose pieces are below 64 KiB, on average.
+	// Not on hard geometry.
+	Objects bool
 
 	pause func(ctx context.Context, d time.Duration) error // for tests
 }
@@ -42,6 +46,7 @@ type DefragResult struct {
 	Goal    float64 `json:"goal"`
 	Bytes   uint64  `json:"moved_bytes"` // of objects
 	Passes  int     `json:"passes"`
+	Chunks  uint64  `json:"gathered_chunks"`   // of objects, 256 KiB each, that lay in many pieces
 	Failed  uint64  `json:"unreadable_blocks"` // left where they are
 	Reached bool    `json:"reached"`
 	Why     string  `json:"why,omitempty"` // it was not reached
@@ -100,6 +105,9 @@ func (s *Store) Defragment(ctx context.Context, o DefragOptions, progress func(D
 	if err := s.writable(); err != nil {
 		return DefragResult{}, err
 	}
+	if o.Objects && s.space.hard {
+		return DefragResult{}, fmt.Errorf("objects in pieces are not brought together on hard geometry: %w", errors.ErrUnsupported)
+	}
 	if s.defrag.demand.Add(1) > 1 {
 		s.defrag.demand.Add(-1)
 		return DefragResult{}, ErrDefragRuns
@@ -118,10 +126,10 @@ func (s *Store) Defragment(ctx context.Context, o DefragOptions, progress func(D
 func (s *Store) defragment(ctx context.Context, o DefragOptions, progress func(DefragProgress), check func() error) (DefragResult, error) {
 	r := DefragResult{Before: s.Score(), Goal: o.Score}
 	begun := time.Now()
-	w := &sweep{s: s, score: o.Score, tried: make(map[uint64]struct{})}
+	w := &sweep{s: s, score: o.Score, gather: o.Objects, tried: make(map[uint64]struct{})}
 	note := func() {
-		r.After, r.Bytes, r.Failed = s.Score(), w.moved*blockSize, w.failed
-		r.Reached = r.After <= o.Score
+		r.After, r.Bytes, r.Chunks, r.Failed = s.Score(), w.moved*blockSize, w.gathered, w.failed
+		r.Reached = r.After <= o.Score && !w.gather
 		if progress != nil {
 			progress(DefragProgress{Score: r.After, Goal: o.Score, Bytes: r.Bytes, Pass: r.Passes, Objects: w.objects, Total: max(w.objects, uint64(s.objectCount.Load()))})
 		}
@@ -175,7 +183,13 @@ func (s *Store) defragment(ctx context.Context, o DefragOptions, progress func(D
 		if err := s.settleLimbo(ctx); err != nil {
 			return r, err
 		}
+		gathering := w.gather
+		w.gather = false // one pass
 		note()
+		if gathering {
+			best = r.After
+			continue
+		}
 		if r.After > best-defragGain {
 			if idle++; idle == defragTries && !r.Reached {
 				r.Why = defragNoGain

@@ -14,10 +14,11 @@ import (
 
 	"ebofs/devices"
 	"ebofs/devices/crashdev"
+	"ebofs/ebofs/layout"
 )
 
-// scattered makes a store whose free space lies in many pieces, and the model of it.
-func scattered(t testing.TB, dev devices.Device, f FormatOptions, o Options, keep float64) (*Store, model) {
+// crumbled makes a store whose free space lies in many pieces, and the model of it.
+func crumbled(t testing.TB, dev devices.Device, f FormatOptions, o Options, keep float64) (*Store, model) {
 	t.Helper()
 	s := newStore(t, dev, f, o)
 	m := model{}
@@ -77,7 +78,7 @@ func TestDefrag(t *testing.T) {
 				goal = 0.1 // each checkpoint pads some
 			}
 			opt := Options{Inline: true}
-			s, m := scattered(t, dev, FormatOptions{Hard: &hard, StripeBytes: 64 << 10}, opt, 0.5)
+			s, m := crumbled(t, dev, FormatOptions{Hard: &hard, StripeBytes: 64 << 10}, opt, 0.5)
 			steps, before := 0, s.Metrics().Written
 			r, err := s.Defragment(bg, DefragOptions{Score: goal}, func(p DefragProgress) {
 				steps++
@@ -118,7 +119,7 @@ func TestDefragModel(t *testing.T) {
 		for i := range 300 {
 			g.step(t, s, m)
 			if i%7 == 0 {
-				r, err := s.Defragment(bg, DefragOptions{Score: 1e-6}, nil)
+				r, err := s.Defragment(bg, DefragOptions{Score: 1e-6, Objects: !hard && i%2 == 0}, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -148,14 +149,93 @@ func TestDefragModel(t *testing.T) {
 	})
 }
 
+// scatteredChunks returns how many chunks of all objects are scattered.
+func scatteredChunks(t *testing.T, s *Store, names []string) (n int) {
+	t.Helper()
+	for _, name := range names {
+		id := oid(name)
+		o, err := s.onodeOf(bg, id.AppendKey(nil), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.eachChunk(bg, o.cur, 0, 1<<40, func(_ uint64, val []byte) error {
+			var c layout.Chunk
+			if err := layout.DecodeChunk(val, &c); err != nil {
+				return err
+			}
+			if scattered(&c) {
+				n++
+			}
+			return nil
+		})
+		o.refs.Add(-1)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
+}
+
+// TestDefragObjects brings objects together that lie in many pieces; what is shared
+// with a clone stays.
+func TestDefragObjects(t *testing.T) {
+	dev := newMem(128)
+	s := newStore(t, dev, FormatOptions{}, Options{Inline: true})
+	m := model{}
+	rnd := rand.New(rand.NewPCG(5, 5))
+	do := func(ops ...modelOp) {
+		t.Helper()
+		apply(t, s, func(x *Txn) { *x = *txnOf(mainColl, ops) })
+		m.apply(ops)
+	}
+	names := []string{"a", "b", "c", "d"}
+	for _, name := range names {
+		do(modelOp{code: opWrite, name: name, data: bytes.Repeat([]byte(name), 3*mib)})
+	}
+	for i := range 1200 {
+		do(modelOp{code: opWrite, name: names[rnd.IntN(4)], off: 4096 * uint64(rnd.IntN(767)), data: bytes.Repeat([]byte{byte(i) | 1}, 4096+rnd.IntN(2)*4000)})
+		if i%50 == 0 {
+			mustCheckpoint(t, s)
+		}
+	}
+	do(modelOp{code: opClone, name: "d", to: "e"})
+	mustCheckpoint(t, s)
+	before := scatteredChunks(t, s, names[:3])
+	r, err := s.Defragment(bg, DefragOptions{Score: 0.9, Objects: true}, nil)
+	if err != nil || !r.Reached || before < 30 || r.Chunks != uint64(before) || r.Bytes < 8*mib || r.Passes != 1 {
+		t.Fatalf("%d scattered chunks: %+v, %v", before, r, err)
+	}
+	if after := scatteredChunks(t, s, names[:3]); after != 0 {
+		t.Errorf("%d scattered chunks are left", after)
+	}
+	if again, err := s.Defragment(bg, DefragOptions{Score: 0.9, Objects: true}, nil); err != nil || !again.Reached || again.Chunks != 0 || again.Bytes != 0 {
+		t.Errorf("again: %+v, %v", again, err)
+	}
+	mustCompare(t, s, m)
+	checkSpace(t, s)
+	checkLeaks(t, s, dev)
+	closeStore(t, s)
+	fsck(t, dev)
+	s = open(t, dev, Options{Inline: true})
+	mustCompare(t, s, m)
+	closeStore(t, s)
+
+	hard := true
+	s = newStore(t, newMem(64), FormatOptions{Hard: &hard, StripeBytes: 32 << 10}, Options{Inline: true})
+	if _, err := s.Defragment(bg, DefragOptions{Objects: true}, nil); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("hard geometry: %v", err)
+	}
+	closeStore(t, s)
+}
+
 // TestDefragCrash mounts what the power could leave at any moment of a sweep.
 func TestDefragCrash(t *testing.T) {
 	base := newMem(128)
-	s, m := scattered(t, base, FormatOptions{LogBytes: 4 * mib}, Options{Inline: true}, 0.3)
+	s, m := crumbled(t, base, FormatOptions{LogBytes: 4 * mib}, Options{Inline: true}, 0.3)
 	closeStore(t, s)
 	dev := crashdev.New(base)
 	s = open(t, dev, Options{Inline: true})
-	r, err := s.Defragment(bg, DefragOptions{Score: 0.1, BytesPerSecond: 1 << 20, pause: func(context.Context, time.Duration) error { return nil }}, nil)
+	r, err := s.Defragment(bg, DefragOptions{Score: 0.1, Objects: true, BytesPerSecond: 1 << 20, pause: func(context.Context, time.Duration) error { return nil }}, nil)
 	if err != nil || r.Bytes == 0 {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -221,7 +301,7 @@ func TestDefragDamage(t *testing.T) {
 // bad goals are refused.
 func TestDefragStops(t *testing.T) {
 	dev := newMem(128)
-	s, m := scattered(t, dev, FormatOptions{LogBytes: 4 * mib}, Options{Inline: true}, 0.3)
+	s, m := crumbled(t, dev, FormatOptions{LogBytes: 4 * mib}, Options{Inline: true}, 0.3)
 	for _, score := range []float64{-0.1, 1, 2} {
 		if _, err := s.Defragment(bg, DefragOptions{Score: score}, nil); !errors.Is(err, ErrInvalid) {
 			t.Errorf("score %v: %v", score, err)
@@ -286,7 +366,7 @@ func TestDefragFull(t *testing.T) {
 func TestDefragBusy(t *testing.T) {
 	dev := newMem(128)
 	o := Options{CheckpointInterval: 20 * time.Millisecond, Defrag: DefragOptions{Score: 0.1}}
-	s, m := scattered(t, dev, FormatOptions{}, o, 0.4)
+	s, m := crumbled(t, dev, FormatOptions{}, o, 0.4)
 	var wg sync.WaitGroup
 	for w := range 3 {
 		wg.Go(func() {

@@ -70,8 +70,8 @@ type body struct {
 	savedSize uint64 // size as last written; the checkpointer's alone
 	owned     string // key the owners tree has it under, likewise
 
-	moves map[uint64]struct{} // chunks of which the next checkpoint moves blocks
-	reown bool                // it enters all its blocks into the owners tree
+	moves map[uint64]bool // chunks of which the next checkpoint moves blocks; true: all it can, into one place
+	reown bool            // it enters all its blocks into the owners tree
 }
 
 // blocksOf returns how many blocks hold n bytes.

@@ -16,14 +16,18 @@ import (
 // nobody says whose data a block holds: it chooses sparse stripes, goes through all
 // objects in order of their keys, a bounded number with each checkpoint, and has
 // that checkpoint move every block that lies in one of them; at last it touches the
-// nodes of the global trees that do. As with the cleaner a crash leaves all moves of
-// a checkpoint or none, and whoever overwrites what is being moved wins.
+// nodes of the global trees that do. If it gathers, chunks of objects that lie in
+// many pieces are moved as well, each to one place. As with the cleaner a crash leaves
+// all moves of a checkpoint or none, and whoever overwrites what is being moved wins.
 //
 // Blocks shared with a clone, parts of long values, and blocks that fail their
 // checksum stay where they are, and with them their stripe.
 type sweep struct {
 	s     *Store
 	score float64 // wanted
+
+	gather   bool   // chunks in many pieces are moved, too
+	gathered uint64 // such chunks
 
 	victims map[uint64]struct{} // stripes, by first block
 	tried   map[uint64]struct{} // by earlier sweeps of this run, which did not empty them
@@ -46,6 +50,7 @@ type sweep struct {
 const (
 	sweepObjects = 4096    // most objects one checkpoint looks at
 	sweepStripes = 1 << 18 // most stripes one sweep empties: 16 GiB of the usual ones, in 10 MB of RAM
+	sweepRun     = 16      // blocks: chunks in shorter pieces, on average, are gathered
 )
 
 // lack returns how many free stripes are missing to a score.
@@ -133,7 +138,7 @@ func (w *sweep) choose(ctx context.Context) (bool, error) {
 	for start := range w.victims {
 		w.tried[start] = struct{}{}
 	}
-	return len(w.victims) > 0, nil
+	return len(w.victims) > 0 || w.gather, nil
 }
 
 // at says that block a lies in a stripe being emptied.
@@ -145,16 +150,33 @@ func (w *sweep) at(a layout.Addr) bool {
 	return ok
 }
 
-// wants says that a block of data is to be moved.
-func (w *sweep) wants(a layout.Addr, flags uint8) bool {
-	if !w.at(a) || flags&layout.BlockDamaged != 0 {
+// wants says that a block of data is to be moved, one of a chunk that is as a whole
+// or of another.
+func (w *sweep) wants(a layout.Addr, flags uint8, whole bool) bool {
+	switch {
+	case a == 0 || flags&layout.BlockDamaged != 0:
 		return false
-	}
-	if flags&layout.BlockShared != 0 {
+	case flags&layout.BlockShared != 0:
 		_, ok := w.unshared[a]
-		return ok
+		return ok && w.at(a)
 	}
-	return true
+	return whole || w.at(a)
+}
+
+// scattered says that a chunk lies in many pieces, as far as blocks go that can be
+// moved without a look at who shares them.
+func scattered(c *layout.Chunk) bool {
+	blocks, pieces, next := 0, 0, layout.Addr(0)
+	for i, a := range c.Addr {
+		if a == 0 || c.Flags[i]&(layout.BlockDamaged|layout.BlockShared) != 0 {
+			continue
+		}
+		if blocks++; a != next {
+			pieces++
+		}
+		next = a + 1
+	}
+	return pieces > max(1, blocks/sweepRun)
 }
 
 // sweep has the next objects take part in a checkpoint that moves blocks of them.
@@ -226,8 +248,8 @@ func (w *sweep) object(c *cleaning, key []byte, on *layout.Onode) (full bool, er
 	s, ctx := w.s, c.ck.ctx
 	own := ownerOf(string(key), on.ID)
 	scan := s.pages.Cache.Scan()
-	var chunks []uint64
-	live := uint64(0)
+	chunks := make(map[uint64]bool) // true: as a whole
+	live, whole := uint64(0), uint64(0)
 	var unshared []layout.Addr
 	next := w.chunk
 	var failed error
@@ -246,21 +268,24 @@ func (w *sweep) object(c *cleaning, key []byte, on *layout.Onode) (full bool, er
 			return false
 		}
 		n := uint64(0)
+		gather := w.gather && scattered(&chunk)
 		for i, a := range chunk.Addr {
-			if !w.at(a) || chunk.Flags[i]&layout.BlockDamaged != 0 {
-				continue
-			}
-			if chunk.Flags[i]&layout.BlockShared != 0 {
-				if n, err := c.count(a); err != nil || n > 1 {
+			if flags := chunk.Flags[i]; w.at(a) && flags&(layout.BlockShared|layout.BlockDamaged) == layout.BlockShared {
+				if holders, err := c.count(a); err != nil || holders > 1 {
 					continue
 				}
 				unshared = append(unshared, a)
+				n++
+			} else if w.wants(a, flags, gather) {
+				n++
 			}
-			n++
 		}
 		if n > 0 {
-			chunks = append(chunks, k)
+			chunks[k] = gather
 			live += n
+		}
+		if gather {
+			whole++
 		}
 		return true
 	})
@@ -295,11 +320,8 @@ func (w *sweep) object(c *cleaning, key []byte, on *layout.Onode) (full bool, er
 	}
 	defer o.refs.Add(-1)
 	s.takePart(o, on.ID, func(b *body) {
-		if b.moves == nil {
-			b.moves = make(map[uint64]struct{})
-		}
-		for _, k := range chunks {
-			b.moves[k] = struct{}{}
+		for k, whole := range chunks {
+			b.move(k, whole)
 		}
 		for i, t := range [...]*btree.Tree{b.attrs, b.omap, b.extents} {
 			for _, low := range nodes[i] {
@@ -313,6 +335,7 @@ func (w *sweep) object(c *cleaning, key []byte, on *layout.Onode) (full bool, er
 		w.unshared[a] = struct{}{}
 	}
 	w.chunk = next
+	w.gathered += whole
 	return full, nil
 }
 
@@ -434,10 +457,11 @@ func (r *readAhead) release() {
 func (f *folder) swept(v *version, c *layout.Chunk, i, block uint64) ([]byte, error) {
 	s := f.ck.s
 	w := s.defrag.sweep
-	if w == nil || w.promised == 0 || !w.wants(c.Addr[i], c.Flags[i]) {
+	if w == nil || w.promised == 0 {
 		return nil, nil
 	}
-	if _, ok := v.body.moves[block/layout.ChunkBlocks]; !ok {
+	whole, ok := v.body.moves[block/layout.ChunkBlocks]
+	if !ok || !w.wants(c.Addr[i], c.Flags[i], whole) {
 		return nil, nil
 	}
 	r := &f.ahead
@@ -448,7 +472,7 @@ func (f *folder) swept(v *version, c *layout.Chunk, i, block uint64) ([]byte, er
 	ctx := devices.WithClass(f.ck.ctx, devices.ClassClean)
 	if b < r.run.Start || b >= r.run.End() {
 		n := uint64(1)
-		for i+n < layout.ChunkBlocks && c.Addr[i+n] == c.Addr[i]+layout.Addr(n) && w.wants(c.Addr[i+n], c.Flags[i+n]) {
+		for i+n < layout.ChunkBlocks && c.Addr[i+n] == c.Addr[i]+layout.Addr(n) && w.wants(c.Addr[i+n], c.Flags[i+n], whole) {
 			n++
 		}
 		r.run = allocator.Extent{Start: b, Blocks: n}

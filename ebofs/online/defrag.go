@@ -35,9 +35,10 @@ type defrag struct {
 
 func (c *Commands) defragCommands() []asok.Command {
 	return []asok.Command{
-		{Name: "store defrag start", Help: "bring free space together while the store is in use", Run: c.defragStart, Args: []asok.Arg{
+		{Name: "store defrag start", Help: "bring free space together, objects too if asked, while the store is in use", Run: c.defragStart, Args: []asok.Arg{
 			{Name: "score", Kind: asok.Int, Help: fmt.Sprintf("percent of the free space that may lie outside of whole stripes, 1 to 99, default %d", int(100*ebofs.DefaultScore))},
 			{Name: "rate", Kind: asok.Int, Help: fmt.Sprintf("bytes to move a second, 0 for no limit, default %d", int64(DefragRate))},
+			{Name: "objects", Kind: asok.Bool, Help: "also bring together what of an object lies in many pieces; not on hard geometry"},
 		}},
 		{Name: "store defrag status", Help: "say how far the defragmentation is", Run: c.defragStatus},
 		{Name: "store defrag stop", Help: "stop the defragmentation that was started here", Run: c.defragStop},
@@ -55,6 +56,10 @@ func (c *Commands) defragStart(_ context.Context, r *asok.Request) (any, error) 
 	}
 	if r.Has("rate") {
 		o.BytesPerSecond = uint64(r.Int("rate"))
+	}
+	sb := c.o.Store.Superblock()
+	if o.Objects = r.Bool("objects"); o.Objects && sb.Hard() {
+		return nil, fmt.Errorf("objects in pieces are not brought together on hard geometry: %w", syscall.EOPNOTSUPP)
 	}
 	if err := c.o.Store.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, syscall.EROFS)

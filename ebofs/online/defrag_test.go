@@ -49,7 +49,7 @@ func TestDefrag(t *testing.T) {
 		t.Fatalf("%v %+v", err, s)
 	}
 	before := s.Score
-	if err := w.ask(&s, "store defrag start", map[string]any{"score": 5, "rate": 0}); err != nil {
+	if err := w.ask(&s, "store defrag start", map[string]any{"score": 5, "rate": 0, "objects": true}); err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(30 * time.Second); s.State == Running && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {

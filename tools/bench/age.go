@@ -24,6 +24,7 @@ type AgeOptions struct {
 	Seed     uint64        // of what the ager does
 	Duration time.Duration // of each cell and side; 0: 2 s
 	Turns    int           // raw, fresh and aged take turns so often; 0: 4
+	Defrag   bool          // in the background while it ages, and objects at its end
 
 	Bytes       uint64 // of the device to use; 0: 8 GiB, or all of a smaller one
 	MemoryBytes int64  // of each of the two stores; 0: 512 MiB
@@ -143,6 +144,8 @@ type subject struct {
 	set   []ebofs.ObjectID // measured
 	cold  bool
 
+	defrag bool // in the background
+
 	refused atomic.Int64 // writes of the cell
 }
 
@@ -227,7 +230,7 @@ func (a *aging) prepare(ctx context.Context, dev devices.Device) error {
 			}
 		}
 		at += s.bytes
-		*s.to = &subject{name: s.name, dev: w}
+		*s.to = &subject{name: s.name, dev: w, defrag: o.Defrag && s.to == &a.old}
 		// Both have the same log, so that they checkpoint as often.
 		f := ebofs.FormatOptions{Label: "bench", OSD: -1, LogBytes: min(o.freshBytes()/8, 1<<30)}
 		if _, err := ebofs.Format(ctx, w, f); err != nil {
@@ -276,11 +279,15 @@ func (s *subject) open(ctx context.Context, memory int64, cold bool) (err error)
 		return err
 	}
 	s.cold = cold
-	if cold {
-		memory = coldMemory
+	o := ebofs.Options{MemoryBytes: memory}
+	if s.defrag {
+		o.Defrag.Score = ebofs.DefaultScore
 	}
-	store.TuneHeap(2 * memory)
-	s.store, err = ebofs.Open(ctx, s.dev, ebofs.Options{MemoryBytes: memory})
+	if cold {
+		o = ebofs.Options{MemoryBytes: coldMemory}
+	}
+	store.TuneHeap(2 * o.MemoryBytes)
+	s.store, err = ebofs.Open(ctx, s.dev, o)
 	if err != nil {
 		err = fmt.Errorf("open the %s store: %w", s.name, err)
 	}
@@ -360,7 +367,17 @@ func (a *aging) age(ctx context.Context, state func(State, error) error) (g Agei
 		UserBytes: after.UserBytes - before.UserBytes, Written: byPurpose(w),
 	}
 	g.WriteAmp = float64(w.Total()) / float64(max(1, g.UserBytes))
-	return g, state(s.state(ctx, "aged", m))
+	if err := state(s.state(ctx, "aged", m)); err != nil || !o.Defrag {
+		return g, err
+	}
+	r, err := s.store.Defragment(ctx, ebofs.DefragOptions{Objects: !s.dev.g.Hard}, func(p ebofs.DefragProgress) {
+		o.Progress("defragment the store", int64(p.Objects), int64(p.Total))
+	})
+	if err != nil {
+		return g, fmt.Errorf("defragment the store: %w", err)
+	}
+	g.Defrag = &r
+	return g, state(s.state(ctx, "defragmented", m))
 }
 
 // adjust takes a checkpoint and sets the level of the mix so that the store comes

@@ -28,6 +28,7 @@ func TestAge(t *testing.T) {
 		refuse bool    // the store may have no room at times
 	}{
 		{"soft", AgeOptions{Fill: 0.8, Rounds: 0.7}, 0.95, false},
+		{"defragmented", AgeOptions{Fill: 0.7, Rounds: 0.7, Defrag: true}, 0.95, false},
 		{"full", AgeOptions{Fill: 0.97, Rounds: 0.2}, 1, true},
 		{"hard", AgeOptions{Fill: 0.8, Rounds: 0.2, StripeBytes: 320 << 10, Hard: &hard}, 1, true},
 		{"flash", AgeOptions{Fill: 0.8, Rounds: 0.2, StripeBytes: 16 << 10, Hard: &hard}, 1, true},
@@ -53,7 +54,15 @@ func TestAge(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(rep.States) != 3 || len(rep.Rows) != 2*len(o.Cells) {
+			states := 3
+			if o.Defrag {
+				states++
+				was, is := rep.States[1], rep.States[2]
+				if r := rep.Ageing.Defrag; r == nil || r.Chunks == 0 || is.Name != "defragmented" || is.Fragments > was.Fragments*0.8 {
+					t.Errorf("%+v: %v, then %v", r, was, is)
+				}
+			}
+			if len(rep.States) != states || len(rep.Rows) != 2*len(o.Cells) {
 				t.Fatalf("%d states, %d rows", len(rep.States), len(rep.Rows))
 			}
 			for _, s := range rep.States {

@@ -37,6 +37,7 @@ func AgeAction() verb.Action {
 			fs.Var(&j.memory, "memory", "budget of each of the two stores; default 512 MiB")
 			fs.Var(&j.stripe, "stripe", "format the stores with this stripe; default: as the device reports")
 			fs.BoolVar(&j.hard, "hard", false, "format them for hard geometry: whole stripes only")
+			fs.BoolVar(&j.o.Defrag, "defrag", false, "defragment in the background while it ages, and objects at its end")
 			fs.BoolVar(&j.sizes, "sizes", false, "measure durable writes of 4 KiB to 16 MiB instead of the usual rows")
 			fs.StringVar(&j.svg, "svg", "", "draw throughput against write size into `FILE`, figures beside it in a .json; implies --sizes")
 			return j.run

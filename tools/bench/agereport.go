@@ -53,6 +53,8 @@ type Ageing struct {
 	UserBytes  int64            `json:"user_bytes"`
 	Written    map[string]int64 `json:"written"` // by purpose
 	WriteAmp   float64          `json:"write_amp"`
+
+	Defrag *ebofs.DefragResult `json:"defrag,omitempty"` // at its end
 }
 
 // AgeRow is one cell on one of the two stores.

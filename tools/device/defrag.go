@@ -27,6 +27,7 @@ type Defragmented struct {
 type defragJob struct {
 	score   float64
 	rate    sizes.Size
+	objects bool
 	logPath string
 }
 
@@ -34,6 +35,7 @@ func defragFlags(fs *pflag.FlagSet) verb.Run {
 	j := &defragJob{}
 	fs.Float64Var(&j.score, "score", ebofs.DefaultScore, "go on until no more than this `SHARE` of the free space, 0 to 1, lies outside of whole stripes")
 	fs.Var(&j.rate, "rate", "move at most `SIZE` a second")
+	fs.BoolVar(&j.objects, "objects", false, "also bring together what of an object lies in many pieces, below 64 KiB on average; not on hard geometry")
 	fs.StringVar(&j.logPath, "log", "", "`DEV` that holds the log")
 	return j.run
 }
@@ -53,7 +55,7 @@ func (j *defragJob) run(ctx context.Context, c *verb.Call) (err error) {
 	defer func() { err = errors.Join(err, s.Close(context.WithoutCancel(ctx))) }()
 	meter := progress.Start(progress.Options{Err: c.Err, Terminal: c.ErrTerminal, Columns: c.Columns, Name: c.Name() + ": " + path, Status: c.Status})
 	start, pass := c.Now(), -1
-	r, err := s.Defragment(ctx, ebofs.DefragOptions{Score: j.score, BytesPerSecond: j.rate.Bytes}, func(p ebofs.DefragProgress) {
+	r, err := s.Defragment(ctx, ebofs.DefragOptions{Score: j.score, BytesPerSecond: j.rate.Bytes, Objects: j.objects}, func(p ebofs.DefragProgress) {
 		if p.Pass != pass {
 			pass = p.Pass
 			meter.Phase("defrag", int64(p.Total), false)
@@ -69,6 +71,9 @@ func (j *defragJob) run(ctx context.Context, c *verb.Call) (err error) {
 	sb := s.Superblock()
 	c.Set(Defragmented{Device: path, Store: sb.FSID.String(), Complete: !stopped, DefragResult: r, Seconds: took.Seconds()})
 	c.Printf("%s: score %.3f, was %.3f; moved %s in %s\n", path, r.After, r.Before, sizes.Human(r.Bytes), sizes.Duration(took.Round(time.Millisecond)))
+	if j.objects {
+		c.Printf("%s: %s of objects lay in many pieces and were brought together\n", path, sizes.Human(r.Chunks<<18))
+	}
 	switch {
 	case stopped:
 	case !r.Reached:

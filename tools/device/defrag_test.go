@@ -34,8 +34,8 @@ func TestDefrag(t *testing.T) {
 	x := ebofs.NewTxn()
 	x.MkColl("c", ebofs.CollSpec{Shard: -1, Pool: 1})
 	for i := range 150 {
-		x.Write("c", id(i), 0, bytes.Repeat([]byte{byte(i) | 1}, 64<<10))
-		x.Zero("c", id(i), 16<<10, 48<<10)
+		x.Write("c", id(i), 0, bytes.Repeat([]byte{byte(i) | 1}, 128<<10))
+		x.Zero("c", id(i), 16<<10, 112<<10)
 		if err := s.Apply(ctx, x); err != nil {
 			t.Fatal(err)
 		}
@@ -56,9 +56,12 @@ func TestDefrag(t *testing.T) {
 		return out.String(), errs.String()
 	}
 	var r Defragmented
-	out, _ := run("--format", "json", "--score", "0.01", path)
+	out, _ := run("--format", "json", "--score", "0.01", "--objects", path)
 	if err := json.Unmarshal([]byte(out), &r); err != nil || !r.Complete || !r.Reached || r.After > 0.01 || r.Before < 0.1 || r.Bytes < 1<<20 || r.Passes == 0 {
 		t.Fatalf("%v: %s", err, out)
+	}
+	if out, _ := run("--objects", path); !strings.Contains(out, "0 B of objects lay in many pieces") {
+		t.Errorf("objects: %s", out)
 	}
 	if out, errs := run(path); !strings.Contains(out, "moved 0 B") || !strings.Contains(errs, "nothing to be done") {
 		t.Errorf("again: %s%s", out, errs)
