@@ -72,8 +72,8 @@ func TestOneOperation(t *testing.T) {
 // TestTwoOperations tries every workload of two operations, at some of the
 // moments after the second began.
 func TestTwoOperations(t *testing.T) {
-	explore(t, "plain", 25_000, func(n int) iter.Seq[Job] {
-		return EveryNth(n, Pairs(Plan{Points: 5, States: 4, DeepEvery: 64, NestEvery: 48, NestStates: 4}))
+	explore(t, "plain", 20_000, func(n int) iter.Seq[Job] {
+		return EveryNth(n, Pairs(Plan{Points: 4, States: 4, DeepEvery: 64, NestEvery: 48, NestStates: 4}))
 	})
 }
 
@@ -99,12 +99,12 @@ var longPlan = Plan{Points: 25, States: 6, DeepEvery: 32, NestEvery: 32, NestSta
 func TestLongLists(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(Engines)) {
 		t.Run(name, func(t *testing.T) {
-			floor, share := int64(12_000), 1
+			floor, share := int64(9_500), 1
 			if Engines[name].Hard {
-				floor, share = 3_000, 4 // TestWholeStripes has more
+				floor, share = 2_000, 4 // TestWholeStripes has more
 			}
 			explore(t, name, floor, func(n int) iter.Seq[Job] {
-				return EveryNth(min(n*share, 100), Long(1, 221, longPlan))
+				return EveryNth(min(n*share, 70), Long(1, 141, longPlan))
 			})
 		})
 	}
