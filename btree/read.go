@@ -73,16 +73,23 @@ func (t *Tree) getResident(root *Root, key, dst []byte) (val []byte, ok, known b
 		}
 		return residentValue(&in, key, dst)
 	}
+	page := t.leafResident(root, key)
+	if page == nil {
+		return dst, false, false
+	}
+	val, ok, known = residentValue(&page.body, key, dst)
+	page.Release()
+	return val, ok, known
+}
+
+// leafResident is leafOf of a root that is not inline, without I/O; nil: there would
+// be some.
+func (t *Tree) leafResident(root *Root, key []byte) *Page {
 	p := root.Ptr
 	for {
 		page := t.ld.Resident(p)
-		if page == nil {
-			return dst, false, false
-		}
-		if !page.inner {
-			val, ok, known = residentValue(&page.body, key, dst)
-			page.Release()
-			return val, ok, known
+		if page == nil || !page.inner {
+			return page
 		}
 		p = page.child(page.childOf(key)).ptr
 		page.Release()
@@ -100,4 +107,30 @@ func residentValue(b *body, key, dst []byte) (val []byte, ok, known bool) {
 		return dst, false, false
 	}
 	return append(dst, v...), true, true
+}
+
+// Place is where a key lies on media: item Item of the Items that the leaf at
+// address Leaf has.
+type Place struct {
+	Leaf        uint64
+	Item, Items int
+}
+
+// PlaceResident returns the place of key, as far as that needs no I/O: ok is
+// false, too, if there is none.
+func (t *Tree) PlaceResident(key []byte) (at Place, ok bool) {
+	t.mu.RLock()
+	root := t.root
+	t.mu.RUnlock()
+	if root == nil || root.Kind == RootInline {
+		return Place{}, false
+	}
+	page := t.leafResident(root, key)
+	if page == nil {
+		return Place{}, false
+	}
+	i, ok := page.search(key)
+	at = Place{page.ptr.Addr, i, page.n}
+	page.Release()
+	return at, ok
 }

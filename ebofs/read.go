@@ -314,9 +314,15 @@ func (s *Store) readMapped(ctx context.Context, o *onode, blk uint64, val []byte
 	case flags&layout.BlockDamaged != 0:
 		return damagedBlock(addr)
 	}
-	if cached(ctx) && s.data.Get(uint64(addr), crc, int(off%blockSize), p) {
-		s.metrics.ReadHits.Add(1)
-		return nil
+	if cached(ctx) {
+		if s.data.Get(uint64(addr), crc, int(off%blockSize), p) {
+			s.metrics.ReadHits.Add(1)
+			return nil
+		}
+		if s.readAhead(ctx, o.key, off, len(p)) && s.data.Get(uint64(addr), crc, int(off%blockSize), p) {
+			s.metrics.ReadMisses.Add(1)
+			return nil
+		}
 	}
 	s.metrics.ReadMisses.Add(1)
 	f := s.pool.Get(blockSize)
@@ -377,8 +383,13 @@ const readPiece = 1 << 20
 func (s *Store) fetchAll(ctx context.Context, o *onode, list []fetch, off uint64, p []byte) error {
 	cold := list[:0]
 	for _, f := range list {
-		if len(f.crc)*blockSize <= cacheReadMax && cached(ctx) && s.fetchCached(&f, off, p) {
-			continue
+		if len(f.crc)*blockSize <= cacheReadMax && cached(ctx) {
+			if s.fetchCached(&f, off, p) {
+				continue
+			}
+			if len(list) == 1 && s.readAhead(ctx, o.key, off, len(p)) && s.fetchCached(&f, off, p) {
+				continue
+			}
 		}
 		cold = append(cold, f)
 	}
@@ -440,10 +451,7 @@ func (s *Store) fetchCached(f *fetch, off uint64, p []byte) bool {
 
 // fetchRun reads the first blocks of f into q and verifies each.
 func (s *Store) fetchRun(ctx context.Context, o *onode, f *fetch, q []byte) error {
-	begin := time.Now()
-	err := s.main.Read(ctx, devices.Block(f.addr.Block()), devices.Vec{q})
-	since(&s.lat.Read, begin)
-	s.metrics.ReadBytes.Add(int64(len(q)))
+	err := s.readRun(ctx, f.addr, q)
 	for i := 0; i < len(q)/blockSize; i++ {
 		blk := q[i*blockSize : (i+1)*blockSize]
 		if err == nil && layout.ColdCRC(blk) == f.crc[i] {

@@ -60,6 +60,13 @@ func (d *shares) take(n int64) {
 	d.mu.Unlock()
 }
 
+// dataBudget returns what object data may take now.
+func (d *shares) dataBudget() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.object
+}
+
 // read is told of n bytes that one of the caches did not have. No lock is held.
 func (d *shares) read(n int) {
 	if d.missed.Add(int64(n)) >= d.step && d.mu.TryLock() {

@@ -45,6 +45,7 @@ type Store struct {
 	pages     *pages
 	data      *datacache.Cache
 	shares    shares
+	streams   streams
 	space     *space
 	lostZones int      // bitmaps given up; guarded by the space's load lock
 	wal       *wal.Log // nil: read-only

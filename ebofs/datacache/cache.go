@@ -91,9 +91,23 @@ func (c *Cache) Get(addr uint64, crc uint32, off int, dst []byte) bool {
 // What is not one block long is not kept.
 func (c *Cache) Put(addr uint64, crc uint32, block []byte) {
 	if len(block) == devices.BlockSize {
-		c.shardOf(addr).put(addr, crc, block)
+		c.shardOf(addr).put(addr, crc, block, cold)
 	}
 }
+
+// PutAhead is Put of a block nobody asked for yet. The first hit does not keep it:
+// who reads things in order does not come back.
+func (c *Cache) PutAhead(addr uint64, crc uint32, block []byte) {
+	if len(block) == devices.BlockSize {
+		c.shardOf(addr).put(addr, crc, block, ahead)
+	}
+}
+
+// Has reports whether the block at addr whose CRC-32C is crc is there.
+func (c *Cache) Has(addr uint64, crc uint32) bool { return c.shardOf(addr).state(addr, crc) != empty }
+
+// Ahead reports whether it is there by PutAhead and was not asked for so far.
+func (c *Cache) Ahead(addr uint64, crc uint32) bool { return c.shardOf(addr).state(addr, crc) == ahead }
 
 // Drop forgets blocks blocks, those at addr and the addresses behind it: they are free now, or about to be written. A reader that is still
 // under way may put one of them back; its CRC keeps it from hitting as anything

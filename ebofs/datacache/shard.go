@@ -28,6 +28,7 @@ type shard struct {
 //
 //	empty  in the free list
 //	cold   in a bucket; goes when the hand comes
+//	ahead  in a bucket; not asked for so far, and cold when the hand comes or once it was
 //	hot    in a bucket; hit since the hand passed
 type slot struct {
 	addr  uint64
@@ -41,8 +42,18 @@ type slotState uint8
 const (
 	empty slotState = iota
 	cold
+	ahead
 	hot
 )
+
+// hit notes that the block was asked for. What was read ahead has then served.
+func (sl *slot) hit() {
+	if sl.state == ahead {
+		sl.state = cold
+	} else {
+		sl.state = hot
+	}
+}
 
 func (s *shard) init(pool *devices.Pool, chunks int) {
 	s.pool = pool
@@ -104,7 +115,7 @@ func (s *shard) get(addr uint64, crc uint32, off int, dst []byte) bool {
 	m.Lock()
 	if len(m.slots) != 0 {
 		if i := *s.linkLocked(addr); i != 0 && m.slots[i-1].crc == crc {
-			m.slots[i-1].state = hot
+			m.slots[i-1].hit()
 			copy(dst, s.blockLocked(i - 1)[off:])
 			m.count.Hits++
 			m.Unlock()
@@ -116,7 +127,20 @@ func (s *shard) get(addr uint64, crc uint32, off int, dst []byte) bool {
 	return false
 }
 
-func (s *shard) put(addr uint64, crc uint32, block []byte) {
+// state returns the state of the block's slot, empty if it has none.
+func (s *shard) state(addr uint64, crc uint32) slotState {
+	m := &s.mu
+	m.Lock()
+	defer m.Unlock()
+	if len(m.slots) != 0 {
+		if i := *s.linkLocked(addr); i != 0 && m.slots[i-1].crc == crc {
+			return m.slots[i-1].state
+		}
+	}
+	return empty
+}
+
+func (s *shard) put(addr uint64, crc uint32, block []byte, as slotState) {
 	m := &s.mu
 	m.Lock()
 	defer m.Unlock()
@@ -132,7 +156,7 @@ func (s *shard) put(addr uint64, crc uint32, block []byte) {
 	}
 	i := s.takeLocked()
 	p := s.linkLocked(addr)
-	m.slots[i] = slot{addr: addr, crc: crc, state: cold}
+	m.slots[i] = slot{addr: addr, crc: crc, state: as}
 	*p = i + 1
 	copy(s.blockLocked(i), block)
 	m.count.Puts++
