@@ -15,7 +15,7 @@ const (
 	numClasses   = evenClasses + 6
 	firstDoubled = 32 << 10 // of the others, each twice the one before, up to slabBytes
 	maxShards    = 8        // more would scatter free frames for little less waiting
-	warmSlabs    = 16       // free slabs that keep their memory, so that steady use costs no page fault
+	warmSlabs    = 16       // free slabs that keep their memory at least: see PoolOptions.KeepBytes
 )
 
 // classFor returns the smallest class for n bytes, which are whole blocks, at least
@@ -40,6 +40,10 @@ type PoolOptions struct {
 	// MaxBytes is what the owner means to use, in bytes of frames; 0 means no
 	// limit. It refuses nothing (see Get): it is what Stats measures against.
 	MaxBytes int64
+	// KeepBytes is how much memory nobody uses is kept, so that steady use costs no
+	// page fault though what is in use goes up and down; 0, and less than 16 MiB, is
+	// 16 MiB. It does not add to the most that was ever in use.
+	KeepBytes int64
 }
 
 // Pool hands out frames: pieces of memory that are aligned for direct I/O,
@@ -57,6 +61,7 @@ type PoolOptions struct {
 // Lock order: shard.mu, then Pool.mu. All methods may run at once.
 type Pool struct {
 	max    int64   // constant
+	keep   int     // slabs, constant
 	shards []shard // length constant, a power of two
 
 	mu struct {
@@ -83,7 +88,7 @@ func NewPool(o PoolOptions) *Pool {
 	for n < min(runtime.GOMAXPROCS(0), maxShards) {
 		n *= 2
 	}
-	return &Pool{max: o.MaxBytes, shards: make([]shard, n)}
+	return &Pool{max: o.MaxBytes, keep: max(warmSlabs, int(o.KeepBytes/slabBytes)), shards: make([]shard, n)}
 }
 
 // Get returns a frame of n bytes rounded up to whole blocks, with one

@@ -204,3 +204,23 @@ func BenchmarkPoolParallel(b *testing.B) {
 		}
 	})
 }
+
+// TestPoolKeeps releases more than is kept and takes it again: what was kept is not
+// given back, and the rest is.
+func TestPoolKeeps(t *testing.T) {
+	const kept = 40
+	p := NewPool(PoolOptions{KeepBytes: kept * slabBytes})
+	var all []*Frame
+	for range kept + 60 {
+		all = append(all, p.Get(slabBytes))
+	}
+	for _, f := range all {
+		f.Release()
+	}
+	if n := p.Stats().ResidentBytes / slabBytes; n < kept || n > kept+maxShards {
+		t.Errorf("%d MiB resident once all is released, want %d", n, kept)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -83,7 +83,7 @@ func (p *Pool) giveSlab(sl *slab) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	sl.arena.free++
-	if len(p.mu.warm) < warmSlabs {
+	if len(p.mu.warm) < p.keep {
 		p.mu.warm = append(p.mu.warm, sl)
 		return
 	}
