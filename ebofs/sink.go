@@ -83,8 +83,11 @@ func (m *metaSink) take(blocks uint64) (start uint64, err error) {
 	return e.Start, err
 }
 
-// Write gathers a finished page.
+// Write gathers a finished page and leaves it in the page cache, where the one it
+// replaces was when it was merged: the objects on it are in use, and reading it back is
+// dearer than all the rest of changing one of them.
 func (m *metaSink) Write(addr uint64, page []byte) error {
+	m.ck.s.pages.Insert(addr, page)
 	return m.ck.meta.add(layout.Addr(addr).Block(), page, WriteTree)
 }
 
