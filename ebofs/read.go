@@ -325,9 +325,12 @@ func (s *Store) readMapped(ctx context.Context, o *onode, blk uint64, val []byte
 		}
 	}
 	s.metrics.ReadMisses.Add(1)
-	f := s.pool.Get(blockSize)
-	defer f.Release()
-	q := f.Bytes()
+	q, whole := p, len(p) == blockSize && aligned(p)
+	if !whole {
+		f := s.pool.Get(blockSize)
+		defer f.Release()
+		q = f.Bytes()
+	}
 	begin := time.Now()
 	if err := s.readData(ctx, addr, crc, q, o.key); err != nil {
 		return err
@@ -335,7 +338,9 @@ func (s *Store) readMapped(ctx context.Context, o *onode, blk uint64, val []byte
 	since(&s.lat.Read, begin)
 	s.data.Put(uint64(addr), crc, q)
 	s.shares.read(blockSize)
-	copy(p, q[off%blockSize:])
+	if !whole {
+		copy(p, q[off%blockSize:])
+	}
 	return nil
 }
 
