@@ -15,7 +15,7 @@ import (
 //	object data  between least and most, moved in steps
 //	pages        the rest
 //
-// After each step of misses one that had to evict gets a step of the other, if a
+// After each step of misses one that is full gets a step of the other, if a
 // byte of it was used more often since, or the other has it to spare. What counts
 // as a use of a page is a leaf found in the cache.
 type shares struct {
@@ -81,7 +81,7 @@ func (d *shares) lookLocked() {
 	p, o := d.pages.Stats(), d.data.Stats()
 	pageUse := rate(p.LeafHits-d.lastPages.LeafHits, p.Bytes)
 	dataUse := rate(o.Hits-d.lastData.Hits, o.Bytes)
-	pagesFull, dataFull := p.Evicted > d.lastPages.Evicted, o.Evictions > d.lastData.Evictions
+	pagesFull, dataFull := p.Evicted > d.lastPages.Evicted, o.Evictions+o.Refused > d.lastData.Evictions+d.lastData.Refused
 	d.lastPages, d.lastData = p, o
 	switch {
 	case pagesFull && (pageUse > dataUse || o.Bytes+d.step <= d.object):

@@ -87,7 +87,8 @@ func (c *Cache) Get(addr uint64, crc uint32, off int, dst []byte) bool {
 }
 
 // Put keeps a copy of the block at addr, whose CRC-32C is crc; the caller has
-// verified it. A block that is there already stays, unless its CRC differs.
+// verified it. A block that is there already stays, unless its CRC differs. A full
+// cache takes a block only when it comes for the second time within a while.
 // What is not one block long is not kept.
 func (c *Cache) Put(addr uint64, crc uint32, block []byte) {
 	if len(block) == devices.BlockSize {
@@ -140,6 +141,7 @@ type Stats struct {
 	Misses    uint64
 	Puts      uint64 // blocks newly kept
 	Evictions uint64 // blocks given up for others
+	Refused   uint64 // blocks not kept, as others would have gone for the first use of them
 	Drops     uint64 // blocks forgotten by Drop
 	Blocks    int    // blocks kept
 	Bytes     int64  // memory of the chunks
@@ -154,6 +156,7 @@ func (c *Cache) Stats() Stats {
 		sum.Misses += s.Misses
 		sum.Puts += s.Puts
 		sum.Evictions += s.Evictions
+		sum.Refused += s.Refused
 		sum.Drops += s.Drops
 		sum.Blocks += s.Blocks
 		sum.Bytes += s.Bytes

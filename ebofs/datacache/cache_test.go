@@ -208,8 +208,8 @@ func TestModel(t *testing.T) {
 					if !ok || was != v || !bytes.Equal(got, b) {
 						t.Fatalf("block %d version %d hits, put was %d %v (I1)", addr, v, was, ok)
 					}
-				} else if ok && was == v && !sized && c.Stats().Evictions == 0 {
-					t.Fatalf("block %d version %d is not there and nothing was evicted", addr, v)
+				} else if ok && was == v && !sized && c.Stats().Evictions+c.Stats().Refused == 0 {
+					t.Fatalf("block %d version %d is not there and nothing was evicted or refused", addr, v)
 				}
 			case op < 10:
 				n := rapid.IntRange(1, 200).Draw(t, "blocks")
@@ -228,6 +228,51 @@ func TestModel(t *testing.T) {
 			checkShards(t, c)
 		}
 	})
+}
+
+// TestRefused: what comes once takes no place in a full cache, what comes again
+// does, and what was read ahead at once, but only until it was asked for.
+func TestRefused(t *testing.T) {
+	const blocks = 4 * chunkBlocks
+	c := newCache(t, 4*chunkBytes)
+	b := make([]byte, devices.BlockSize)
+	put := func(addr uint64) { c.Put(addr, fill(b, addr, 0), b) }
+	hits := func(from, n uint64) (hits int) {
+		for addr := from; addr < from+n; addr++ {
+			if c.Get(addr, fill(b, addr, 0), 0, b) {
+				hits++
+			}
+		}
+		return hits
+	}
+	for addr := range uint64(blocks) {
+		put(addr)
+	}
+	for addr := uint64(1000); addr < 1000+10*blocks; addr++ { // a scan
+		put(addr)
+	}
+	if s := c.Stats(); hits(0, blocks) != blocks || s.Refused < 9*blocks {
+		t.Fatalf("a scan took places: %+v", s)
+	}
+	for range 2 {
+		for addr := uint64(9000); addr < 9000+blocks/4; addr++ {
+			put(addr)
+		}
+	}
+	if n := hits(9000, blocks/4); n < blocks/5 {
+		t.Fatalf("%d of %d blocks are there that came twice", n, blocks/4)
+	}
+	const from = 20000
+	for addr := uint64(from); addr < from+16; addr++ {
+		c.PutAhead(addr, fill(b, addr, 0), b)
+	}
+	crc := fill(b, from, 0)
+	if !c.Has(from, crc) || !c.Ahead(from, crc) || c.Has(from, crc+1) || c.Has(from+16, crc) {
+		t.Fatal("what was read ahead is not there, or something else is")
+	}
+	if hits(from, 16) != 16 || c.Ahead(from, crc) || !c.Has(from, crc) {
+		t.Fatal("what was read ahead does not hit, or is still ahead afterwards")
+	}
 }
 
 // checkShards counts every list of every shard.

@@ -14,8 +14,8 @@
 //
 // Slots are chosen for eviction by CLOCK: a hand goes round; a block that was
 // hit since the hand passed stays, any other goes. New blocks count as not hit,
-// so what is read once leaves on the first round. A block that was read ahead of
-// its reader is spared once more before it is asked for, not afterwards.
+// and a full cache takes none that did not come before. A block that was read
+// ahead of its reader is spared until it is asked for, or once, not afterwards.
 // docs/decisions/data-cache.md says why this and not another cache.
 //
 // Invariants:

@@ -16,6 +16,7 @@ type shard struct {
 		maxSlots int
 		chunks   []*devices.Frame
 		slots    []slot   // no pointers: the collector does not look into it
+		seen     []uint16 // by hash: parts of the hashes of refused addresses; length a power of two
 		buckets  []uint32 // index of the first slot + 1; length a power of two, nil: closed, or of no budget
 		free     uint32   // list of slots without a block, + 1
 		hand     uint32
@@ -23,6 +24,9 @@ type shard struct {
 	}
 	_ [64]byte // keeps neighbours off this cache line
 }
+
+// seenSlots is how many refused addresses are remembered for each block of the budget.
+const seenSlots = 4
 
 // slot is room for one block.
 //
@@ -60,6 +64,7 @@ func (s *shard) init(pool *devices.Pool, chunks int) {
 	s.mu.maxSlots = chunks * chunkBlocks
 	if chunks > 0 {
 		s.mu.buckets = make([]uint32, 1<<bits.Len(uint(s.mu.maxSlots-1)))
+		s.mu.seen = make([]uint16, seenSlots*len(s.mu.buckets))
 	}
 }
 
@@ -154,6 +159,10 @@ func (s *shard) put(addr uint64, crc uint32, block []byte, as slotState) {
 		}
 		return
 	}
+	if as == cold && !s.roomLocked() && !s.seenLocked(addr) {
+		m.count.Refused++
+		return
+	}
 	i := s.takeLocked()
 	p := s.linkLocked(addr)
 	m.slots[i] = slot{addr: addr, crc: crc, state: as}
@@ -161,6 +170,23 @@ func (s *shard) put(addr uint64, crc uint32, block []byte, as slotState) {
 	copy(s.blockLocked(i), block)
 	m.count.Puts++
 	m.count.Blocks++
+}
+
+// roomLocked says whether a block takes no other's place.
+func (s *shard) roomLocked() bool { return s.mu.free != 0 || len(s.mu.slots) < s.mu.maxSlots }
+
+// seenLocked says whether the address was refused not long ago, and notes it for the
+// next time.
+func (s *shard) seenLocked(addr uint64) bool {
+	h := hash(addr)
+	p := &s.mu.seen[h>>16&uint64(len(s.mu.seen)-1)]
+	tag := uint16(h) | 1 // 0: none
+	if *p == tag {
+		*p = 0
+		return true
+	}
+	*p = tag
+	return false
 }
 
 // takeLocked returns the index of an empty slot that is in no list.
@@ -255,7 +281,7 @@ func (s *shard) close() {
 	for _, f := range m.chunks {
 		f.Release()
 	}
-	m.chunks, m.slots, m.buckets, m.free, m.hand, m.maxSlots = nil, nil, nil, 0, 0, 0
+	m.chunks, m.slots, m.buckets, m.seen, m.free, m.hand, m.maxSlots = nil, nil, nil, nil, 0, 0, 0
 	m.count.Blocks, m.count.Bytes = 0, 0
 }
 
