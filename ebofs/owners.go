@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"ebofs/allocator"
+	"ebofs/btree"
 	"ebofs/ebofs/layout"
 )
 
@@ -131,7 +132,7 @@ func (ck *checkpoint) disown() error {
 		if ck.owners[k] != nil {
 			continue
 		}
-		live, err := ck.s.space.liveGroup(ck.ctx, k)
+		live, err := ck.liveOwned(k)
 		if err != nil {
 			return err
 		}
@@ -163,7 +164,7 @@ func (ck *checkpoint) findStale() {
 	}
 	groups := groupsOf(ck.frees[ck.judged:])
 	for _, k := range slices.Sorted(maps.Keys(groups)) {
-		live, err := ck.s.space.liveGroup(ck.ctx, k)
+		live, err := ck.liveOwned(k)
 		key := layout.GroupKey(k)
 		g, e := ck.ownersOf(key[:])
 		for i := range layout.OwnerBlocks {
@@ -192,6 +193,21 @@ func (ck *checkpoint) ownersOf(key []byte) (g layout.OwnerGroup, err error) {
 		return g, fmt.Errorf("tree owners: %w", err)
 	}
 	return layout.OwnerGroup{}, nil
+}
+
+// liveOwned returns which blocks of a group may hold data. The root of the owners tree
+// holds none: where it took the place of data, the last group would keep the tree and
+// the tree the group.
+func (ck *checkpoint) liveOwned(k uint64) (live uint64, err error) {
+	live, err = ck.s.space.liveGroup(ck.ctx, k)
+	if r := ck.s.owners.Root(); r.Kind == btree.RootNode {
+		for a := r.Ptr.Addr; a < r.Ptr.Addr+uint64(r.Ptr.Blocks); a++ {
+			if a/layout.OwnerBlocks == k {
+				live &^= 1 << (a % layout.OwnerBlocks)
+			}
+		}
+	}
+	return live, err
 }
 
 // liveGroup returns which blocks of a group the last checkpoint uses. All count as
