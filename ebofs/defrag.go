@@ -256,6 +256,7 @@ var errYield = errors.New("somebody else defragments")
 // defragmenter keeps the score of a mounted store below its goal. What gained
 // nothing is not tried again soon.
 func (s *Store) defragmenter(o DefragOptions) {
+	o.Objects = false // never by itself: it writes data again for reads alone
 	ctx, cancel := s.whileOpen(devices.ClassClean)
 	defer cancel()
 	every := max(s.opt.CheckpointInterval/4, time.Millisecond)

@@ -41,10 +41,10 @@ type journal struct {
 
 const (
 	// journalFrame is the step in which an epoch takes memory.
-	journalFrame = 256 << 10
+	journalFrame = 512 << 10
 	// journalMax is the longest run of bytes put there; longer ones, which only
 	// very long stripes leave to the log, would waste too much of a frame's end.
-	journalMax = 64 << 10
+	journalMax = lullMin
 )
 
 func (all *journals) init(pool *devices.Pool, took func(int64)) { all.pool, all.took = pool, took }

@@ -44,7 +44,7 @@ type Options struct {
 	CheckpointInterval time.Duration
 
 	// Defrag keeps the score of free space below a goal while the store is mounted;
-	// the zero value leaves it alone.
+	// the zero value leaves it alone. Its Objects counts for nothing here.
 	Defrag DefragOptions
 
 	// DiscardBytesPerSecond has what is freed discarded while the store is mounted, so

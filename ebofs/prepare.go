@@ -8,34 +8,14 @@ import (
 // prepare does what needs no lock: the path of each piece of data, admission,
 // and the writes of path D.
 func (s *Store) prepare(ctx context.Context, t *Txn, p *pass) error {
-	p.changes = p.changes[:0]
-	p.frees = true
-	direct, lulled := 0, p.lulled
-	for i := range t.ops {
-		op := &t.ops[i]
-		p.frees = p.frees && op.code.frees()
-		p.structs = p.structs || op.code.onColl()
-		p.clones = p.clones || op.code.clones()
-		if op.code == opWrite {
-			direct += s.splitWrite(p, op, i)
-			continue
-		}
-		c := change{code: op.code, op: i, coll: op.coll, dest: op.dest, off: op.off, n: op.n, toOff: op.toOff, flags: op.spec.Seed, data: op.data, pairs: op.pairs, spec: op.spec}
-		if !op.code.onColl() {
-			c.key = p.encode(&op.obj)
-			if op.code == opRename || op.code.clones() {
-				c.to = p.encode(&op.to)
-			}
-		} else {
-			c.flags = 0
-		}
-		p.changes = append(p.changes, c)
-	}
+	least := s.leastDirect(t)
+	direct := s.translate(t, p, least)
 	p.cost()
 	most := min(s.ringSize/4, int64(s.wal.MaxRecord()))
-	if p.record > most && p.lulled && !lulled {
+	if p.record > most && least > directMin { // it may fit with its data direct
+		direct = s.translate(t, p, directMin)
 		p.tokens, p.longest = spaceTokens{}, 0
-		return s.prepare(ctx, t, p) // with that write direct it may fit
+		p.cost()
 	}
 	if p.record > most {
 		return fmt.Errorf("transaction of %d bytes, the log takes %d at a time: %w", p.record, most, ErrTooLarge)
@@ -59,6 +39,34 @@ func (s *Store) prepare(ctx context.Context, t *Txn, p *pass) error {
 	return nil
 }
 
+// translate makes the changes of t, and returns how many blocks of their data go
+// straight to their stripes if that is for no less than least bytes.
+func (s *Store) translate(t *Txn, p *pass, least uint64) (direct int) {
+	p.changes = p.changes[:0]
+	p.frees = true
+	for i := range t.ops {
+		op := &t.ops[i]
+		p.frees = p.frees && op.code.frees()
+		p.structs = p.structs || op.code.onColl()
+		p.clones = p.clones || op.code.clones()
+		if op.code == opWrite {
+			direct += s.splitWrite(p, op, i, least)
+			continue
+		}
+		c := change{code: op.code, op: i, coll: op.coll, dest: op.dest, off: op.off, n: op.n, toOff: op.toOff, flags: op.spec.Seed, data: op.data, pairs: op.pairs, spec: op.spec}
+		if !op.code.onColl() {
+			c.key = p.encode(&op.obj)
+			if op.code == opRename || op.code.clones() {
+				c.to = p.encode(&op.to)
+			}
+		} else {
+			c.flags = 0
+		}
+		p.changes = append(p.changes, c)
+	}
+	return direct
+}
+
 // encode returns the encoded key of o.
 func (p *pass) encode(o *ObjectID) string {
 	p.key = o.AppendKey(p.key[:0])
@@ -77,15 +85,23 @@ const directMin = 64 << 10
 // then writes again, an idle device has time for (docs/decisions/lull.md).
 const lullMin = 128 << 10
 
-// lull reports whether no other transaction is on its way to the device.
-func (s *Store) lull() bool {
-	return !s.opt.Inline && s.inflight.Load() == 0 && s.wal.Idle()
+// leastDirect returns the least data of t that goes straight to its stripes. What is
+// written beside direct data waits for that anyway.
+func (s *Store) leastDirect(t *Txn) uint64 {
+	n := uint64(0)
+	for i := range t.ops {
+		n += uint64(len(t.ops[i].data))
+	}
+	if n >= directMin && n < lullMin && !s.opt.Inline && s.inflight.Load() == 0 && s.wal.Idle() {
+		return lullMin
+	}
+	return directMin
 }
 
 // splitWrite decides the path of each part of a write: whole blocks, or on
 // hard geometry whole stripes, of a large one go to fresh stripes (D), the
 // rest into the log (J). It returns the number of blocks that go D.
-func (s *Store) splitWrite(p *pass, op *txnOp, index int) int {
+func (s *Store) splitWrite(p *pass, op *txnOp, index int, least uint64) int {
 	key := p.encode(&op.obj)
 	add := func(off uint64, data []byte, code opCode) {
 		p.changes = append(p.changes, change{code: code, op: index, coll: op.coll, key: key, off: off, n: uint64(len(data)), data: data})
@@ -96,12 +112,7 @@ func (s *Store) splitWrite(p *pass, op *txnOp, index int) int {
 	if end > first {
 		end = first + (end-first)/unit*unit
 	}
-	if end <= first || end-first < max(directMin, unit) {
-		add(op.off, op.data, opWrite)
-		return 0
-	}
-	if end-first < lullMin && !p.lulled && s.lull() {
-		p.lulled = true // one: the log takes no large transactions
+	if end <= first || end-first < max(least, unit) {
 		add(op.off, op.data, opWrite)
 		return 0
 	}

@@ -33,7 +33,6 @@ type pass struct {
 	structs  bool   // changes collections
 	frees    bool   // only gives space back
 	clones   bool   // copies from objects
-	lulled   bool   // a write was journaled that goes direct when others are at work
 	slack    uint64 // what the sources of clones may grow by; more at each try
 	promised need   // for the clones
 	enc      recordEncoder

@@ -65,7 +65,8 @@ func (o *onode) lockBody() (*body, error) {
 
 // Read fills p with the object's bytes from off on and returns how many there
 // were before its end. Holes read as zeros. A block that fails its checksum
-// gives an error matching ErrCorrupt that names it; nothing wrong is returned.
+// gives an error matching ErrCorrupt that names it; nothing wrong is returned. Until
+// it returns p is the store's: blocks are read straight into it, and kept from there.
 func (s *Store) Read(ctx context.Context, c CollectionID, id ObjectID, off uint64, p []byte) (int, error) {
 	if err := s.enter(); err != nil {
 		return 0, err

@@ -217,7 +217,7 @@ func TestCommands(t *testing.T) {
 	}
 	var perf map[string]map[string]int64
 	if err := w.ask(&perf, "perf dump", nil); err != nil || perf["ebofs"]["transactions"] != 3 || perf["ebofs_log"]["records"] < 3 ||
-		perf["ebofs_io_log"]["calls"] < 3 || perf["ebofs_io_log"]["flushes"] < 3 || perf["ebofs_io_data"]["bytes"] < 17*64<<10 || perf["ebofs_io"]["background_limit"] < 1 {
+		perf["ebofs_io_log"]["calls"] < 3 || perf["ebofs_io_log"]["flushes"] < 3 || perf["ebofs_io_data"]["bytes"] < 20*64<<10 || perf["ebofs_io"]["background_limit"] < 1 {
 		t.Errorf("%v %+v", err, perf)
 	}
 	var config map[string]any
