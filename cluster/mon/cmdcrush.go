@@ -81,15 +81,31 @@ func cmdCrushDump(c *call) error {
 // has reports whether the tree has an item of that name.
 func (c *call) has(name string) bool {
 	m, err := crush.Decode(c.st.OSD.Crush)
-	if err != nil {
-		return false
-	}
+	return err == nil && hasItem(m, name)
+}
+
+func hasItem(m *crush.Map, name string) bool {
 	for _, n := range m.Names {
 		if n == name {
 			return true
 		}
 	}
 	return false
+}
+
+// place puts a device at a place, with that weight if it was nowhere or that is what
+// is asked for. Whether it is there is looked up in the map that is edited: another
+// command may have been quicker, this one's first sending even.
+func (c *call) place(id int32, name string, w crush.Weight, reweight bool, at []crush.Place) error {
+	return c.edit(func(e *crush.Editor) error {
+		if !hasItem(e.Map(), name) {
+			return e.AddDevice(id, name, w, at...)
+		}
+		if err := e.Move(name, at...); err != nil || !reweight {
+			return err
+		}
+		return e.Reweight(name, w)
+	})
 }
 
 // placeText writes a location as Ceph does.
@@ -268,17 +284,8 @@ func cmdCrushSet(c *call) error {
 		return err
 	}
 	name := fmt.Sprintf("osd.%d", id)
-	known := c.has(name)
 	c.text = fmt.Sprintf("set item id %d name '%s' weight %g at location %s", id, name, c.float("weight", 0), c.placeText())
-	return c.edit(func(e *crush.Editor) error {
-		if !known {
-			return e.AddDevice(id, name, w, at...)
-		}
-		if err := e.Move(name, at...); err != nil {
-			return err
-		}
-		return e.Reweight(name, w)
-	})
+	return c.place(id, name, w, true, at)
 }
 
 // cmdCreateOrMove is what an OSD says as it starts: where it is and how large.
@@ -313,9 +320,9 @@ func cmdCreateOrMove(c *call) error {
 						return nil // it is there
 					}
 				}
-				return c.edit(func(e *crush.Editor) error { return e.Move(name, at...) })
+				return c.place(id, name, w, false, at)
 			}
 		}
 	}
-	return c.edit(func(e *crush.Editor) error { return e.AddDevice(id, name, w, at...) })
+	return c.place(id, name, w, true, at)
 }

@@ -416,6 +416,41 @@ func TestRace(t *testing.T) {
 	}
 }
 
+// TestRacePlaces: commands that put an OSD at a place do so whatever others, or the
+// same sent once more, did meanwhile.
+func TestRacePlaces(t *testing.T) {
+	c := newCluster(t)
+	x := c.client("client.admin", c.made.Admin)
+	x.ok(nil, "osd new", "uuid", "3f0c9a1e-4c0e-4b6e-9d5f-0f4f8e2a9b11")
+	var wg sync.WaitGroup
+	for i := range 16 {
+		x := c.client("client.admin", c.made.Admin)
+		wg.Go(func() {
+			prefix := []string{"osd crush create-or-move", "osd crush set"}[i%2]
+			if a, err := x.run(prefix, "id", []any{0, "osd.0"}[i%2], "weight", 0.5, "args", []string{"host=h", "root=default"}); err != nil || a.Result != 0 {
+				t.Errorf("%s: %+v, %v", prefix, a, err)
+			}
+		})
+	}
+	wg.Wait()
+	var tree struct {
+		Nodes []struct {
+			Name   string
+			Weight float64 `json:"crush_weight"`
+		}
+	}
+	x.ok(&tree, "osd tree")
+	found := 0
+	for _, n := range tree.Nodes {
+		if n.Name == "osd.0" && n.Weight == 0.5 {
+			found++
+		}
+	}
+	if found != 1 {
+		t.Errorf("%+v", tree)
+	}
+}
+
 // TestSignatures holds our commands against those of a real monitor: the same
 // words, module and permissions, and of its arguments those we know, of the same
 // name and type.
