@@ -200,7 +200,7 @@ func (s *Store) findLog(ctx context.Context) error {
 func (s *Store) budget() error {
 	m := s.opt.MemoryBytes
 	s.pool = devices.NewPool(devices.PoolOptions{KeepBytes: m / 16}) // what a checkpoint takes and gives back
-	s.pages = s.newPages(m / 100 * (pagesPercent + dirtyPercent))
+	s.pages = s.newPages(m / 100 * framesPercent)
 	s.data = datacache.New(s.pool, m/100*dataPercent)
 	s.shares.init(m, s.pages.Cache, s.data)
 	s.journals.init(s.pool, s.shares.take)

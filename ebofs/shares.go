@@ -22,7 +22,8 @@ type shares struct {
 	pages *btree.Cache
 	data  *datacache.Cache
 
-	total       int64 // constant, as are the next three
+	total       int64 // constant, as are the next four
+	floor       int64 // of pages
 	step        int64
 	least, most int64 // of object data
 
@@ -36,9 +37,12 @@ type shares struct {
 }
 
 const (
-	pagesPercent = 30 // of the memory of a store, at least
-	dataPercent  = 20 // at most
-	dirtyPercent = 20
+	// framesPercent of the memory of a store is for frames while dirty data leaves
+	// that: onodes and the rest of the heap take the other half at full load.
+	framesPercent = 45
+	pagesPercent  = 30 // at least
+	dataPercent   = 20 // at most
+	dirtyPercent  = 20
 	// Less would not hold what is read ahead.
 	leastDataPercent = 4
 	shareSteps       = 64 // of a store's memory
@@ -47,7 +51,7 @@ const (
 // init divides the part of m bytes that is for frames.
 func (d *shares) init(m int64, pages *btree.Cache, data *datacache.Cache) {
 	d.pages, d.data = pages, data
-	d.total, d.step = m/100*(pagesPercent+dataPercent+dirtyPercent), m/shareSteps
+	d.total, d.floor, d.step = m/100*framesPercent, m/100*pagesPercent, m/shareSteps
 	d.least, d.most = m/100*leastDataPercent, m/100*dataPercent
 	d.object = d.most
 }
@@ -99,7 +103,7 @@ func rate(uses uint64, bytes int64) float64 { return float64(uses) / float64(max
 
 // leftLocked returns the budget of pages: what the others leave.
 func (d *shares) leftLocked() int64 {
-	return max(d.total-d.object-d.dirty, d.total*pagesPercent/(pagesPercent+dataPercent+dirtyPercent))
+	return max(d.total-d.object-d.dirty, d.floor)
 }
 
 func (d *shares) divideLocked() { d.pages.SetBudget(d.leftLocked()) }
