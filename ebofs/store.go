@@ -27,6 +27,8 @@ import (
 //	      gate               read: a transaction applies; write: an epoch ends
 //	        onode.mu         several at once: in order of their keys
 //	          locks of btree.Tree, space.mu, dirtyList, logMu, onodeShard, holds
+//	          journal.mu, journals.mu, shares.mu in this order; streams.mu
+//	            shards of the data cache and of the pages
 //
 // Only ckptMu, structMu, collection.queue and space.load may be held across
 // device I/O; the gate and onode.mu for reading, by a clone, what it has read a
