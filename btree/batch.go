@@ -36,6 +36,9 @@ func (b *Batch) DeleteRange(lo, hi []byte) { b.add(opDeleteRange, lo, hi) }
 // Len is the number of operations.
 func (b *Batch) Len() int { return len(b.ops) }
 
+// Bytes is the memory it keeps for keys and values.
+func (b *Batch) Bytes() int { return cap(b.arena) }
+
 // Reset empties the batch.
 func (b *Batch) Reset() { b.arena, b.ops = b.arena[:0], b.ops[:0] }
 

@@ -74,6 +74,13 @@ func (m *omap) own(n *mapNode) *mapNode {
 	return &c
 }
 
+// begin makes room in an empty map for entries of so many bytes, of which the first is
+// put at once.
+func (m *omap) begin(entries, bytes int) {
+	m.tok = new(token)
+	m.root = &mapNode{tok: m.tok, arena: make([]byte, 0, min(bytes, maxArena)), slots: make([]slot, 0, min(entries+1, maxEntries+1))}
+}
+
 // put sets the entry of key: a value, or a deletion. It copies both.
 func (m *omap) put(key, val []byte, del bool) {
 	if m.tok == nil {

@@ -140,3 +140,19 @@ func TestMapModel(t *testing.T) {
 		}
 	}
 }
+
+// TestApplyRoom: what fills an empty tree takes the memory it needs at once.
+func TestApplyRoom(t *testing.T) {
+	var b Batch
+	size := 0
+	for i := range 20 {
+		key, val := []byte{byte(i)}, make([]byte, 1000)
+		b.Put(key, val)
+		size += entryHeader + len(key) + len(val)
+	}
+	m := newModel(modelConfigs[0])
+	m.t.Apply(&b)
+	if got := cap(m.t.active.ents.root.arena); got < size || got > size+size/8 {
+		t.Errorf("%d bytes of entries in %d", size, got)
+	}
+}

@@ -236,6 +236,9 @@ func (t *Tree) Apply(b *Batch) {
 		}
 	}
 	t.mu.Lock()
+	if t.active == nil && len(b.ops) > 0 && b.ops[0].kind == opPut {
+		t.activeLocked().ents.begin(len(b.ops), len(b.arena)+len(b.ops)*entryHeader)
+	}
 	for i := range b.ops {
 		switch op := &b.ops[i]; op.kind {
 		case opPut:

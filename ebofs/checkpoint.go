@@ -52,7 +52,8 @@ type checkpoint struct {
 
 	unmapped []allocator.Extent  // data blocks dropped that were not marked as shared
 	shared   map[uint64]*sharing // changes of reference counts, see refs.go
-	refsLost bool                // some of the counts cannot be read
+	groups   groups
+	refsLost bool // some of the counts cannot be read
 
 	dataAlloced, dataFreed, metaFreed uint64
 	logical                           int64 // change of the sum of object sizes

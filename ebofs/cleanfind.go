@@ -178,7 +178,7 @@ func (c *cleaning) family(o *onode, a layout.Addr, block uint64, n uint32) (bool
 			found++
 		}
 	}
-	return found == n, nil
+	return found >= n, nil // more, if one is newer than the count
 }
 
 // chunk reads a record of an object's extents tree, nil if there is none.

@@ -3,6 +3,7 @@ package ebofs
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"ebofs/btree"
 	"ebofs/ebofs/layout"
@@ -19,11 +20,32 @@ import (
 // clones waits at the gate until the older epoch is folded (enterGate). What it
 // copies it then reads with the objects locked; resolve has read it before, so
 // that it is known to be readable and mostly in the caches.
+//
+// Blocks the source maps by a sound record of its extents tree, that nothing decided
+// since hides, enter the clone's tree as that record, before any checkpoint: there is
+// nothing to fold, and the difference of the trees is all that is accounted.
 
 // planned is a chunk of a source as its clone will map it.
 type planned struct {
-	index uint64
-	chunk layout.Chunk
+	index  uint64
+	chunk  layout.Chunk
+	record []byte // what is new of it is only that it is shared: the source's new record
+}
+
+// copies is what a clone takes over as it is.
+type copies struct{ attrs, omap, extents btree.Batch }
+
+// copiesPool keeps their memory, for a clone's is large and short-lived.
+var copiesPool = sync.Pool{New: func() any { return new(copies) }}
+
+func (c *copies) release() {
+	for _, b := range [...]*btree.Batch{&c.attrs, &c.omap, &c.extents} {
+		if b.Bytes() > 1<<20 {
+			*b = btree.Batch{}
+		}
+		b.Reset()
+	}
+	copiesPool.Put(c)
 }
 
 // enterGate takes the gate for reading. For a transaction that clones it does so
@@ -104,15 +126,15 @@ func (s *Store) loseLocked(o *onode, cause error, epoch uint64) {
 // error neither has changed.
 func (s *Store) cloneLocked(ctx context.Context, src, dst *onode, id, epoch uint64) error {
 	b := src.cur
-	attrs, err := copyOf(ctx, b.attrs)
-	if err != nil {
+	c := copiesPool.Get().(*copies)
+	defer c.release()
+	if err := copyTree(ctx, b.attrs, &c.attrs); err != nil {
 		return err
 	}
-	omap, err := copyOf(ctx, b.omap)
-	if err != nil {
+	if err := copyTree(ctx, b.omap, &c.omap); err != nil {
 		return err
 	}
-	plan, err := s.planLocked(ctx, b, 0, blocksOf(b.size))
+	plan, err := s.planLocked(ctx, b, 0, blocksOf(b.size), &c.extents)
 	if err != nil {
 		return err
 	}
@@ -131,25 +153,27 @@ func (s *Store) cloneLocked(ctx context.Context, src, dst *onode, id, epoch uint
 	for i := range plan {
 		s.mapShared(n, &plan[i], 0, epoch)
 	}
-	if attrs.Len() > 0 {
-		s.treeOf(&n.attrs, s.cfg.attrs, dst, n).Apply(attrs)
+	if c.extents.Len() > 0 {
+		s.treeOf(&n.extents, s.cfg.extents, dst, n).Apply(&c.extents)
 	}
-	if omap.Len() > 0 {
-		s.treeOf(&n.omap, s.cfg.omap, dst, n).Apply(omap)
+	if c.attrs.Len() > 0 {
+		s.treeOf(&n.attrs, s.cfg.attrs, dst, n).Apply(&c.attrs)
+	}
+	if c.omap.Len() > 0 {
+		s.treeOf(&n.omap, s.cfg.omap, dst, n).Apply(&c.omap)
 	}
 	return nil
 }
 
-// copyOf returns what fills an empty tree with the items of t.
-func copyOf(ctx context.Context, t *btree.Tree) (*btree.Batch, error) {
-	b := new(btree.Batch)
+// copyTree adds to b what fills an empty tree with the items of t.
+func copyTree(ctx context.Context, t *btree.Tree, b *btree.Batch) error {
 	if t == nil {
-		return b, nil
+		return nil
 	}
 	if err := t.Iter(ctx, nil, nil, func(k, v []byte) bool { b.Put(k, v); return true }); err != nil {
-		return nil, fmt.Errorf("%s: %w", t.Config().Name, err)
+		return fmt.Errorf("%s: %w", t.Config().Name, err)
 	}
-	return b, nil
+	return nil
 }
 
 // cloneRangeLocked copies a range of src, both locked for writing: whole blocks
@@ -169,7 +193,7 @@ func (s *Store) cloneRangeLocked(ctx context.Context, src, dst *onode, c *change
 	var over []piece
 	if first < last {
 		var err error
-		if plan, err = s.planLocked(ctx, b, first, last); err != nil {
+		if plan, err = s.planLocked(ctx, b, first, last, nil); err != nil {
 			return err
 		}
 		over = piecesWithin(b, first<<blockShift, last<<blockShift)
@@ -222,21 +246,32 @@ func splitClone(off, n, toOff uint64) (first, last uint64, edges []edge) {
 }
 
 // planLocked returns what is mapped, below the journaled bytes, of blocks [first,
-// last) of b, whose onode is locked.
-func (s *Store) planLocked(ctx context.Context, b *body, first, last uint64) ([]planned, error) {
+// last) of b, whose onode is locked. If records is not nil, for a clone of all of b,
+// it gets the records that the clone takes over, and the plan has the rest.
+func (s *Store) planLocked(ctx context.Context, b *body, first, last uint64, records *btree.Batch) (plan []planned, err error) {
 	const n = layout.ChunkBlocks
 	if first >= last {
 		return nil, nil
 	}
-	plan := make([]planned, 0, min((last-1)/n-first/n+1, 16))
-	err := s.eachChunk(ctx, b, first/n, (last-1)/n, func(k uint64, val []byte) error {
+	err = s.eachChunk(ctx, b, first/n, (last-1)/n, func(k uint64, val []byte) error {
+		_, moves := b.moves[k]
+		e := b.over.edits.get(k)
+		if records != nil && val != nil && e == nil && !moves {
+			flags, end, err := layout.CheckChunk(val)
+			if err != nil {
+				return fmt.Errorf("chunk %d: %w", k, err)
+			}
+			if k*n+uint64(end) <= last {
+				return planRecord(&plan, records, k, val, end, flags)
+			}
+		}
 		var c layout.Chunk
 		if val != nil {
 			if err := layout.DecodeChunk(val, &c); err != nil {
 				return fmt.Errorf("chunk %d: %w", k, err)
 			}
 		}
-		if e := b.over.edits.get(k); e != nil {
+		if e != nil {
 			for i := range uint64(n) {
 				if e.mask>>i&1 == 1 {
 					c.Addr[i], c.CRC[i], c.Flags[i] = e.addr[i], e.crc[i], e.flags[i]
@@ -252,7 +287,7 @@ func (s *Store) planLocked(ctx context.Context, b *body, first, last uint64) ([]
 			}
 		}
 		if any {
-			plan = append(plan, planned{k, c})
+			plan = append(plan, planned{index: k, chunk: c})
 		}
 		return nil
 	})
@@ -262,10 +297,41 @@ func (s *Store) planLocked(ctx context.Context, b *body, first, last uint64) ([]
 	return plan, nil
 }
 
+// planRecord has a clone take over a record, of blocks up to end with these flags in
+// common. If not all of them are marked as shared, the source gets a record where they are.
+func planRecord(plan *[]planned, records *btree.Batch, k uint64, val []byte, end int, flags uint8) error {
+	if end == 0 {
+		return nil
+	}
+	if flags&layout.BlockShared == 0 {
+		var c layout.Chunk
+		err := layout.DecodeChunk(val, &c)
+		for i := range c.Addr {
+			if c.Addr[i] != 0 {
+				c.Flags[i] |= layout.BlockShared
+			}
+		}
+		if err == nil {
+			val, err = c.Append(nil)
+		}
+		if err != nil {
+			return fmt.Errorf("chunk %d: %w", k, err)
+		}
+		*plan = append(*plan, planned{index: k, record: val})
+	}
+	key := layout.Uint64Key(k)
+	records.Put(key[:], val)
+	return nil
+}
+
 // markShared flags what is planned as shared, in the plan and in the object it
 // comes from.
 func (s *Store) markShared(o *onode, plan []planned, epoch uint64) {
 	for p := range plan {
+		if r := plan[p].record; r != nil && !planted.On(planted.CloneUnmarked) {
+			s.touchLocked(o, epoch)
+			o.cur.extents.Put(chunkKey(plan[p].index), r)
+		}
 		c := &plan[p].chunk
 		for i := range uint64(layout.ChunkBlocks) {
 			if c.Addr[i] == 0 || c.Flags[i]&layout.BlockShared != 0 {
@@ -359,7 +425,8 @@ func (s *Store) warmClone(ctx context.Context, o *onode, op *txnOp) error {
 			if val == nil {
 				return nil
 			}
-			return layout.ChunkRuns(val, func(*layout.Run) bool { return true })
+			_, _, err := layout.CheckChunk(val)
+			return err
 		})
 		if err != nil {
 			return fmt.Errorf("object %s: extents: %w", objectName(o.key), err)

@@ -401,37 +401,53 @@ func lockHome(b *body) *onode {
 // diffChunk accounts the blocks that one extents record has and the other has
 // not. Either may be nil.
 func (ck *checkpoint) diffChunk(old, new []byte) error {
-	var o, n layout.Chunk
-	if old != nil {
-		if err := layout.DecodeChunk(old, &o); err != nil {
-			return err
-		}
+	switch {
+	case old == nil && new == nil:
+		return nil
+	case old == nil:
+		return layout.ChunkRuns(new, func(r *layout.Run) bool { ck.mapped(r.Addr, r.Blocks, r.Flags); return true })
+	case new == nil:
+		return layout.ChunkRuns(old, func(r *layout.Run) bool { ck.dropped(r.Addr, r.Blocks, r.Flags); return true })
 	}
-	if new != nil {
-		if err := layout.DecodeChunk(new, &n); err != nil {
-			return err
-		}
+	var o, n layout.Chunk
+	if err := layout.DecodeChunk(old, &o); err != nil {
+		return err
+	}
+	if err := layout.DecodeChunk(new, &n); err != nil {
+		return err
 	}
 	for i := range o.Addr {
 		if o.Addr[i] == n.Addr[i] {
 			continue
 		}
-		if a := o.Addr[i]; a != 0 && !planted.On(planted.FreeForgotten) {
-			if o.Flags[i]&layout.BlockShared != 0 {
-				ck.share(a, -1)
-			} else {
-				ck.unmapped = appendExtent(ck.unmapped, allocator.Extent{Start: a.Block(), Blocks: 1})
-			}
+		if a := o.Addr[i]; a != 0 {
+			ck.dropped(a, 1, o.Flags[i])
 		}
 		if a := n.Addr[i]; a != 0 {
-			if n.Flags[i]&layout.BlockShared != 0 {
-				ck.share(a, +1)
-			} else {
-				ck.useData(allocator.Extent{Start: a.Block(), Blocks: 1})
-			}
+			ck.mapped(a, 1, n.Flags[i])
 		}
 	}
 	return nil
+}
+
+// mapped enters n blocks from a on that a record maps now.
+func (ck *checkpoint) mapped(a layout.Addr, n int, flags uint8) {
+	if flags&layout.BlockShared != 0 {
+		ck.share(a, n, +1)
+		return
+	}
+	ck.useData(allocator.Extent{Start: a.Block(), Blocks: uint64(n)})
+}
+
+// dropped enters n blocks from a on that a record maps no more.
+func (ck *checkpoint) dropped(a layout.Addr, n int, flags uint8) {
+	switch {
+	case planted.On(planted.FreeForgotten):
+	case flags&layout.BlockShared != 0:
+		ck.share(a, n, -1)
+	default:
+		ck.unmapped = appendExtent(ck.unmapped, allocator.Extent{Start: a.Block(), Blocks: uint64(n)})
+	}
 }
 
 // useData enters data blocks that the durable checkpoint does not use.

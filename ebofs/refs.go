@@ -38,29 +38,50 @@ type sharing struct {
 	touched uint64 // bit i: look at block i, be its delta 0
 }
 
-// share adds d to the number of extents that map the block at a.
-func (ck *checkpoint) share(a layout.Addr, d int32) {
+// groups are some of the groups at hand: the blocks of a record lie in few, and those
+// of the clones of one object in the same.
+type groups [256]struct {
+	k uint64
+	g *sharing
+}
+
+// group returns group k of the counts that change.
+func (ck *checkpoint) group(k uint64) *sharing {
+	at := &ck.groups[k%uint64(len(ck.groups))]
+	if at.g != nil && at.k == k {
+		return at.g
+	}
 	if ck.shared == nil {
 		ck.shared = make(map[uint64]*sharing)
 	}
-	k, i := uint64(a)/layout.RefBlocks, uint64(a)%layout.RefBlocks
 	g := ck.shared[k]
 	if g == nil {
 		g = new(sharing)
 		ck.shared[k] = g
 	}
+	at.k, at.g = k, g
+	return g
+}
+
+// share adds d to the number of extents that map n blocks from a on.
+func (ck *checkpoint) share(a layout.Addr, n int, d int32) {
 	if d < 0 && planted.On(planted.CountKept) {
 		d = 0
 	}
-	g.delta[i] += d
-	g.touched |= 1 << i
+	for end := a + layout.Addr(n); a < end; {
+		g, i := ck.group(uint64(a)/layout.RefBlocks), uint64(a)%layout.RefBlocks
+		for ; i < layout.RefBlocks && a < end; a, i = a+1, i+1 {
+			g.delta[i] += d
+			g.touched |= 1 << i
+		}
+	}
 }
 
 // drop is for a block decided in this epoch and dropped again: if it is not
 // shared, nobody has it.
 func (ck *checkpoint) drop(d decided) {
 	if d.flags&layout.BlockShared != 0 {
-		ck.share(d.addr, 0)
+		ck.share(d.addr, 1, 0)
 		return
 	}
 	ck.dead = appendExtent(ck.dead, allocator.Extent{Start: d.addr.Block(), Blocks: 1})
@@ -70,9 +91,7 @@ func (ck *checkpoint) drop(d decided) {
 // shared, whatever its flag.
 func (ck *checkpoint) unshareChunk(val []byte) error {
 	return layout.ChunkRuns(val, func(r *layout.Run) bool {
-		for i := range r.Blocks {
-			ck.share(r.Addr+layout.Addr(i), -1)
-		}
+		ck.share(r.Addr, r.Blocks, -1)
 		return true
 	})
 }
@@ -99,7 +118,7 @@ func (ck *checkpoint) settleShared() error {
 	for _, e := range ck.unmapped {
 		for b := e.Start; b < e.Start+e.Blocks; b++ {
 			if a := layout.MakeAddr(0, b); ck.shared[uint64(a)/layout.RefBlocks] != nil {
-				ck.share(a, -1)
+				ck.share(a, 1, -1)
 			} else {
 				ck.freeData(allocator.Extent{Start: b, Blocks: 1})
 			}

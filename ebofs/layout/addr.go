@@ -88,10 +88,15 @@ func (e Extent) String() string {
 	return e.Addr.String() + "~" + strconv.FormatUint(e.Blocks, 10)
 }
 
-// check reports an extent that is empty, starts nowhere or leaves its device's
+// sound is false for an extent that is empty, starts nowhere or leaves its device's
 // address space.
+func (e Extent) sound() bool {
+	return !e.Addr.IsNone() && e.Blocks != 0 && e.Blocks <= MaxBlock && e.Addr.Block()+e.Blocks-1 <= MaxBlock
+}
+
+// check is sound as an error.
 func (e Extent) check() error {
-	if e.Addr.IsNone() || e.Blocks == 0 || e.Blocks > MaxBlock || e.Addr.Block()+e.Blocks-1 > MaxBlock {
+	if !e.sound() {
 		return fmt.Errorf("extent %v: %w", e, ErrInvalid)
 	}
 	return nil

@@ -184,7 +184,7 @@ func ChunkRuns(p []byte, fn func(r *Run) bool) error {
 		q := p[chunkHeader+chunkRun*i:]
 		r = Run{First: int(q[0]), Blocks: int(q[1]), Flags: q[2], Addr: Addr(le.Uint64(q[8:]))}
 		if r.First < end || r.Blocks == 0 || r.First+r.Blocks > ChunkBlocks || int(q[3]) != ci || ci+r.Blocks > mapped ||
-			r.Flags&^blockFlags != 0 || r.Extent().check() != nil {
+			r.Flags&^blockFlags != 0 || !r.Extent().sound() {
 			return malformed("chunk", fmt.Sprintf("run %d", i), fmt.Sprintf("%d~%d at %v flags %x crc %d", r.First, r.Blocks, r.Addr, r.Flags, q[3]), fmt.Sprintf("from %d, crc %d of %d", end, ci, mapped))
 		}
 		r.crcs = crcs[4*ci : 4*(ci+r.Blocks)]
@@ -197,6 +197,31 @@ func ChunkRuns(p []byte, fn func(r *Run) bool) error {
 		return malformed("chunk", "mapped", mapped, ci)
 	}
 	return nil
+}
+
+// CheckChunk validates the encoded chunk p as ChunkRuns does and returns the flags
+// that all its runs have and the first block behind the last of them, 0 if it has none.
+func CheckChunk(p []byte) (common uint8, end int, err error) {
+	runs, mapped, err := openChunk(p)
+	if err != nil {
+		return 0, 0, err
+	}
+	ci := 0
+	common = blockFlags
+	for i := range runs {
+		q := p[chunkHeader+chunkRun*i:][:chunkRun]
+		first, n := int(q[0]), int(q[1])
+		if first < end || n == 0 || first+n > ChunkBlocks || int(q[3]) != ci || ci+n > mapped ||
+			q[2]&^blockFlags != 0 || !(Extent{Addr(le.Uint64(q[8:])), uint64(n)}).sound() {
+			return 0, 0, ChunkRuns(p, func(*Run) bool { return true })
+		}
+		common &= q[2]
+		end, ci = first+n, ci+n
+	}
+	if ci != mapped {
+		return 0, 0, malformed("chunk", "mapped", mapped, ci)
+	}
+	return common, end, nil
 }
 
 // DecodeChunk decodes p into c, which it overwrites even if it fails.

@@ -189,9 +189,21 @@ func FuzzChunk(f *testing.F) {
 		for i := range ChunkBlocks {
 			_, _, _, _, _ = LookupChunk(p, i)
 		}
+		common, last, checked := CheckChunk(p)
 		if err := DecodeChunk(p, &c); err != nil {
-			soundError(t, err)
+			if soundError(t, err); checked == nil {
+				t.Fatal("only decoding finds", err)
+			}
 			return
+		}
+		flags, end := blockFlags, 0
+		for i, a := range c.Addr {
+			if !a.IsNone() {
+				flags, end = flags&c.Flags[i], i+1
+			}
+		}
+		if checked != nil || common != flags || last != end {
+			t.Fatalf("flags %x up to block %d, %v, want %x, %d", common, last, checked, flags, end)
 		}
 		for i := range ChunkBlocks {
 			if a, crc, fl, ok, err := LookupChunk(p, i); err != nil || a != c.Addr[i] || crc != c.CRC[i] || fl != c.Flags[i] || ok == a.IsNone() {
