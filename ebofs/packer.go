@@ -21,6 +21,7 @@ type packer struct {
 	class allocator.Class
 	out   *gatherer
 	run   allocator.Extent // blocks taken and not yet handed out
+	short int              // halvings of packBlocks: runs longer than what is left were not to be had
 }
 
 // packBlocks is how many blocks a packer takes at once: long runs, and few calls
@@ -40,31 +41,36 @@ func (f *packer) take(n uint64) (start uint64, err error) {
 	return start, nil
 }
 
-// more takes the next run: a long one if there is any, on a store almost full
-// whatever has n blocks. If it goes on where the last one ends they are one.
+// more takes the next run: a long one while there is any, then whatever has n blocks,
+// the longest first. A length that was not to be had is not asked for again: a search
+// of the whole store that fails costs more than the block. If the run goes on where the
+// last one ends they are one.
 func (f *packer) more(n uint64) error {
-	stripe := f.space.stripe
 	least := n
 	if f.space.hard {
-		least = roundUp(n, stripe)
+		least = roundUp(n, f.space.stripe)
 	}
-	for _, want := range [...]uint64{max(packBlocks, least), max(stripe, least), least} {
+	for {
+		want, alloc := max(packBlocks>>f.short, least), f.space.allocRun
 		if f.space.hard {
-			want = roundUp(want, stripe)
+			want = roundUp(want, f.space.stripe)
 		}
-		alloc := f.space.allocRun
+		most := want
+		if want < f.space.stripe {
+			most = 2*want - 1 // no run is longer
+		}
 		if want == least {
 			alloc = f.space.allocHard
 		}
-		e, err := alloc(f.ctx, f.class, int(want), int(want), f.run.Start+f.run.Blocks)
+		e, err := alloc(f.ctx, f.class, int(want), int(most), f.run.Start+f.run.Blocks)
 		if err == nil {
 			return f.goOn(e)
 		}
 		if !errors.Is(err, ErrNoSpace) || want == least {
 			return err
 		}
+		f.short++
 	}
-	return nil
 }
 
 // goOn makes e the run at hand, behind the present one if they meet.

@@ -1,0 +1,66 @@
+package ebofs
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"ebofs/allocator"
+)
+
+// crumble leaves s free runs of these lengths in turn, each in a stripe of its own, and
+// the stash.
+func crumble(t *testing.T, s *Store, lengths ...uint64) {
+	t.Helper()
+	var all []allocator.Extent
+	for {
+		e, err := s.space.allocRun(bg, allocator.Meta, 1, 1<<20, 0)
+		if errors.Is(err, ErrNoSpace) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, e)
+	}
+	i, stripe := 0, s.space.stripe
+	for _, e := range all {
+		for b := roundUp(e.Start-s.space.stripeAt, stripe) + s.space.stripeAt; b+stripe <= e.End(); b += stripe {
+			s.space.release([]allocator.Extent{{Start: b + 1, Blocks: lengths[i%len(lengths)]}})
+			i++
+		}
+	}
+	checkSpace(t, s)
+}
+
+// TestFoldOfCrumbs: where no long run is free the fold takes the longest there are, and
+// searches once for each length there is none of.
+func TestFoldOfCrumbs(t *testing.T) {
+	var runs atomic.Int64
+	opt := quiet()
+	opt.Refuse = func(kind string) bool {
+		if kind == "run" {
+			runs.Add(1)
+		}
+		return false
+	}
+	s := newStore(t, newMem(128), FormatOptions{}, opt)
+	defer closeStore(t, s)
+	const each, writes = 15, 32
+	apply(t, s, func(x *Txn) { x.Write(mainColl, oid("o"), 0, make([]byte, each*writes*blockSize)) })
+	mustCheckpoint(t, s)
+	crumble(t, s, 1, 3, 12)
+	for i := range uint64(writes) {
+		apply(t, s, func(x *Txn) { x.Write(mainColl, oid("o"), i*each*blockSize, make([]byte, each*blockSize)) })
+	}
+	runs.Store(0)
+	mustCheckpoint(t, s)
+	pieces, blocks, err := s.Fragments(bg, mainColl, oid("o"))
+	if err != nil || blocks != each*writes || pieces > each*writes/12+1 {
+		t.Errorf("%d blocks in %d pieces, %v", blocks, pieces, err)
+	}
+	// Besides, nodes are written, and the stash is filled up.
+	if n := runs.Load(); n > int64(pieces)+60 {
+		t.Errorf("%d searches for %d pieces", n, pieces)
+	}
+}
