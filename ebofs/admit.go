@@ -150,10 +150,18 @@ const maxCleanings = 64
 // reclaim makes freed space usable, by a checkpoint and the end of the readers
 // that might still look at it, and reports whether take then found enough. take
 // is called between checkpoints: while one runs, blocks it has already used
-// count as promised too, and a full store would refuse what frees it. If it does
-// not, and helps says that it may, pins and kept epochs yield.
+// count as promised too, and a full store would refuse what frees it. Of many who
+// come at once the first takes the checkpoint for all. If that does not do, and helps
+// says that it may, pins and kept epochs yield.
 func (s *Store) reclaim(ctx context.Context, take, helps func() bool) (bool, error) {
-	if err := s.checkpoint(ctx, false); err != nil {
+	s.ckptMu.Lock()
+	if take() {
+		s.ckptMu.Unlock()
+		return true, nil
+	}
+	err := s.checkpointLocked(ctx, false, nil)
+	s.ckptMu.Unlock()
+	if err != nil {
 		return false, err
 	}
 	for range 50 {

@@ -2,6 +2,8 @@ package ebofs
 
 import (
 	"errors"
+	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -62,5 +64,45 @@ func TestFoldOfCrumbs(t *testing.T) {
 	// Besides, nodes are written, and the stash is filled up.
 	if n := runs.Load(); n > int64(pieces)+60 {
 		t.Errorf("%d searches for %d pieces", n, pieces)
+	}
+}
+
+// TestWaitTogether: of callers that find no room all at once one takes the checkpoint
+// that makes some.
+func TestWaitTogether(t *testing.T) {
+	const callers = 16
+	var s *Store
+	var all sync.WaitGroup
+	all.Add(callers)
+	var armed atomic.Bool
+	var asked atomic.Int64
+	opt := quiet()
+	opt.Refuse = func(kind string) bool {
+		if kind != "promise" || !armed.Load() {
+			return false
+		}
+		if asked.Add(1) <= callers {
+			all.Done()
+			all.Wait()
+			return true
+		}
+		return s.metrics.Checkpoints.Load() == 0
+	}
+	s = newStore(t, newMem(64), FormatOptions{}, opt)
+	defer closeStore(t, s)
+	armed.Store(true)
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			x := NewTxn()
+			x.Write(mainColl, oid(fmt.Sprint(i)), 0, []byte("some"))
+			if err := s.Apply(bg, x); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := s.Metrics().Checkpoints; n != 1 {
+		t.Errorf("%d checkpoints", n)
 	}
 }
