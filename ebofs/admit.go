@@ -88,7 +88,7 @@ func (s *Store) load(cost int64) (half, full bool) {
 	inflight := s.inflight.Load()
 	free := s.wal.Free() - inflight - cost
 	replay += time.Duration(s.ringSize-free) * replayByte
-	half = s.space.scarce() || !s.opt.Inline && s.space.spent.Load() || bytes > s.maxDirty/2 || onodes > s.maxDirtyOnodes/2 || free < s.ringSize/2 || replay > replayFull/2
+	half = s.space.scarce() || !s.opt.Inline && (s.space.spent.Load() || s.space.strained.Load()) || bytes > s.maxDirty/2 || onodes > s.maxDirtyOnodes/2 || free < s.ringSize/2 || replay > replayFull/2
 	full = bytes > s.maxDirty || onodes > s.maxDirtyOnodes || free < s.ringSize/8 || replay > replayFull
 	return half, full
 }

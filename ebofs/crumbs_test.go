@@ -106,3 +106,31 @@ func TestWaitTogether(t *testing.T) {
 		t.Errorf("%d checkpoints", n)
 	}
 }
+
+// TestStrained: a checkpoint is asked for once half of what the stash has for
+// transactions is promised, and not again when it has been taken.
+func TestStrained(t *testing.T) {
+	s := newStore(t, newMem(128), FormatOptions{}, quiet())
+	defer closeStore(t, s)
+	mustCheckpoint(t, s)
+	crumble(t, s, 1)
+	one := spaceTokens{growth: 1}
+	var all spaceTokens
+	asked := uint64(0)
+	for s.space.promise(one, 0, false, s.metaBlocks.Load()) {
+		all.add(one)
+		if half, _ := s.load(0); half != (asked > 0) {
+			if !half {
+				t.Fatalf("taken back after %d", all.growth)
+			}
+			asked = all.growth
+		}
+	}
+	if asked < all.growth/2 || asked > all.growth/2+1 {
+		t.Errorf("asked for at %d of %d", asked, all.growth)
+	}
+	s.space.fulfil(all)
+	if half, full := s.load(0); half || full {
+		t.Error("asked for with nothing promised")
+	}
+}

@@ -53,15 +53,16 @@ type space struct {
 
 	resident int // zones that may stay loaded
 
-	reserve uint64 // blocks the stash should hold
-	spare   uint64 // room for one more checkpoint, while kept epochs hold something back; see holds
-	tokens  spaceTokens
-	taken   uint64             // blocks of direct data since the last cut
-	spent   atomic.Bool        // that is much of what was free
-	demand  uint64             // blocks somebody waits for
-	had     atomic.Uint64      // what usable was after the last checkpoint
-	stash   []allocator.Extent // taken from the allocator, for hard times; see stash.go
-	stashed uint64             // blocks in it
+	reserve  uint64 // blocks the stash should hold
+	spare    uint64 // room for one more checkpoint, while kept epochs hold something back; see holds
+	tokens   spaceTokens
+	taken    uint64             // blocks of direct data since the last cut
+	spent    atomic.Bool        // that is much of what was free
+	strained atomic.Bool        // half of what the stash has for transactions is promised
+	demand   uint64             // blocks somebody waits for
+	had      atomic.Uint64      // what usable was after the last checkpoint
+	stash    []allocator.Extent // taken from the allocator, for hard times; see stash.go
+	stashed  uint64             // blocks in it
 }
 
 // zoneSpace is one zone as the durable checkpoint has it.

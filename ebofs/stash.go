@@ -178,6 +178,9 @@ func (s *space) unstash(b uint64) {
 // earlier ones. Transactions that only give space back may use the stash, for
 // the edges they journal too; the others want it nearly full.
 //
+// Once half of what the stash has for transactions is promised it is time for a
+// checkpoint, before somebody has to wait for one.
+//
 // A long value must fit one page's list of runs however scattered the holes
 // are; longest is the largest of t, in blocks.
 func (s *space) promise(t spaceTokens, longest uint64, freeing bool, metaBlocks uint64) bool {
@@ -206,6 +209,8 @@ func (s *space) promise(t spaceTokens, longest uint64, freeing bool, metaBlocks 
 		if !freeing && (s.stashed < s.reserve-s.reserve/4 || meta+short+freeingBlocks(&s.place) > s.stashed) {
 			return false
 		}
+		always := checkpointBlocks(&s.place) + s.spare + freeingBlocks(&s.place)
+		s.strained.Store(2*(all.meta(metaBlocks)+short) > s.stashed-min(s.stashed, always))
 	}
 	s.tokens = all
 	return true
@@ -249,5 +254,6 @@ const sealedStripes = 6
 func (s *space) fulfil(t spaceTokens) {
 	s.mu.Lock()
 	s.tokens.sub(t)
+	s.strained.Store(false) // the next promise knows
 	s.mu.Unlock()
 }
