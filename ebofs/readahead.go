@@ -19,6 +19,7 @@ import (
 type streams struct {
 	mu         sync.Mutex
 	young, old nest
+	batches    int // read ahead so far, by all
 }
 
 // nest is streams, one of which goes when another one comes.
@@ -32,6 +33,7 @@ type stream struct {
 	run   int         // reads that went on with it
 	skips int         // objects it may leave out: others had them in RAM
 	probe []wanted    // of what was read ahead last
+	batch int         // the number of that
 }
 
 const (
@@ -47,33 +49,34 @@ const (
 // follow returns how many reads went on with the stream that a read at a place goes
 // on with, this one included; 0 if there is none, and then one begins. A stream ends
 // when something it had read ahead is still unused: that was no reading in order.
-func (t *streams) follow(at btree.Place, unused func(wanted) bool) int {
+// beside is how many times others read ahead since the stream did.
+func (t *streams) follow(at btree.Place, unused func(wanted) bool) (run, beside int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s := t.old.find(at); s != nil && s.at != at {
 		if slices.ContainsFunc(s.probe, unused) {
 			*s = stream{}
-			return 0
+			return 0, 0
 		}
 		s.at = at
 		s.run++
-		return s.run
+		return s.run, t.batches - s.batch
 	}
 	s := t.young.find(at)
 	if s == nil {
 		t.young.add(stream{at: at, skips: 1})
-		return 0
+		return 0, 0
 	}
 	if s.at == at { // another part of the same object
-		return 0
+		return 0, 0
 	}
 	s.at = at
 	if s.run++; s.run == streamBegins {
-		t.old.add(stream{at: at, run: s.run, skips: streamSkips})
+		t.old.add(stream{at: at, run: s.run, skips: streamSkips, batch: t.batches})
 		*s = stream{}
-		return streamBegins
+		return streamBegins, 0
 	}
-	return s.run
+	return s.run, 0
 }
 
 // reached moves the stream at a place on to where reading ahead got.
@@ -81,7 +84,8 @@ func (t *streams) reached(from, to btree.Place, probe []wanted) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s := t.old.find(from); s != nil && s.at == from {
-		s.at, s.probe = to, probe
+		t.batches++
+		s.at, s.probe, s.batch = to, probe, t.batches
 	}
 }
 
@@ -128,11 +132,12 @@ func (s *Store) readAhead(ctx context.Context, key string, off uint64, n int) bo
 	if !ok {
 		return false
 	}
-	run := s.streams.follow(from, func(w wanted) bool { return s.data.Ahead(uint64(w.addr), w.crc) })
+	run, beside := s.streams.follow(from, func(w wanted) bool { return s.data.Ahead(uint64(w.addr), w.crc) })
 	if run < streamBegins {
 		return false
 	}
-	most := int(min(aheadMost, s.shares.dataBudget()/4)) / blockSize
+	// What all streams read ahead fills half of the cache, or they drive out each other's.
+	most := int(min(aheadMost, s.shares.dataBudget()/int64(2*max(beside+1, 2)))) / blockSize
 	objects := min(aheadObjects<<min(run-streamBegins, 10), most)
 	var list []wanted
 	var last []byte

@@ -232,13 +232,33 @@ func TestReadAheadBeside(t *testing.T) {
 	wg.Wait()
 }
 
+// TestReadAheadMany reads in eight places in turns: what is read ahead for all of them
+// stays in a small cache until it is wanted.
+func TestReadAheadMany(t *testing.T) {
+	const streams, objects = 8, 600
+	o := newOrdered(t, streams*objects, blockSize)
+	o.again(t)
+	o.shares.least, o.shares.most, o.shares.object = 2<<20, 2<<20, 2<<20
+	o.data.SetBudget(2 << 20)
+	for i := range objects {
+		for k := range streams {
+			o.check(t, k*objects+i)
+		}
+	}
+	bytes := streams * objects * blockSize
+	if got := int(o.Metrics().ReadBytes); got > bytes*6/5 {
+		t.Errorf("read %d bytes for %d", got, bytes)
+	}
+}
+
 // TestStreams: what goes on with what.
 func TestStreams(t *testing.T) {
 	const items = 100
 	var s streams
 	waiting := false
 	follow := func(leaf uint64, item int) int {
-		return s.follow(btree.Place{Leaf: leaf, Item: item, Items: items}, func(wanted) bool { return waiting })
+		run, _ := s.follow(btree.Place{Leaf: leaf, Item: item, Items: items}, func(wanted) bool { return waiting })
+		return run
 	}
 	want := func(what string, got, want int) {
 		t.Helper()
