@@ -64,6 +64,21 @@ func hasPages(ctx context.Context, cfg *Config, ld Loader, own *Owner, root *Roo
 	return found, nil
 }
 
+// GetInline returns the value of key in a tree of kind cfg all of which is root, an
+// inline one, and whether it has one. The value lies in the root.
+func GetInline(cfg *Config, root *Root, key []byte) (val []byte, ok bool, err error) {
+	in, err := openInlineOf(cfg, root.Inline)
+	if err != nil {
+		return nil, false, err
+	}
+	i, found := in.search(key)
+	if !found {
+		return nil, false, nil
+	}
+	val, over := in.value(i)
+	return val, !over, nil
+}
+
 // getResident is getPages without I/O.
 func (t *Tree) getResident(root *Root, key, dst []byte) (val []byte, ok, known bool) {
 	if root.Kind == RootInline {

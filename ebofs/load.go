@@ -20,11 +20,21 @@ const maxLoads = 64
 // it in the background, and the onode comes back as a stub.
 func (s *Store) onodeOf(ctx context.Context, key []byte, wait bool) (*onode, error) {
 	o, fresh := s.onodes.get(key)
+	return s.loaded(ctx, o, fresh, wait)
+}
+
+// loaded is onodeOf of what the table has, or with fresh has only now.
+func (s *Store) loaded(ctx context.Context, o *onode, fresh, wait bool) (*onode, error) {
 	if fresh {
 		s.opening.Add(1)
 	} else if !o.unread.CompareAndSwap(true, false) {
 		if !wait || o.loaded == nil {
 			return o, nil
+		}
+		select {
+		case <-o.loaded:
+			return o, nil
+		default:
 		}
 		select {
 		case <-o.loaded:

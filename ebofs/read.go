@@ -24,26 +24,36 @@ func aligned(p []byte) bool {
 // view returns the onode of o in collection c, loaded, with a reference. The
 // caller has entered the store.
 func (s *Store) view(ctx context.Context, c CollectionID, o *ObjectID) (*onode, error) {
-	coll, err := s.collection(c)
-	if err != nil {
-		return nil, err
-	}
-	if err := coll.holds(o); err != nil {
-		return nil, err
-	}
-	if err := o.Check(); err != nil {
-		return nil, fmt.Errorf("%w: %w", err, ErrInvalid)
-	}
 	x := scratches.Get().(*scratch)
 	defer scratches.Put(x)
-	x.key = o.AppendKey(x.key[:0])
+	if err := s.name(c, o, x); err != nil {
+		return nil, err
+	}
 	return s.onodeOf(ctx, x.key, true)
+}
+
+// name puts the key of o into x, if collection c may hold it.
+func (s *Store) name(c CollectionID, o *ObjectID, x *scratch) error {
+	coll, err := s.collection(c)
+	if err != nil {
+		return err
+	}
+	if err := coll.holds(o); err != nil {
+		return err
+	}
+	if err := o.Check(); err != nil {
+		return fmt.Errorf("%w: %w", err, ErrInvalid)
+	}
+	x.key = o.AppendKey(x.key[:0])
+	return nil
 }
 
 // scratch is memory for one look-up.
 type scratch struct {
 	key   []byte
 	chunk [layout.MaxChunkBytes]byte
+	val   []byte
+	onode layout.Onode
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -72,7 +82,21 @@ func (s *Store) Read(ctx context.Context, c CollectionID, id ObjectID, off uint6
 		return 0, err
 	}
 	defer s.leave()
-	o, err := s.view(ctx, c, &id)
+	x := scratches.Get().(*scratch)
+	defer scratches.Put(x)
+	if err := s.name(c, &id, x); err != nil {
+		return 0, err
+	}
+	o, fresh := s.onodes.again(x.key)
+	if o == nil && !s.noData {
+		if n, ok, err := s.readPassing(ctx, x, off, p); ok {
+			return n, err
+		}
+	}
+	if o == nil {
+		o, fresh = s.onodes.get(x.key)
+	}
+	o, err := s.loaded(ctx, o, fresh, true)
 	if err != nil {
 		return 0, err
 	}
@@ -171,7 +195,7 @@ func (s *Store) readLocked(ctx context.Context, o *onode, b *body, off uint64, p
 	if err != nil {
 		return 0, nil, fmt.Errorf("object %s: %w", objectName(o.key), err)
 	}
-	if err := s.fetchAll(ctx, o, fetches, off, p); err != nil {
+	if err := s.fetchAll(ctx, o.key, fetches, off, p); err != nil {
 		return 0, nil, err
 	}
 	for _, q := range patches {
@@ -291,7 +315,7 @@ func (s *Store) readBlock(ctx context.Context, o *onode, b *body, off uint64, p 
 		return 0, cold, nil
 	}
 	if err == nil {
-		err = s.readMapped(ctx, o, blk, val, off, p)
+		err = s.readMapped(ctx, o.key, blk, val, off, p)
 	}
 	if err != nil {
 		return 0, nil, fmt.Errorf("object %s: %w", objectName(o.key), err)
@@ -300,7 +324,7 @@ func (s *Store) readBlock(ctx context.Context, o *onode, b *body, off uint64, p 
 }
 
 // readMapped fills p with bytes of block blk, which is where val says.
-func (s *Store) readMapped(ctx context.Context, o *onode, blk uint64, val []byte, off uint64, p []byte) error {
+func (s *Store) readMapped(ctx context.Context, key string, blk uint64, val []byte, off uint64, p []byte) error {
 	if val == nil {
 		clear(p)
 		return nil
@@ -320,7 +344,7 @@ func (s *Store) readMapped(ctx context.Context, o *onode, blk uint64, val []byte
 			s.metrics.ReadHits.Add(1)
 			return nil
 		}
-		if s.readAhead(ctx, o.key, off, len(p)) && s.data.Get(uint64(addr), crc, int(off%blockSize), p) {
+		if s.readAhead(ctx, key, off, len(p)) && s.data.Get(uint64(addr), crc, int(off%blockSize), p) {
 			s.metrics.ReadMisses.Add(1)
 			return nil
 		}
@@ -333,7 +357,7 @@ func (s *Store) readMapped(ctx context.Context, o *onode, blk uint64, val []byte
 		q = f.Bytes()
 	}
 	begin := time.Now()
-	if err := s.readData(ctx, addr, crc, q, o.key); err != nil {
+	if err := s.readData(ctx, addr, crc, q, key); err != nil {
 		return err
 	}
 	since(&s.lat.Read, begin)
@@ -386,21 +410,21 @@ const readPiece = 1 << 20
 // fetchAll brings stretches, in order of the object, into p, which holds it from off
 // on: from the cache, and what is not there side by side. An error is that of the
 // first.
-func (s *Store) fetchAll(ctx context.Context, o *onode, list []fetch, off uint64, p []byte) error {
+func (s *Store) fetchAll(ctx context.Context, key string, list []fetch, off uint64, p []byte) error {
 	cold := list[:0]
 	for _, f := range list {
 		if len(f.crc)*blockSize <= cacheReadMax && cached(ctx) {
 			if s.fetchCached(&f, off, p) {
 				continue
 			}
-			if len(list) == 1 && s.readAhead(ctx, o.key, off, len(p)) && s.fetchCached(&f, off, p) {
+			if len(list) == 1 && s.readAhead(ctx, key, off, len(p)) && s.fetchCached(&f, off, p) {
 				continue
 			}
 		}
 		cold = append(cold, f)
 	}
 	if len(cold) == 1 && len(cold[0].crc)*blockSize <= readPiece {
-		return s.fetchPiece(ctx, o, cold[0], off, p)
+		return s.fetchPiece(ctx, key, cold[0], off, p)
 	}
 	const most = readPiece / blockSize
 	var pieces []fetch
@@ -411,20 +435,20 @@ func (s *Store) fetchAll(ctx context.Context, o *onode, list []fetch, off uint64
 		}
 		pieces = append(pieces, f)
 	}
-	return s.each(len(pieces), func(i int) error { return s.fetchPiece(ctx, o, pieces[i], off, p) })
+	return s.each(len(pieces), func(i int) error { return s.fetchPiece(ctx, key, pieces[i], off, p) })
 }
 
 // fetchPiece brings one piece into p. Whole blocks that fit into aligned memory
 // of the caller go straight there.
-func (s *Store) fetchPiece(ctx context.Context, o *onode, f fetch, off uint64, p []byte) error {
+func (s *Store) fetchPiece(ctx context.Context, key string, f fetch, off uint64, p []byte) error {
 	at, n := f.first<<blockShift, uint64(len(f.crc))*blockSize
 	if at >= off && at+n <= off+uint64(len(p)) && aligned(p[at-off:at-off+n]) {
-		return s.fetchRun(ctx, o, &f, p[at-off:at-off+n])
+		return s.fetchRun(ctx, key, &f, p[at-off:at-off+n])
 	}
 	fr := s.pool.Get(int(n))
 	defer fr.Release()
 	q := fr.Bytes()[:n]
-	if err := s.fetchRun(ctx, o, &f, q); err != nil {
+	if err := s.fetchRun(ctx, key, &f, q); err != nil {
 		return err
 	}
 	if at < off {
@@ -456,7 +480,7 @@ func (s *Store) fetchCached(f *fetch, off uint64, p []byte) bool {
 }
 
 // fetchRun reads the first blocks of f into q and verifies each.
-func (s *Store) fetchRun(ctx context.Context, o *onode, f *fetch, q []byte) error {
+func (s *Store) fetchRun(ctx context.Context, key string, f *fetch, q []byte) error {
 	err := s.readRun(ctx, f.addr, q)
 	for i := 0; i < len(q)/blockSize; i++ {
 		blk := q[i*blockSize : (i+1)*blockSize]
@@ -465,7 +489,7 @@ func (s *Store) fetchRun(ctx context.Context, o *onode, f *fetch, q []byte) erro
 		}
 		// Block by block, with retries, so that the error names the one.
 		fr := s.pool.Get(blockSize)
-		e := s.readData(ctx, f.addr+layout.Addr(i), f.crc[i], fr.Bytes(), o.key)
+		e := s.readData(ctx, f.addr+layout.Addr(i), f.crc[i], fr.Bytes(), key)
 		copy(blk, fr.Bytes())
 		fr.Release()
 		if e != nil {

@@ -7,7 +7,8 @@ import (
 )
 
 // onodeTable holds the onodes in RAM. It is split into shards by key; each
-// shard evicts by second chance when it holds more than its share.
+// shard evicts by second chance when it holds more than its share. Who only reads
+// a clean object does without one the first time: see passby.go.
 type onodeTable struct {
 	shards [onodeShards]onodeShard
 	limit  int // onodes a shard keeps before it evicts
@@ -20,7 +21,11 @@ type onodeShard struct {
 	m  map[string]*onode
 	// hand walks ring, a circular list; nil when the shard is empty.
 	hand *onode
+	seen [seenKeys]uint16 // by hash: another part of the hashes of keys that had no onode
 }
+
+// seenKeys is how many such keys a shard remembers.
+const seenKeys = 128
 
 // onodeRing is an onode's place in its shard's circle, guarded by the shard.
 type onodeRing struct {
@@ -45,9 +50,7 @@ func (t *onodeTable) get(key []byte) (o *onode, fresh bool) {
 	sh := t.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if o = sh.m[string(key)]; o != nil {
-		o.refs.Add(1)
-		o.ring.used = true
+	if o = sh.find(key); o != nil {
 		return o, false
 	}
 	o = &onode{key: string(key), loading: true, loaded: make(chan struct{})}
@@ -57,6 +60,35 @@ func (t *onodeTable) get(key []byte) (o *onode, fresh bool) {
 		sh.evict(t.limit)
 	}
 	return o, true
+}
+
+// again is get for a reader that can do without: it returns nil if there is no onode
+// and nobody asked for one of that key a while ago.
+func (t *onodeTable) again(key []byte) (o *onode, fresh bool) {
+	h := layout.CRC(key)
+	sh := &t.shards[h%onodeShards]
+	sh.mu.Lock()
+	if o = sh.find(key); o == nil {
+		p := &sh.seen[h/onodeShards%seenKeys]
+		tag := uint16(h>>16) | 1 // 0: none
+		fresh = *p == tag
+		*p = tag
+	}
+	sh.mu.Unlock()
+	if fresh {
+		return t.get(key)
+	}
+	return o, false
+}
+
+// find returns the onode of key with a reference added, nil if there is none.
+func (sh *onodeShard) find(key []byte) *onode {
+	o := sh.m[string(key)]
+	if o != nil {
+		o.refs.Add(1)
+		o.ring.used = true
+	}
+	return o
 }
 
 // discard takes an onode out whose load failed, so that the key can be loaded
