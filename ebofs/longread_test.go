@@ -65,3 +65,31 @@ func TestLongRead(t *testing.T) {
 		})
 	}
 }
+
+// TestShortReadsStay reads 16 KiB twice, into memory that can be read into directly
+// and into memory that cannot: the second time they are in RAM.
+func TestShortReadsStay(t *testing.T) {
+	for at := range 2 {
+		mem := newMem(64)
+		s := newStore(t, mem, FormatOptions{}, quiet())
+		want := bytes.Repeat([]byte("stays so"), 2<<10)
+		apply(t, s, func(x *Txn) { x.Write(mainColl, oid("short"), 0, want) })
+		closeStore(t, s)
+		s = open(t, mem, quiet())
+		pool := devices.NewPool(devices.PoolOptions{})
+		f := pool.Get(len(want) + blockSize)
+		p := f.Bytes()[at:][:len(want)]
+		for range 3 {
+			clear(p)
+			if n, err := s.Read(bg, mainColl, oid("short"), 0, p); err != nil || !bytes.Equal(p[:n], want) {
+				t.Errorf("into memory at %d: %d bytes, %v", at, n, err)
+			}
+		}
+		if n := s.Metrics().ReadBytes; n != int64(len(want)) {
+			t.Errorf("into memory at %d: read %d bytes of %d", at, n, len(want))
+		}
+		closeStore(t, s)
+		f.Release()
+		pool.Close()
+	}
+}

@@ -442,24 +442,27 @@ func (s *Store) fetchAll(ctx context.Context, key string, list []fetch, off uint
 // of the caller go straight there.
 func (s *Store) fetchPiece(ctx context.Context, key string, f fetch, off uint64, p []byte) error {
 	at, n := f.first<<blockShift, uint64(len(f.crc))*blockSize
-	if at >= off && at+n <= off+uint64(len(p)) && aligned(p[at-off:at-off+n]) {
-		return s.fetchRun(ctx, key, &f, p[at-off:at-off+n])
+	var q []byte
+	straight := at >= off && at+n <= off+uint64(len(p)) && aligned(p[at-off:at-off+n])
+	if straight {
+		q = p[at-off : at-off+n]
+	} else {
+		fr := s.pool.Get(int(n))
+		defer fr.Release()
+		q = fr.Bytes()[:n]
 	}
-	fr := s.pool.Get(int(n))
-	defer fr.Release()
-	q := fr.Bytes()[:n]
 	if err := s.fetchRun(ctx, key, &f, q); err != nil {
 		return err
 	}
-	if at < off {
+	switch {
+	case straight:
+	case at < off:
 		copy(p, q[off-at:])
-	} else {
+	default:
 		copy(p[at-off:], q)
 	}
 	if n <= cacheReadMax {
-		for i, crc := range f.crc {
-			s.data.Put(uint64(f.addr)+uint64(i), crc, q[i*blockSize:(i+1)*blockSize])
-		}
+		s.data.PutRun(uint64(f.addr), f.crc, q)
 		s.shares.read(int(n))
 	}
 	return nil

@@ -92,7 +92,18 @@ func (c *Cache) Get(addr uint64, crc uint32, off int, dst []byte) bool {
 // What is not one block long is not kept.
 func (c *Cache) Put(addr uint64, crc uint32, block []byte) {
 	if len(block) == devices.BlockSize {
-		c.shardOf(addr).put(addr, crc, block, cold)
+		c.shardOf(addr).put(addr, []uint32{crc}, block, cold)
+	}
+}
+
+// PutRun is Put of the neighbours that p holds from addr on, one for each of crc, which
+// come and go together: a full cache decides about up to 16 of them at a time.
+func (c *Cache) PutRun(addr uint64, crc []uint32, p []byte) {
+	for len(crc) > 0 && len(p) >= len(crc)*devices.BlockSize {
+		n := min(1<<groupBits-int(addr%(1<<groupBits)), len(crc))
+		c.shardOf(addr).put(addr, crc[:n], p, cold)
+		addr += uint64(n)
+		crc, p = crc[n:], p[n*devices.BlockSize:]
 	}
 }
 
@@ -100,7 +111,7 @@ func (c *Cache) Put(addr uint64, crc uint32, block []byte) {
 // who reads things in order does not come back.
 func (c *Cache) PutAhead(addr uint64, crc uint32, block []byte) {
 	if len(block) == devices.BlockSize {
-		c.shardOf(addr).put(addr, crc, block, ahead)
+		c.shardOf(addr).put(addr, []uint32{crc}, block, ahead)
 	}
 }
 

@@ -230,6 +230,46 @@ func TestModel(t *testing.T) {
 	})
 }
 
+// TestRuns: neighbours are kept or refused together, in a full cache, too.
+func TestRuns(t *testing.T) {
+	const blocks, run = 4 * chunkBlocks, 24 // in two shards or one
+	c := newCache(t, 4*chunkBytes)
+	p, b, got := make([]byte, run*devices.BlockSize), make([]byte, devices.BlockSize), make([]byte, devices.BlockSize)
+	put := func(addr uint64) {
+		var crc []uint32
+		for i := range run {
+			crc = append(crc, fill(p[i*devices.BlockSize:][:devices.BlockSize], addr+uint64(i), 0))
+		}
+		c.PutRun(addr, crc, p)
+	}
+	hits := func(addr uint64) (n int) {
+		for i := range uint64(run) {
+			if c.Get(addr+i, fill(b, addr+i, 0), 0, got) {
+				if !bytes.Equal(got, b) {
+					t.Fatalf("block %d is another one", addr+i)
+				}
+				n++
+			}
+		}
+		return n
+	}
+	for addr := uint64(0); addr < 10*blocks; addr += run {
+		put(addr)
+	}
+	if s := c.Stats(); hits(0) != run || s.Blocks != blocks || s.Refused != 10*blocks/run*run+run-blocks {
+		t.Fatalf("%d of the first are there: %+v", hits(0), s)
+	}
+	const addr = 20005
+	put(addr)
+	if n := hits(addr); n != 0 {
+		t.Fatalf("%d came once and are there", n)
+	}
+	put(addr)
+	if n := hits(addr); n != run {
+		t.Fatalf("%d of %d are there that came twice", n, run)
+	}
+}
+
 // TestRefused: what comes once takes no place in a full cache, what comes again
 // does, and what was read ahead at once, but only until it was asked for.
 func TestRefused(t *testing.T) {

@@ -145,31 +145,38 @@ func (s *shard) state(addr uint64, crc uint32) slotState {
 	return empty
 }
 
-func (s *shard) put(addr uint64, crc uint32, block []byte, as slotState) {
+// put keeps the blocks of p, one for each of crcs, at addr and the addresses behind it.
+func (s *shard) put(addr uint64, crcs []uint32, p []byte, as slotState) {
 	m := &s.mu
 	m.Lock()
 	defer m.Unlock()
 	if m.maxSlots == 0 {
 		return
 	}
-	if i := *s.linkLocked(addr); i != 0 {
-		if sl := &m.slots[i-1]; sl.crc != crc {
-			sl.crc = crc
-			copy(s.blockLocked(i-1), block)
+	welcome := as != cold
+	for n, crc := range crcs {
+		addr, block := addr+uint64(n), p[n*devices.BlockSize:][:devices.BlockSize]
+		if i := *s.linkLocked(addr); i != 0 {
+			if sl := &m.slots[i-1]; sl.crc != crc {
+				sl.crc = crc
+				copy(s.blockLocked(i-1), block)
+			}
+			continue
 		}
-		return
+		if !welcome && !s.roomLocked() {
+			if welcome = s.seenLocked(addr); !welcome {
+				m.count.Refused += uint64(len(crcs) - n)
+				return
+			}
+		}
+		i := s.takeLocked()
+		link := s.linkLocked(addr)
+		m.slots[i] = slot{addr: addr, crc: crc, state: as}
+		*link = i + 1
+		copy(s.blockLocked(i), block)
+		m.count.Puts++
+		m.count.Blocks++
 	}
-	if as == cold && !s.roomLocked() && !s.seenLocked(addr) {
-		m.count.Refused++
-		return
-	}
-	i := s.takeLocked()
-	p := s.linkLocked(addr)
-	m.slots[i] = slot{addr: addr, crc: crc, state: as}
-	*p = i + 1
-	copy(s.blockLocked(i), block)
-	m.count.Puts++
-	m.count.Blocks++
 }
 
 // roomLocked says whether a block takes no other's place.
