@@ -78,6 +78,10 @@ func (c *change) retain() {
 	if c.code == opOmapHead {
 		c.data = bytes.Clone(c.data)
 	}
+	c.place = slices.Clone(c.place)
+	for i := range c.place {
+		c.place[i].crc = slices.Clone(c.place[i].crc)
+	}
 	c.pairs = slices.Clone(c.pairs)
 	for i := range c.pairs {
 		c.pairs[i].value = bytes.Clone(c.pairs[i].value)

@@ -188,6 +188,7 @@ func (ck *checkpoint) run() error {
 // gate is closed for that moment only.
 func (ck *checkpoint) takeCut() error {
 	s := ck.s
+	s.endStrip()
 	s.gate.Lock()
 	ck.epoch, ck.cut = s.epoch, s.txid
 	last := s.lastLSN

@@ -15,7 +15,7 @@ import (
 func (s *Store) writeDirect(ctx context.Context, p *pass) error {
 	for i := range p.changes {
 		c := &p.changes[i]
-		if c.code != opPlace {
+		if c.code != opPlace || c.place != nil { // those have their berth
 			continue
 		}
 		from := len(p.placed)

@@ -6,11 +6,12 @@
 // of one object key in RAM; its body is the object, an overlay of recent
 // changes over a base. A collection is a range of object keys with a queue. An
 // epoch is what one checkpoint makes durable; its cut is the last transaction
-// in it. Limbo holds blocks freed but still reachable from a durable root. The
+// in it. A strip holds small data on its way to fresh blocks beside the log. Limbo holds blocks freed but still reachable from a durable root. The
 // stash is the reserve for full devices.
 //
 //	Txn ── queue ── apply ──▶ onode{pieces, edits, base} ── checkpoint ──▶ stripes, trees, root, superblock
-//	                  └─────▶ record ── log ── flush ──▶ committed
+//	  └─▶ strip       └─────▶ record ── log ── flush ──▶ committed
+//	        └──────────────────────────▶ data ──┘
 //
 // Invariants:
 //

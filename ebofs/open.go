@@ -237,7 +237,7 @@ func (s *Store) logConfig(inc uint64) wal.Config {
 	r := &s.super.Rings[0]
 	c := wal.Config{
 		Start: r.Start.Block(), Blocks: r.Blocks, FSID: s.super.FSID, Incarnation: inc,
-		OnCommit: s.committed, Inline: s.opt.Inline, FlushNanos: &s.lat.LogFlush,
+		OnCommit: s.committed, Beside: s.land, Inline: s.opt.Inline, FlushNanos: &s.lat.LogFlush,
 	}
 	if s.logAt != s.main {
 		c.DataFlush = s.main.Flush

@@ -56,6 +56,12 @@ type Options struct {
 	// tests. One goroutine at a time may use such a store.
 	Inline bool
 
+	// DirectFrom is how many transactions the log commits with one flush when small
+	// writes begin to go straight to their place beside the log, and not through it
+	// (docs/decisions/strips.md). Default 4, with Inline never; negative: never. On
+	// hard geometry checkpoints pack all small data into whole stripes.
+	DirectFrom int
+
 	// MaxOnodes bounds the onodes kept decoded; 0 derives it from MemoryBytes.
 	MaxOnodes int
 
@@ -74,6 +80,8 @@ type Options struct {
 	// Now is the clock; default time.Now. Only pacing and time stamps use it.
 	Now func() time.Time
 }
+
+const defaultDirectFrom = 4
 
 // DefaultMemory is the default of Options.MemoryBytes.
 const DefaultMemory = 2 << 30
@@ -98,6 +106,9 @@ func (o *Options) fill() error {
 	}
 	if o.CheckpointInterval == 0 {
 		o.CheckpointInterval = 30 * time.Second
+	}
+	if o.DirectFrom == 0 && !o.Inline {
+		o.DirectFrom = defaultDirectFrom
 	}
 	if o.CheckpointInterval < 0 || o.MaxOnodes < 0 || o.MaxDirtyBytes < 0 {
 		errs = append(errs, errors.New("negative limit"))

@@ -6,8 +6,26 @@ import (
 )
 
 // prepare does what needs no lock: the path of each piece of data, admission,
-// and the writes of path D.
+// and the writes of path D. Whatever p holds after an error, refuse gives back.
 func (s *Store) prepare(ctx context.Context, t *Txn, p *pass) error {
+	direct, err := s.plan(ctx, t, p)
+	if err != nil {
+		p.tokens = spaceTokens{} // wanted, not promised
+		return err
+	}
+	p.watch.lap(StageAdmit)
+	if direct > 0 {
+		if err := s.writeDirect(ctx, p); err != nil {
+			return err
+		}
+		p.watch.lap(StageDirect)
+	}
+	return nil
+}
+
+// plan translates t and admits it. It returns how many blocks go straight to their
+// stripes now.
+func (s *Store) plan(ctx context.Context, t *Txn, p *pass) (int, error) {
 	least := s.leastDirect(t)
 	direct := s.translate(t, p, least)
 	p.cost()
@@ -18,25 +36,14 @@ func (s *Store) prepare(ctx context.Context, t *Txn, p *pass) error {
 		p.cost()
 	}
 	if p.record > most {
-		return fmt.Errorf("transaction of %d bytes, the log takes %d at a time: %w", p.record, most, ErrTooLarge)
+		return 0, fmt.Errorf("transaction of %d bytes, the log takes %d at a time: %w", p.record, most, ErrTooLarge)
 	}
 	if p.clones {
 		if err := s.costClones(ctx, p, most); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	if err := s.admit(ctx, p, uint64(direct)); err != nil {
-		return err
-	}
-	p.watch.lap(StageAdmit)
-	if direct > 0 {
-		if err := s.writeDirect(ctx, p); err != nil {
-			s.refuse(p)
-			return err
-		}
-		p.watch.lap(StageDirect)
-	}
-	return nil
+	return direct, s.admit(ctx, p, uint64(direct))
 }
 
 // translate makes the changes of t, and returns how many blocks of their data go
@@ -95,7 +102,16 @@ func (s *Store) leastDirect(t *Txn) uint64 {
 	if n >= directMin && n < lullMin && !s.opt.Inline && s.inflight.Load() == 0 && s.wal.Idle() {
 		return lullMin
 	}
+	if n < directMin && s.crowd() {
+		return blockSize
+	}
 	return directMin
+}
+
+// crowd reports whether so many wait for the log that the bytes of their writes are
+// what they wait for.
+func (s *Store) crowd() bool {
+	return s.opt.DirectFrom > 0 && s.unit == blockSize && s.wal.Together() >= s.opt.DirectFrom
 }
 
 // splitWrite decides the path of each part of a write: whole blocks, or on
@@ -112,7 +128,15 @@ func (s *Store) splitWrite(p *pass, op *txnOp, index int, least uint64) int {
 	if end > first {
 		end = first + (end-first)/unit*unit
 	}
-	if end <= first || end-first < max(least, unit) {
+	if least < directMin && end-first == op.n && end > first && !s.trail.follows(p.key, first, end) {
+		if place := s.berth(p, op.data); place != nil {
+			add(op.off, op.data, opPlace)
+			c := &p.changes[len(p.changes)-1]
+			c.place, c.data = place, nil
+			return 0
+		}
+	}
+	if end <= first || end-first < max(least, directMin, unit) {
 		add(op.off, op.data, opWrite)
 		return 0
 	}

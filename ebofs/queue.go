@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"time"
+	"unsafe"
 
 	"ebofs/allocator"
 	"ebofs/ebofs/wal"
@@ -25,6 +26,9 @@ type pass struct {
 	changes  []change
 	colls    []*collection
 	placed   []allocator.Extent // blocks of path D, given back if refused
+	beside   []wal.Beside       // those of them that are written with the record
+	spots    []placed           // memory for where they are
+	crcs     []uint32
 	tokens   spaceTokens
 	longest  uint64 // blocks of the longest value
 	record   int64  // bytes the record will take at most
@@ -137,6 +141,7 @@ func (s *Store) try(ctx context.Context, t *Txn, slack uint64, begin time.Time, 
 		p.watch = stopwatch{&s.lat.Stages, begin}
 	}
 	if err := s.prepare(ctx, t, p); err != nil {
+		s.refuse(p)
 		return 0, stopwatch{}, err
 	}
 	if err := s.lock(ctx, t, p); err != nil {
@@ -187,7 +192,7 @@ func (s *Store) commit(p *pass, begin time.Time, onCommit func(error)) (wal.LSN,
 	s.logMu.Lock()
 	defer s.logMu.Unlock()
 	s.txid++
-	lsn, err := s.wal.Append(s.txid, flags, parts...)
+	lsn, err := s.wal.AppendBeside(s.txid, flags, p.beside, parts...)
 	if err != nil {
 		// Applied and not logged: nothing may follow.
 		s.fail(fmt.Errorf("log: %w", err))
@@ -207,6 +212,9 @@ func (s *Store) commit(p *pass, begin time.Time, onCommit func(error)) (wal.LSN,
 // data, or entries of a delta with what an entry costs beside its bytes.
 func (c *change) dirtyBytes() int64 {
 	n := int64(len(c.data)) + c.weight
+	if c.code == opPlace {
+		n += int64(unsafe.Sizeof(edits{})) * int64(1+c.n>>chunkShift)
+	}
 	for i := range c.pairs {
 		n += int64(len(c.pairs[i].key)+len(c.pairs[i].value)) + 32
 	}
@@ -232,12 +240,13 @@ func (c *change) userBytes() int64 {
 // refuse gives back what a transaction took before it was found impossible.
 func (s *Store) refuse(p *pass) {
 	if !planted.On(planted.RefuseKeeps) {
+		s.strips.leave(p.beside)
 		s.space.release(p.placed)
 	}
 	if !planted.On(planted.PromiseKept) {
 		s.space.fulfil(p.tokens)
 	}
-	p.placed, p.tokens = p.placed[:0], spaceTokens{}
+	p.placed, p.beside, p.tokens = p.placed[:0], p.beside[:0], spaceTokens{}
 }
 
 // done ends a pass, whatever became of it.
@@ -251,7 +260,7 @@ func (p *pass) done(s *Store) {
 	clear(p.changes)
 	clear(p.view)
 	clear(p.colls)
-	*p = pass{changes: p.changes[:0], view: p.view[:0], colls: p.colls[:0], placed: p.placed[:0], enc: p.enc, turn: p.turn, key: p.key[:0]}
+	*p = pass{changes: p.changes[:0], beside: p.beside[:0], spots: p.spots[:0], crcs: p.crcs[:0], view: p.view[:0], colls: p.colls[:0], placed: p.placed[:0], enc: p.enc, turn: p.turn, key: p.key[:0]}
 	p.enc.reset()
 	passes.Put(p)
 }

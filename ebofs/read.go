@@ -378,7 +378,7 @@ func damagedBlock(addr layout.Addr) error {
 func (s *Store) readData(ctx context.Context, addr layout.Addr, crc uint32, p []byte, key string) error {
 	var err error
 	for try := range readTries {
-		if err = s.main.Read(ctx, devices.Block(addr.Block()), devices.Vec{p}); err == nil {
+		if err = s.readMain(ctx, addr, p); err == nil {
 			s.metrics.ReadBytes.Add(int64(len(p)))
 			if layout.ColdCRC(p) == crc || planted.On(planted.DataCRC) {
 				if try > 0 {

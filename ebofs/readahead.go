@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"ebofs/btree"
-	"ebofs/devices"
 	"ebofs/ebofs/layout"
 )
 
@@ -224,7 +223,7 @@ func (s *Store) readWanted(ctx context.Context, list []wanted) {
 // readRun reads neighbouring blocks of data, as they are.
 func (s *Store) readRun(ctx context.Context, addr layout.Addr, p []byte) error {
 	begin := time.Now()
-	err := s.main.Read(ctx, devices.Block(addr.Block()), devices.Vec{p})
+	err := s.readMain(ctx, addr, p)
 	since(&s.lat.Read, begin)
 	s.metrics.ReadBytes.Add(int64(len(p)))
 	return err

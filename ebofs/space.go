@@ -258,6 +258,22 @@ func (s *space) allocPromised(ctx context.Context, class allocator.Class, blocks
 	return out, err
 }
 
+// runPromised is allocPromised of one run of least to most blocks, of which most were
+// promised.
+func (s *space) runPromised(ctx context.Context, class allocator.Class, least, most int) (e allocator.Extent, err error) {
+	if s.refused("promised") {
+		return e, ErrNoSpace
+	}
+	err = s.retry(ctx, func() (err error) {
+		if e, err = s.a.AllocRun(class, least, most, 0); err == nil {
+			s.tokens.data -= uint64(most)
+			s.takeLocked(e.Blocks)
+		}
+		return err
+	})
+	return e, err
+}
+
 // takeLocked counts blocks of direct data. What they replace is free only after the
 // next checkpoint, and nothing else asks for one soon, for they take little log: once
 // a fifth of the free space went to them it is time, before the last whole stripes are

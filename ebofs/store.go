@@ -27,11 +27,11 @@ import (
 //	      gate               read: a transaction applies; write: an epoch ends
 //	        onode.mu         several at once: in order of their keys
 //	          locks of btree.Tree, space.mu, dirtyList, logMu, onodeShard, holds
-//	          journal.mu, journals.mu, shares.mu in this order; streams.mu
+//	          journal.mu, journals.mu, shares.mu in this order; streams.mu; strips.mu
 //	            shards of the data cache and of the pages
 //
-// Only ckptMu, structMu, collection.queue and space.load may be held across
-// device I/O; the gate and onode.mu for reading, by a clone, what it has read a
+// Only ckptMu, structMu, collection.queue, space.load and strips.filling, which is
+// outside of that one, may be held across device I/O; the gate and onode.mu for reading, by a clone, what it has read a
 // moment before. A transaction that clones waits for the fold of a checkpoint
 // with its queues held: checkpoints take neither structMu nor queues.
 type Store struct {
@@ -81,6 +81,9 @@ type Store struct {
 	txid    uint64  // last given; written under logMu and the gate
 	lastLSN wal.LSN // likewise
 	notices []notice
+
+	strips strips
+	trail  trail
 
 	inflight atomic.Int64 // bytes of admitted records not yet in the log
 	noData   bool         // made by image restore; set by Open, as the next two
@@ -305,6 +308,7 @@ func (s *Store) free() error {
 		s.data.Close()
 	}
 	s.journals.close()
+	s.strips.drop()
 	if s.pool != nil {
 		err = errors.Join(err, s.pool.Close())
 	}

@@ -24,13 +24,14 @@ type batch struct {
 	low, high uint64 // over all frames
 	lastLSN   LSN    // highest record that ends here or before
 	dataFlush bool   // a record needs Config.DataFlush
+	beside    []Beside
 
 	done chan struct{} // made by the first follower, closed when the batch is decided
 }
 
 // reset makes b an open batch without records, keeping its memory.
 func (b *batch) reset(vpos, seq uint64) {
-	*b = batch{buf: b.buf, used: headerBytes, vpos: vpos, seq: seq}
+	*b = batch{buf: b.buf, beside: b.beside[:0], used: headerBytes, vpos: vpos, seq: seq}
 }
 
 func (b *batch) blocks() uint64 { return blocksOf(b.used) }

@@ -171,6 +171,57 @@ type written struct{ batches, bytes, padding, maxBatch uint64 }
 
 // writeGroup makes the group in flight durable (I2).
 func (l *Log) writeGroup(horizon, tailSeq uint64) (w written, err error) {
+	landed := l.writeBeside()
+	if l.cfg.DataFlush != nil || l.cfg.Inline {
+		if err := landed(); err != nil {
+			return w, err
+		}
+	}
+	w, err = l.writeBatches(horizon, tailSeq)
+	if e := landed(); err == nil {
+		err = e
+	}
+	if err != nil || planted.On(planted.LogNoFlush) {
+		return w, err
+	}
+	begin := time.Now()
+	if err := l.dev.Flush(l.ctx); err != nil {
+		return w, fmt.Errorf("flush log batch %d: %w", l.flight[len(l.flight)-1].seq, err)
+	}
+	if l.cfg.FlushNanos != nil {
+		l.cfg.FlushNanos.Record(uint64(time.Since(begin)))
+	}
+	return w, nil
+}
+
+// writeBeside begins to write what lies beside the group in flight. landed waits for
+// it, and says the same whenever it is called.
+func (l *Log) writeBeside() (landed func() error) {
+	l.beside = l.beside[:0]
+	for _, b := range l.flight {
+		l.beside = append(l.beside, b.beside...)
+	}
+	switch {
+	case len(l.beside) == 0 || planted.On(planted.LogBeside):
+		return func() error { return nil }
+	case l.cfg.Inline:
+		err := l.cfg.Beside(l.ctx, l.beside)
+		return func() error { return err }
+	}
+	var err error
+	done := make(chan struct{})
+	go func() {
+		err = l.cfg.Beside(l.ctx, l.beside)
+		close(done)
+	}()
+	return func() error {
+		<-done
+		return err
+	}
+}
+
+// writeBatches writes the batches of the group in flight.
+func (l *Log) writeBatches(horizon, tailSeq uint64) (w written, err error) {
 	for _, b := range l.flight {
 		if b.dataFlush && l.cfg.DataFlush != nil && !planted.On(planted.LogDataFlush) {
 			if err := l.cfg.DataFlush(l.ctx); err != nil {
@@ -214,16 +265,6 @@ func (l *Log) writeGroup(horizon, tailSeq uint64) (w written, err error) {
 			return w, err
 		}
 	}
-	if planted.On(planted.LogNoFlush) {
-		return w, nil
-	}
-	begin := time.Now()
-	if err := l.dev.Flush(l.ctx); err != nil {
-		return w, fmt.Errorf("flush log batch %d: %w", l.flight[len(l.flight)-1].seq, err)
-	}
-	if l.cfg.FlushNanos != nil {
-		l.cfg.FlushNanos.Record(uint64(time.Since(begin)))
-	}
 	return w, nil
 }
 
@@ -247,8 +288,9 @@ func (l *Log) commit(w written) {
 	last := l.flight[len(l.flight)-1]
 	l.mu.Lock()
 	l.mu.committedSeq = last.seq
+	records := 0
 	for _, b := range l.flight {
-		if b.records > 0 {
+		if records += b.records; b.records > 0 {
 			l.mu.committedTxid = max(l.mu.committedTxid, b.high)
 		}
 	}
@@ -259,6 +301,7 @@ func (l *Log) commit(w written) {
 	m.Bytes += w.bytes
 	m.PaddingBytes += w.padding
 	m.MaxBatchBytes = max(m.MaxBatchBytes, w.maxBatch)
+	l.together.Store(int64(records))
 	l.committed.Store(uint64(last.lastLSN))
 	l.takeDoneLocked()
 	l.mu.Unlock()

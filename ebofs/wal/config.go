@@ -63,6 +63,11 @@ type Config struct {
 	// record is written; its error counts as one of the log's own.
 	DataFlush func(context.Context) error
 
+	// Beside writes what lies beside the records of a group, while the group itself is
+	// written, or before it with DataFlush or Inline; one flush is behind both. Its
+	// error counts as one of the log's own. The list is its own until it returns.
+	Beside func(context.Context, []Beside) error
+
 	// OnCommit, if set, is called once for every group, in order, never twice
 	// at once, before the waiters of that group wake. first and last are the
 	// txids of its first and last record in order of Append. A nil err says
@@ -77,6 +82,9 @@ type Config struct {
 	// Inline forbids goroutines: whoever calls Wait, Kick or Close does the I/O.
 	Inline bool
 }
+
+// Beside names blocks that Config.Beside is to write; the log knows no more of them.
+type Beside struct{ Start, Blocks uint64 }
 
 // Pos is the start of a batch.
 type Pos struct {

@@ -24,6 +24,7 @@ type Log struct {
 	writer sync.WaitGroup
 
 	committed atomic.Uint64         // LSN; written by the leader, read without mu
+	together  atomic.Int64          // records of the last group; likewise
 	failure   atomic.Pointer[error] // first failure (I3); written under mu, read without
 
 	mu struct {
@@ -54,6 +55,7 @@ type Log struct {
 	// Owned by the leader.
 	chain  uint32 // crc of the last batch written
 	flight []*batch
+	beside []Beside // of the group in flight
 	vec    devices.Vec
 	done   []chan struct{}
 	woken  int // batches of the last group that had followers
@@ -98,12 +100,21 @@ func (l *Log) Idle() bool {
 	return l.decided(l.mu.appended)
 }
 
+// Together returns how many records the last group committed.
+func (l *Log) Together() int { return int(l.together.Load()) }
+
 // Append copies a record, the concatenation of pieces, into the log and returns
 // its number; Wait or OnCommit tell when it is committed. Records are logged in
 // the order of the calls. It never blocks on I/O and leaves nothing behind when
 // it fails: with ErrFull if the ring has no room, ErrTooLarge above MaxRecord,
 // or the error of a stopped log.
 func (l *Log) Append(txid uint64, flags uint16, pieces ...[]byte) (LSN, error) {
+	return l.AppendBeside(txid, flags, nil, pieces...)
+}
+
+// AppendBeside is Append of a record that is committed only with what lies beside it,
+// which Config.Beside writes.
+func (l *Log) AppendBeside(txid uint64, flags uint16, beside []Beside, pieces ...[]byte) (LSN, error) {
 	n := 0
 	for _, p := range pieces {
 		n += len(p)
@@ -120,6 +131,7 @@ func (l *Log) Append(txid uint64, flags uint16, pieces ...[]byte) (LSN, error) {
 		return 0, fmt.Errorf("record of %d bytes, %d blocks free: %w", n, l.freeLocked(), ErrFull)
 	}
 	l.placeLocked(frame{flags: flags, txid: txid}, n, &parts{pieces: pieces})
+	l.mu.open.beside = append(l.mu.open.beside, beside...) // the batch where the record ends
 	l.mu.metrics.Records++
 	l.mu.metrics.PayloadBytes += uint64(n)
 	return l.mu.appended, nil

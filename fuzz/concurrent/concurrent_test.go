@@ -16,9 +16,10 @@ import (
 // TestMain fails if a partial stripe was written on hard geometry.
 func TestMain(m *testing.M) { os.Exit(engine.Whole(m.Run())) }
 
-// shapes of the store, in turn: all in RAM, and hardly anything.
+// shapes of the store, in turn: all in RAM, with small data straight to its place, and
+// hardly anything.
 var shapes = []engine.Options{
-	{Background: true, LogBytes: 4 << 20},
+	{Background: true, LogBytes: 4 << 20, DirectFrom: 1},
 	{Background: true, LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10},
 }
 

@@ -14,13 +14,14 @@ import (
 //	plain   stripes of 64 KiB, everything stays in RAM between checkpoints
 //	tight   stripes of 16 KiB, two onodes in RAM, a checkpoint after every 256 KiB
 //	        of journaled data: loads, evictions and checkpoints in every place
-//	kept    as tight, and two epochs before the newest stay readable
+//	kept    as tight, and two epochs before the newest stay readable; small data goes
+//	        straight to its place
 //	raid    as tight, in whole stripes of a RAID-5, 5 × 64 KiB
 //	flash   as tight, in whole units of flash, 16 KiB
 var Engines = map[string]engine.Options{
 	"plain": {LogBytes: 4 << 20},
 	"tight": {LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10},
-	"kept":  {LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10, KeepEpochs: 2},
+	"kept":  {LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10, KeepEpochs: 2, DirectFrom: 1},
 	"raid":  engine.Options{LogBytes: 4 << 20, MaxOnodes: 2, DirtyBytes: 256 << 10}.OnRAID(),
 	"flash": engine.Options{LogBytes: 4 << 20, MaxOnodes: 2, DirtyBytes: 256 << 10}.OnFlash(),
 }

@@ -35,12 +35,19 @@ const deviceBytes = 48 << 20
 
 // shapes of the stores, by name; those on hard geometry write whole stripes only.
 var shapes = map[string]engine.Options{
-	"":        plain,
-	"raid: ":  plain.OnRAID(),
-	"flash: ": plain.OnFlash(),
+	"":         plain,
+	"direct: ": direct(plain),
+	"raid: ":   plain.OnRAID(),
+	"flash: ":  plain.OnFlash(),
 }
 
 var plain = engine.Options{LogBytes: 4 << 20}
+
+// direct is o with small data straight to its place.
+func direct(o engine.Options) engine.Options {
+	o.DirectFrom = 1
+	return o
+}
 
 // fillers return a transaction that uses up space; n counts the calls.
 var fillers = map[string]func(r *rand.Rand, n int) *osd.Transaction{

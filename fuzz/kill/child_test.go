@@ -42,10 +42,13 @@ const (
 )
 
 // options of the store in the child: with its goroutines, as in production.
-var options = engine.Options{LogBytes: 8 << 20, Background: true}
+var (
+	options = engine.Options{LogBytes: 8 << 20, Background: true}
+	direct  = engine.Options{LogBytes: 8 << 20, Background: true, DirectFrom: 1} // small data goes straight to its place
+)
 
 // shapes of it by name.
-var shapes = map[string]engine.Options{"plain": options, "raid": options.OnRAID(), "flash": options.OnFlash()}
+var shapes = map[string]engine.Options{"plain": options, "direct": direct, "raid": options.OnRAID(), "flash": options.OnFlash()}
 
 // child writes until it is killed or the image is full.
 func child(ctx context.Context, options engine.Options, what, image string, out io.Writer) error {

@@ -245,7 +245,7 @@ func drop(ctx context.Context, s *engine.Store, seed uint64, kept history.Pictur
 
 // TestKill kills a few children.
 func TestKill(t *testing.T) {
-	for shape, runs := range map[string]uint64{"plain": 8, "raid": 4, "flash": 4} {
+	for shape, runs := range map[string]uint64{"plain": 4, "direct": 4, "raid": 4, "flash": 4} {
 		t.Run(shape, func(t *testing.T) {
 			if testing.Short() {
 				runs = 1 + runs/4

@@ -19,13 +19,13 @@ import (
 //	plain   everything stays in RAM between checkpoints
 //	tight   two onodes in RAM, a checkpoint after every 256 KiB: loads and
 //	        evictions in every place
-//	log     the log lies on a device of its own
+//	log     the log lies on a device of its own, small data goes straight to its place
 //	raid    as tight, in whole stripes of a RAID-5, 5 × 64 KiB
 //	grow    the device is larger than the store; for TestGrow alone
 var shapes = map[string]engine.Options{
 	"plain": {LogBytes: 4 << 20},
 	"tight": {LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10},
-	"log":   {LogBytes: 4 << 20},
+	"log":   {LogBytes: 4 << 20, DirectFrom: 1},
 	"raid":  engine.Options{LogBytes: 4 << 20, MaxOnodes: 2, DirtyBytes: 256 << 10}.OnRAID(),
 	"grow":  {LogBytes: 4 << 20, SizeBytes: deviceBytes},
 }

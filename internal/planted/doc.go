@@ -27,6 +27,7 @@ const (
 
 	LogNoFlush   Bug = "log-no-flush"   // wal: acknowledged before the flush
 	LogDataFlush Bug = "log-data-flush" // wal: and before the flush of direct data
+	LogBeside    Bug = "log-beside"     // wal: and before what lies beside it is written
 	LogHorizon   Bug = "log-horizon"    // wal: what was committed behind damage is ignored
 	LogLength    Bug = "log-length"     // wal: the length of a record is trusted
 	LogChain     Bug = "log-chain"      // wal: the checksum of a batch is not looked at
@@ -53,6 +54,7 @@ const (
 	ReadMixed       Bug = "read-mixed"       // ebofs: attrs are read without looking for changes meanwhile
 	ReadLeftover    Bug = "read-leftover"    // ebofs: a second look at attrs keeps what the first found
 	FrozenUnseen    Bug = "frozen-unseen"    // ebofs: bytes a checkpoint is folding are not read
+	StripUnseen     Bug = "strip-unseen"     // ebofs: data on its way to its place is read from the device
 	HoleFilled      Bug = "hole-filled"      // ebofs: zeros over a hole take a block
 	TrimLimbo       Bug = "trim-limbo"       // allocator, ebofs: limbo is discarded like what is free
 	RenameStays     Bug = "rename-stays"     // ebofs: the old name is still listed

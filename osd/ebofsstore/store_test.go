@@ -71,6 +71,9 @@ var (
 		{name: "flash, checkpoints all the time", flash: true, open: ebofs.Options{CheckpointInterval: time.Millisecond}},
 		{name: "raid, kept epochs, log device", raid: true, log: true, format: ebofs.FormatOptions{KeepEpochs: 3}, open: ebofs.Options{MaxDirtyBytes: 256 << 10}},
 		{name: "flash, image file", flash: true, file: true},
+		{name: "small data direct", open: ebofs.Options{DirectFrom: 1, MaxOnodes: 1}},
+		{name: "small data direct, inline, log device", log: true, open: ebofs.Options{DirectFrom: 1, Inline: true, MaxDirtyBytes: 256 << 10}},
+		{name: "small data direct, checkpoints all the time", open: ebofs.Options{DirectFrom: 1, CheckpointInterval: time.Millisecond}},
 		{name: "part of the device", format: ebofs.FormatOptions{SizeBytes: 700<<20 + 12288}},
 	}
 )

@@ -1,0 +1,275 @@
+package ebofs
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"ebofs/allocator"
+	"ebofs/devices"
+	"ebofs/ebofs/layout"
+	"ebofs/ebofs/wal"
+	"ebofs/internal/planted"
+)
+
+// A strip is a run of fresh blocks for small direct writes, with their data in RAM
+// until the log writes it beside their records. Blocks are given out one behind the
+// other, so that what one flush commits is mostly one write. Why: docs/decisions/strips.md.
+//
+//	berth   a transaction takes blocks and copies its data there
+//	land    the log's leader writes those of a group
+//	leave   the transaction was refused
+//
+// Between berth and land whoever reads these blocks reads the strip.
+type strip struct {
+	run    allocator.Extent
+	frame  *devices.Frame
+	used   uint64                   // blocks given out, from the front
+	aboard int                      // those not landed or left yet
+	flying [stripBlocks / 64]uint64 // which
+}
+
+// stripBlocks is the most a strip has: 1 MiB, which a device takes at full speed.
+const stripBlocks = 256
+
+// strips are those with blocks not on the device yet, and the one that has room.
+//
+// Locks: filling before mu, both before those of space.
+type strips struct {
+	filling sync.Mutex // held by who makes a strip
+	mu      sync.RWMutex
+	open    *strip // nil: none
+	all     []*strip
+	aboard  atomic.Int64 // blocks
+}
+
+// berth copies small data to blocks it takes for p, and says where; nil if there is no
+// room that is not needed for other things.
+func (s *Store) berth(p *pass, data []byte) []placed {
+	n := uint64(len(data)) / blockSize
+	addr, dst := s.strips.take(n)
+	if dst == nil {
+		s.strips.filling.Lock()
+		if addr, dst = s.strips.take(n); dst == nil && s.newStrip(n) {
+			addr, dst = s.strips.take(n)
+		}
+		s.strips.filling.Unlock()
+	}
+	if dst == nil {
+		return nil
+	}
+	copy(dst, data)
+	p.placed = append(p.placed, allocator.Extent{Start: addr, Blocks: n})
+	p.beside = append(p.beside, wal.Beside{Start: addr, Blocks: n})
+	sum := len(p.crcs)
+	for i := 0; i < len(dst); i += blockSize {
+		p.crcs = append(p.crcs, layout.CRC(dst[i:i+blockSize]))
+	}
+	at := len(p.spots)
+	p.spots = append(p.spots, placed{layout.MakeAddr(0, addr), p.crcs[sum:len(p.crcs):len(p.crcs)]})
+	return p.spots[at : at+1 : at+1]
+}
+
+// newStrip opens a strip with room for n blocks, and reports whether there is one. What
+// is left of the one before goes back.
+func (s *Store) newStrip(n uint64) bool {
+	s.endStrip()
+	if s.space.scarce() || !s.space.promise(spaceTokens{data: stripBlocks}, 0, false, s.metaBlocks.Load()) {
+		return false
+	}
+	e, err := s.space.runPromised(context.Background(), allocator.Hot, int(max(n, min(s.space.stripe, stripBlocks))), stripBlocks)
+	if err != nil {
+		s.space.fulfil(spaceTokens{data: stripBlocks})
+		return false
+	}
+	s.strips.begin(&strip{run: e, frame: s.pool.Get(int(e.Blocks * blockSize))})
+	return true
+}
+
+// endStrip gives back what nobody took of the open strip.
+func (s *Store) endStrip() {
+	if rest := s.strips.end(); rest.Blocks > 0 {
+		s.space.release([]allocator.Extent{rest})
+	}
+}
+
+// begin opens st; no other is open.
+func (g *strips) begin(st *strip) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.open = st
+	g.all = append(g.all, st)
+}
+
+// end closes the open strip and returns what nobody took of it.
+func (g *strips) end() (rest allocator.Extent) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if st := g.open; st != nil {
+		g.open = nil
+		rest = allocator.Extent{Start: st.run.Start + st.used, Blocks: st.run.Blocks - st.used}
+		st.run.Blocks = st.used
+		g.retireLocked(st)
+	}
+	return rest
+}
+
+// take gives out n blocks of the open strip; dst is nil if it has not so many.
+func (g *strips) take(n uint64) (addr uint64, dst []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	st := g.open
+	if st == nil || st.run.Blocks-st.used < n {
+		return 0, nil
+	}
+	at := st.used
+	st.used += n
+	st.aboard += int(n)
+	g.aboard.Add(int64(n))
+	for i := at; i < st.used; i++ {
+		st.flying[i/64] |= 1 << (i % 64)
+	}
+	return st.run.Start + at, st.bytes(at, n)
+}
+
+// bytes are the data of n blocks.
+func (st *strip) bytes(at, n uint64) []byte {
+	return st.frame.Bytes()[at*blockSize : (at+n)*blockSize]
+}
+
+// leave ends the stay of blocks that are on the device, or will never be.
+func (g *strips) leave(list []wal.Beside) {
+	if len(list) == 0 {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, b := range list {
+		st := g.ofLocked(b.Start)
+		for i := b.Start - st.run.Start; i < b.Start-st.run.Start+b.Blocks; i++ {
+			st.flying[i/64] &^= 1 << (i % 64)
+		}
+		st.aboard -= int(b.Blocks)
+		g.aboard.Add(-int64(b.Blocks))
+		g.retireLocked(st)
+	}
+}
+
+// retireLocked forgets st if nothing is aboard and nothing will be.
+func (g *strips) retireLocked(st *strip) {
+	if st == g.open || st.aboard > 0 {
+		return
+	}
+	g.all = slices.DeleteFunc(g.all, func(x *strip) bool { return x == st })
+	st.frame.Release()
+}
+
+// ofLocked returns the strip that block addr was given out of, nil if there is none.
+func (g *strips) ofLocked(addr uint64) *strip {
+	for _, st := range g.all {
+		if addr-st.run.Start < st.used {
+			return st
+		}
+	}
+	return nil
+}
+
+// drop gives back all memory; nobody uses the store any more.
+func (g *strips) drop() {
+	for _, st := range g.all {
+		st.frame.Release()
+	}
+	g.all, g.open = nil, nil
+}
+
+// land writes what lies beside a group of the log.
+func (s *Store) land(ctx context.Context, list []wal.Beside) error {
+	slices.SortFunc(list, func(a, b wal.Beside) int { return cmp.Compare(a.Start, b.Start) })
+	runs := s.strips.runs(list)
+	err := s.each(len(runs), func(i int) error {
+		r := &runs[i]
+		s.metrics.written.add(WriteDirect, len(r.data), len(r.data))
+		s.countStripes(r.start, uint64(len(r.data)/blockSize))
+		if err := s.main.Write(ctx, devices.Block(r.start), devices.Vec{r.data}); err != nil {
+			return fmt.Errorf("write %d blocks at %d: %w", len(r.data)/blockSize, r.start, err)
+		}
+		return nil
+	})
+	if err == nil {
+		s.strips.leave(list)
+	}
+	return err
+}
+
+// stripRun is data to be written at once.
+type stripRun struct {
+	start uint64
+	data  []byte
+}
+
+// runs joins neighbours of a sorted list that lie in one strip.
+func (g *strips) runs(list []wal.Beside) (runs []stripRun) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	for i := 0; i < len(list); {
+		st := g.ofLocked(list[i].Start)
+		start, n := list[i].Start, uint64(0)
+		for ; i < len(list) && list[i].Start == start+n && start+n < st.run.Start+st.used; i++ {
+			n += list[i].Blocks
+		}
+		runs = append(runs, stripRun{start, st.bytes(start-st.run.Start, n)})
+	}
+	return runs
+}
+
+// readMain reads neighbouring blocks of data, as they are.
+func (s *Store) readMain(ctx context.Context, addr layout.Addr, p []byte) error {
+	if s.strips.aboard.Load() == 0 || planted.On(planted.StripUnseen) || !s.strips.hold(addr.Block(), uint64(len(p)/blockSize)) {
+		return s.main.Read(ctx, devices.Block(addr.Block()), devices.Vec{p})
+	}
+	for i := 0; i < len(p); i += blockSize {
+		at, q := addr.Block()+uint64(i/blockSize), p[i:i+blockSize]
+		if s.strips.read(at, q) {
+			continue
+		}
+		if err := s.main.Read(ctx, devices.Block(at), devices.Vec{q}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hold reports whether strips hold some of n blocks from addr on.
+func (g *strips) hold(addr, n uint64) bool {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	for _, st := range g.all {
+		for at := max(addr, st.run.Start); at < min(addr+n, st.run.Start+st.used); at++ {
+			if st.holds(at) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// holds reports whether block addr of the strip is not on the device yet.
+func (st *strip) holds(addr uint64) bool {
+	i := addr - st.run.Start
+	return st.flying[i/64]>>(i%64)&1 == 1
+}
+
+// read fills p with block addr if that is not on the device yet.
+func (g *strips) read(addr uint64, p []byte) bool {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	st := g.ofLocked(addr)
+	if st == nil || !st.holds(addr) {
+		return false
+	}
+	copy(p, st.bytes(addr-st.run.Start, 1))
+	return true
+}
