@@ -15,6 +15,7 @@ type delta struct {
 	lost [][]byte // keys of changes that cannot be made, see Tree.LoseFrozen
 	// touched are keys whose nodes are written anew though nothing changes there.
 	touched [][]byte
+	late    *late // see Tree.AppendFrozen; nil: nothing
 }
 
 // verdict is what a layer says of a key.
@@ -27,14 +28,18 @@ const (
 )
 
 func (d *delta) empty() bool {
-	return d == nil || d.ents.empty() && d.cuts.empty() && len(d.touched) == 0
+	return d == nil || d.ents.empty() && d.cuts.empty() && d.late == nil && len(d.touched) == 0
 }
 
 func (d *delta) bytes() int {
 	if d == nil {
 		return 0
 	}
-	return d.ents.bytes() + d.cuts.bytes()
+	n := d.ents.bytes() + d.cuts.bytes()
+	if d.late != nil {
+		n += d.late.size
+	}
+	return n
 }
 
 // clone returns a second delta with the same contents, in O(1).
@@ -60,6 +65,21 @@ func (d *delta) get(key []byte) (val []byte, v verdict) {
 		return nil, absent
 	}
 	return nil, unknown
+}
+
+// getAll is get with what was added late, as Reconcile sees it.
+func (d *delta) getAll(key []byte) (val []byte, v verdict) {
+	if d == nil || d.late == nil {
+		return d.get(key)
+	}
+	val, del, ok := d.ents.get(key)
+	if ok && (del || len(val) > 0) {
+		return d.get(key)
+	}
+	if val, ok := d.late.get(key); ok {
+		return val, present
+	}
+	return d.get(key)
 }
 
 // cleared says whether a cleared range holds key.

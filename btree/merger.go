@@ -41,8 +41,7 @@ type merger struct {
 	key    []byte     // scratch: key of an old item told to diff
 	page   []byte     // scratch
 
-	changes *omap // entries of the delta being merged
-	ents    ocursor
+	ents    changes // of the delta being merged
 	cuts    ocursor
 	lost    [][]byte // keys whose leaves are given up without a look
 	touched [][]byte // keys whose nodes move, sorted
@@ -73,7 +72,7 @@ func newMerger(ctx context.Context, cfg *Config, own *Owner, ld Loader, sink Sin
 	}
 	m.giver, _ = sink.(GiverUp)
 	m.ahead, _ = sink.(Prefetcher)
-	m.ents.d, m.cuts.d = -1, -1
+	m.ents, m.cuts.d = changes{ents: ocursor{d: -1}, cmp: -1}, -1
 	for _, l := range m.levels {
 		m.prepare(l)
 	}
@@ -82,8 +81,8 @@ func newMerger(ctx context.Context, cfg *Config, own *Owner, ld Loader, sink Sin
 
 // close gives the memory back. It must not be used afterwards.
 func (m *merger) close() {
-	m.ctx, m.cfg, m.own, m.ld, m.sink, m.diff, m.giver, m.ahead, m.changes, m.lost, m.touched = nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil
-	m.ents, m.cuts = ocursor{}, ocursor{}
+	m.ctx, m.cfg, m.own, m.ld, m.sink, m.diff, m.giver, m.ahead, m.lost, m.touched = nil, nil, nil, nil, nil, nil, nil, nil, nil, nil
+	m.ents, m.cuts = changes{}, ocursor{}
 	if cap(m.blob) > MaxPageBytes {
 		m.blob = nil
 	}

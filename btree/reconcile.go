@@ -38,8 +38,7 @@ func (t *Tree) Reconcile(ctx context.Context, sink Sink) (Root, error) {
 }
 
 func (m *merger) reconcile(old Root, d *delta) (Root, error) {
-	m.changes = &d.ents
-	m.ents.seek(&d.ents, nil)
+	m.ents.begin(d)
 	m.cuts.seek(&d.cuts, nil)
 	inline := m.cfg.InlineBytes
 	var err error
@@ -196,8 +195,7 @@ func (m *merger) prefetch(page *Page, hi []byte) {
 		return
 	}
 	m.next = m.next[:0]
-	var c ocursor
-	c.seek(m.changes, m.ents.key())
+	c := m.ents
 	for i := 0; i < page.n && c.valid(); i++ {
 		end := hi
 		if i+1 < page.n {
@@ -211,7 +209,7 @@ func (m *merger) prefetch(page *Page, hi []byte) {
 		if end == nil {
 			break
 		}
-		c.seek(m.changes, end)
+		c.seek(end)
 	}
 	if len(m.next) > 1 {
 		m.ahead.Prefetch(m.cfg, m.own, m.next)

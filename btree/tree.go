@@ -18,7 +18,7 @@ import (
 //	root     the pages of the last published checkpoint
 //
 // All methods may run at once, except that one goroutine at a time runs Freeze,
-// PutFrozen, DeleteFrozen, Reconcile and Publish: the checkpointer. Methods
+// PutFrozen and the like, Reconcile and Publish: the checkpointer. Methods
 // without a context do no I/O. The lock is never held across I/O or a callback.
 type Tree struct {
 	cfg *Config
@@ -28,7 +28,7 @@ type Tree struct {
 	mu     sync.RWMutex
 	root   *Root  // nil: empty; what it points to is constant
 	active *delta // nil: empty
-	frozen *delta // constant but for PutFrozen and DeleteFrozen
+	frozen *delta // constant but for PutFrozen, AppendFrozen and DeleteFrozen
 }
 
 // New returns the tree that root describes. cfg has passed Validate and root
@@ -88,7 +88,7 @@ func (t *Tree) Get(ctx context.Context, key, dst []byte) (val []byte, ok bool, e
 // GetFrozen is Get without the active delta: what the checkpoint sees.
 func (t *Tree) GetFrozen(ctx context.Context, key, dst []byte) (val []byte, ok bool, err error) {
 	t.mu.RLock()
-	val, v := t.frozen.get(key)
+	val, v := t.frozen.getAll(key)
 	dst = append(dst[:0], val...)
 	root := t.root
 	t.mu.RUnlock()
@@ -277,6 +277,25 @@ func (t *Tree) PutFrozen(key, val []byte) {
 		t.frozen = new(delta)
 	}
 	t.frozen.ents.put(key, val, false)
+	t.mu.Unlock()
+}
+
+// AppendFrozen is PutFrozen of many keys, in ascending order: cheap, but seen by
+// GetFrozen and Reconcile only. Other readers see what they saw before, until Publish:
+// so what they see of such a key must not matter, but that it is there. Of a key put,
+// deleted or lost otherwise that counts, unless a value of no bytes was put.
+func (t *Tree) AppendFrozen(key, val []byte) {
+	t.mustFit(key, val)
+	t.mu.Lock()
+	if t.frozen == nil {
+		t.frozen = new(delta)
+	}
+	if t.frozen.late == nil {
+		t.frozen.late = new(late)
+	}
+	if len(val) == 0 || !t.frozen.late.add(key, val) {
+		t.frozen.ents.put(key, val, false)
+	}
 	t.mu.Unlock()
 }
 

@@ -242,7 +242,7 @@ func (ck *checkpoint) foldObjects(onodes []*onode) ([]*version, error) {
 // encodeObjects reconciles every object's own trees and puts the onode into
 // the object tree.
 func (ck *checkpoint) encodeObjects(versions []*version) error {
-	var buf []byte
+	var key, buf []byte
 	var on layout.Onode
 	for _, v := range versions {
 		b := v.body
@@ -267,7 +267,8 @@ func (ck *checkpoint) encodeObjects(versions []*version) error {
 		ck.named(v, on.Extents.Kind != btree.RootEmpty)
 		ck.logical += int64(b.size) - int64(v.from.savedSize)
 		v.from.savedSize = b.size // the checkpointer's own field
-		ck.s.objects.PutFrozen([]byte(v.key), buf)
+		key = append(key[:0], v.key...)
+		ck.s.objects.AppendFrozen(key, buf)
 	}
 	return nil
 }
