@@ -103,18 +103,14 @@ func (s *Store) settleStubs(lo, hi []byte) {
 	}
 	var wait []*onode
 	s.onodes.each(func(o *onode) {
-		if o.loaded == nil || bytes.Compare([]byte(o.key), lo) < 0 || hi != nil && bytes.Compare([]byte(o.key), hi) >= 0 {
+		if o.loaded.open.Load() || bytes.Compare([]byte(o.key), lo) < 0 || hi != nil && bytes.Compare([]byte(o.key), hi) >= 0 {
 			return
 		}
-		select {
-		case <-o.loaded:
-		default:
-			o.refs.Add(1)
-			wait = append(wait, o)
-		}
+		o.refs.Add(1)
+		wait = append(wait, o)
 	})
 	for _, o := range wait {
-		<-o.loaded
+		o.waitLoaded()
 		o.refs.Add(-1)
 	}
 }

@@ -28,16 +28,11 @@ func (s *Store) loaded(ctx context.Context, o *onode, fresh, wait bool) (*onode,
 	if fresh {
 		s.opening.Add(1)
 	} else if !o.unread.CompareAndSwap(true, false) {
-		if !wait || o.loaded == nil {
+		if !wait || o.loaded.open.Load() {
 			return o, nil
 		}
 		select {
-		case <-o.loaded:
-			return o, nil
-		default:
-		}
-		select {
-		case <-o.loaded:
+		case <-o.loaded.wait():
 			return o, nil
 		case <-ctx.Done():
 			o.refs.Add(-1)
@@ -97,8 +92,11 @@ func (s *Store) warm(cold []*onode) {
 
 // loadResident ends the load of a stub if it needs no I/O.
 func (s *Store) loadResident(o *onode) bool {
+	x := scratches.Get().(*scratch)
+	defer scratches.Put(x)
+	x.key = append(x.key[:0], o.key...)
 	t := s.guard.enter()
-	val, ok, known := s.objects.GetResident([]byte(o.key), nil)
+	val, ok, known := s.objects.GetResident(x.key, x.chunk[:0])
 	s.guard.leave(t)
 	if known {
 		s.loadedOnode(o, val, ok, nil)
@@ -154,7 +152,7 @@ func (s *Store) loadedOnode(o *onode, val []byte, ok bool, err error) {
 	s.resolveLocked(o)
 	o.mu.Unlock()
 	s.gate.RUnlock()
-	close(o.loaded)
+	o.loaded.release()
 	s.opening.Add(-1)
 }
 

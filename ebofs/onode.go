@@ -21,8 +21,8 @@ import (
 type onode struct {
 	refs atomic.Int32
 
-	loaded chan struct{} // closed when the load has ended; nil if it never was a stub
-	unread atomic.Bool   // nobody has begun to load it: see stubOf
+	loaded latch       // opened when the load has ended
+	unread atomic.Bool // nobody has begun to load it: see stubOf
 
 	mu      sync.RWMutex
 	key     string // encoded object key; constant
@@ -94,7 +94,8 @@ func (s *Store) touchLocked(o *onode, epoch uint64) {
 // freezeLocked keeps the present state for the checkpoint of o.epoch. It is
 // called at most once an epoch; o.mu is held for writing.
 func (s *Store) freezeLocked(o *onode) *version {
-	v := &version{epoch: o.epoch, key: o.key, from: o.cur}
+	v, c := newVersion(o.cur != nil)
+	v.epoch, v.key, v.from = o.epoch, o.key, o.cur
 	if b := o.cur; b != nil {
 		if b.extents == nil && (b.size > inlineBytes || b.over.edits.len() > 0) {
 			// The fold will need it, and a later change of the live body must
@@ -102,7 +103,7 @@ func (s *Store) freezeLocked(o *onode) *version {
 			b.extents = btree.New(s.cfg.extents, s.pages, ownerOf(o.key, b.id), btree.Root{})
 		}
 		b.saved = true // or will be, before anyone looks
-		c := &body{
+		*c = body{
 			id: b.id, size: b.size, flags: b.flags, hintSize: b.hintSize, hintIO: b.hintIO,
 			inline: b.inline, over: b.over.freeze(),
 			attrs: b.attrs, omap: b.omap, extents: b.extents, header: b.header, moves: b.moves, reown: b.reown,
@@ -119,10 +120,23 @@ func (s *Store) freezeLocked(o *onode) *version {
 	return v
 }
 
+// newVersion returns a version and, if with says so, a body for it: there is one for each changed
+// object, so both are one allocation.
+func newVersion(with bool) (*version, *body) {
+	if !with {
+		return new(version), nil
+	}
+	m := new(struct {
+		v version
+		b body
+	})
+	return &m.v, &m.b
+}
+
 // waitLoaded returns when o is no longer a stub.
 func (o *onode) waitLoaded() {
-	if o.loaded != nil {
-		<-o.loaded
+	if !o.loaded.open.Load() {
+		<-o.loaded.wait()
 	}
 }
 

@@ -685,7 +685,7 @@ func TestDamagedStub(t *testing.T) {
 			<-dev.seen
 			o, _ := s.onodes.get([]byte(string(appendKey(bad))))
 			close(relA)
-			<-o.loaded
+			<-o.loaded.wait()
 			o.refs.Add(-1)
 			close(relB)
 			within(t, "transaction", done)

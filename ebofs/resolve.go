@@ -214,9 +214,9 @@ func (s *Store) see(ctx context.Context, p *pass, key string, know, remove bool)
 	v := &p.view[i]
 	// Also if the transaction itself made the object: what needs to know it
 	// cannot be left to its stub.
-	if know && v.o.loaded != nil {
+	if know && !v.o.loaded.open.Load() {
 		select {
-		case <-v.o.loaded:
+		case <-v.o.loaded.wait():
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}

@@ -53,7 +53,7 @@ func (t *onodeTable) get(key []byte) (o *onode, fresh bool) {
 	if o = sh.find(key); o != nil {
 		return o, false
 	}
-	o = &onode{key: string(key), loading: true, loaded: make(chan struct{})}
+	o = &onode{key: string(key), loading: true}
 	o.refs.Add(1)
 	sh.insert(o)
 	if len(sh.m) > t.limit {
