@@ -180,6 +180,10 @@ func (n *mapNode) addEntry(i int, key, val []byte, del bool) {
 		n.arena = make([]byte, 0, need)
 		n.slots = make([]slot, 0, 2)
 	}
+	if len(n.arena)+need > cap(n.arena) {
+		room := min(2*cap(n.arena), maxArena+maxArena/4)
+		n.arena = append(make([]byte, 0, max(room, len(n.arena)+need)), n.arena...)
+	}
 	n.arena = append(append(append(n.arena, h[:]...), key...), val...)
 	n.slots = append(n.slots, slot{})
 	copy(n.slots[i+1:], n.slots[i:])
@@ -226,12 +230,12 @@ func (n *mapNode) split(key []byte) *mapNode {
 		at = max(at, 1)
 	}
 	r := &mapNode{tok: n.tok}
-	r.slots = make([]slot, 0, len(n.slots)-at+8)
+	r.slots = make([]slot, 0, 2*(len(n.slots)-at))
 	size := 0
 	for i := at; i <= last; i++ {
 		size += len(n.entrySpan(i))
 	}
-	r.arena = make([]byte, 0, size+size/4)
+	r.arena = make([]byte, 0, 2*size) // it will be full again before it is split
 	for i := at; i <= last; i++ {
 		r.slots = append(r.slots, slot{off: uint32(len(r.arena))})
 		r.arena = append(r.arena, n.entrySpan(i)...)
@@ -260,6 +264,6 @@ func (n *mapNode) split(key []byte) *mapNode {
 	n.dead += uint32(size)
 	n.count -= r.count
 	n.bytes -= r.bytes
-	n.compact(len(n.arena) / 8)
+	n.compact(len(n.arena) - int(n.dead))
 	return r
 }

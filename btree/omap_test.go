@@ -156,3 +156,26 @@ func TestApplyRoom(t *testing.T) {
 		t.Errorf("%d bytes of entries in %d", size, got)
 	}
 }
+
+// TestNodeGrows: a node of a map moves seldom while it fills, and a half of one that was
+// split has room for as much again.
+func TestNodeGrows(t *testing.T) {
+	var m omap
+	val := make([]byte, 100)
+	moves, room := 0, 0
+	for i := range maxEntries {
+		m.put(fmt.Appendf(nil, "%08x", uint32(i)*0x9e3779b9), val, false)
+		if c := cap(m.root.arena); c != room {
+			moves, room = moves+1, c
+		}
+	}
+	if moves > 8 {
+		t.Errorf("the arena moved %d times on its way to %d bytes", moves, room)
+	}
+	m.put([]byte("0"), val, false)
+	for _, n := range m.root.kids {
+		if live := len(n.arena); cap(n.arena) < 2*live || cap(n.arena) > 2*live+live/4 {
+			t.Errorf("%d bytes of a half in %d", live, cap(n.arena))
+		}
+	}
+}

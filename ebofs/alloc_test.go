@@ -168,3 +168,69 @@ func TestWriteAllocs(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestCreateAllocs counts everything that is allocated for durable objects with two
+// attributes, and for pairs of an omap, with their checkpoint.
+func TestCreateAllocs(t *testing.T) {
+	dev := benchDevice(t, 1<<30)
+	mustFormat(t, dev)
+	s := mustOpen(t, dev, ebofs.Options{})
+	x := ebofs.NewTxn()
+	x.MkColl("c", ebofs.CollSpec{Shard: -1, Pool: 1})
+	if err := s.Apply(bg, x); err != nil {
+		t.Fatal(err)
+	}
+	measure := func(what string, n int, count, size float64, fn func(i int)) {
+		t.Helper()
+		var before, after runtime.MemStats
+		for round := range 3 { // caches and pools fill
+			if round == 2 {
+				runtime.ReadMemStats(&before)
+			}
+			for i := range n {
+				x.Reset()
+				fn(round*n + i)
+				if err := s.Queue(bg, x, nil, nil); err != nil {
+					t.Fatal(err)
+				}
+				if i%64 == 63 {
+					if err := s.Sync(bg); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if err := s.Checkpoint(bg); err != nil {
+				t.Fatal(err)
+			}
+		}
+		runtime.ReadMemStats(&after)
+		gotCount := float64(after.Mallocs-before.Mallocs) / float64(n)
+		gotSize := float64(after.TotalAlloc-before.TotalAlloc) / float64(n)
+		t.Logf("%s: %.2f allocations, %.0f bytes", what, gotCount, gotSize)
+		if gotCount > count || gotSize > size {
+			t.Errorf("%s: %.2f allocations of %.0f bytes together, at most %v of %v", what, gotCount, gotSize, count, size)
+		}
+	}
+	info, snaps := make([]byte, 250), make([]byte, 35)
+	measure("object with two attributes", 8192, 20, 3400, func(i int) {
+		o := obj(fmt.Sprint("new ", i))
+		x.Touch("c", o)
+		x.SetAttr("c", o, "_", info)
+		x.SetAttr("c", o, "snapset", snaps)
+		if x.Len() != 2 {
+			t.Fatal("two attributes of an object are two operations")
+		}
+	})
+	o, value := obj("map"), make([]byte, 100)
+	keys := make([]map[string][]byte, 3*2048)
+	for i := range keys {
+		keys[i] = make(map[string][]byte)
+		for j := range 16 {
+			keys[i][fmt.Sprintf("%016x", uint64(16*i+j)*0x9e3779b97f4a7c15)] = value
+		}
+	}
+	measure("16 pairs of an omap", 2048, 16, 12000, func(i int) { x.OmapSet("c", o, keys[i]) })
+	if err := s.Close(bg); err != nil {
+		t.Fatal(err)
+	}
+}

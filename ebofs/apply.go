@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"sync"
 
 	"ebofs/btree"
 	"ebofs/ebofs/layout"
@@ -136,10 +137,7 @@ func (s *Store) applyLocked(o *onode, c *change, epoch uint64) {
 	case opRemove:
 		s.removeLocked(o, epoch)
 	case opSetAttrs:
-		t := s.treeOf(&b.attrs, s.cfg.attrs, o, b)
-		for i := range c.pairs {
-			t.Put([]byte(c.pairs[i].key), c.pairs[i].value)
-		}
+		putPairs(s.treeOf(&b.attrs, s.cfg.attrs, o, b), c.pairs)
 	case opRmAttrs:
 		if b.attrs == nil {
 			break
@@ -151,12 +149,7 @@ func (s *Store) applyLocked(o *onode, c *change, epoch uint64) {
 			b.attrs.Delete([]byte(c.pairs[i].key))
 		}
 	case opOmapSet:
-		t := s.treeOf(&b.omap, s.cfg.omap, o, b)
-		var batch btree.Batch
-		for i := range c.pairs {
-			batch.Put([]byte(c.pairs[i].key), c.pairs[i].value)
-		}
-		t.Apply(&batch)
+		putPairs(s.treeOf(&b.omap, s.cfg.omap, o, b), c.pairs)
 	case opOmapRm:
 		for i := range c.pairs {
 			if b.omap != nil {
@@ -179,6 +172,21 @@ func (s *Store) applyLocked(o *onode, c *change, epoch uint64) {
 	}
 }
 
+// batches keeps the memory of what is put together.
+var batches = sync.Pool{New: func() any { return new(btree.Batch) }}
+
+// putPairs puts pairs into a tree, all at once.
+func putPairs(t *btree.Tree, pairs []pair) {
+	b := batches.Get().(*btree.Batch)
+	for i := range pairs {
+		b.Put([]byte(pairs[i].key), pairs[i].value)
+	}
+	t.Apply(b)
+	if b.Reset(); b.Bytes() <= 1<<20 {
+		batches.Put(b)
+	}
+}
+
 // createLocked gives o a fresh body and makes its key listable.
 func (s *Store) createLocked(o *onode, id, epoch uint64) *body {
 	b := &body{id: id}
@@ -192,10 +200,13 @@ func (s *Store) createLocked(o *onode, id, epoch uint64) *body {
 // markLocked puts o's key into the object tree with an empty value: the onode
 // in RAM is the truth until the checkpoint encodes it.
 func (s *Store) markLocked(o *onode, epoch uint64) {
+	x := scratches.Get().(*scratch)
+	defer scratches.Put(x)
+	x.key = append(x.key[:0], o.key...)
 	if epoch == s.epoch {
-		s.objects.Put([]byte(o.key), nil)
+		s.objects.Put(x.key, nil)
 	} else {
-		s.objects.PutFrozen([]byte(o.key), nil)
+		s.objects.PutFrozen(x.key, nil)
 	}
 }
 

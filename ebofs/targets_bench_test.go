@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,6 +67,39 @@ func BenchmarkClone(b *testing.B) {
 		benchApply(b, s, x)
 	}
 	b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "cpu-µs/op")
+}
+
+// BenchmarkCreate makes empty objects with the two attributes a cluster gives one, by
+// 64 callers, in the order of their names; the checkpoint at the end counts.
+func BenchmarkCreate(b *testing.B) {
+	s := benchStore(b, benchDevice(b, 4<<30), ebofs.Options{})
+	info, snaps := bytes.Repeat([]byte{1}, 250), bytes.Repeat([]byte{2}, 35)
+	var next atomic.Int64
+	b.ReportAllocs()
+	b.ResetTimer()
+	cpu := cpuTime()
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			x := ebofs.NewTxn()
+			for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+				o := obj(fmt.Sprintf("new.%08d", i))
+				x.Reset()
+				x.Touch("c", o)
+				x.SetAttr("c", o, "_", info)
+				x.SetAttr("c", o, "snapset", snaps)
+				if err := s.Apply(bg, x); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := s.Checkpoint(bg); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/1e3/float64(b.N), "cpu-µs/op")
 }
 
 // BenchmarkRangeDelete removes 10^7 keys of one omap at once: how long until that is

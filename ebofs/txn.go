@@ -145,8 +145,13 @@ func (t *Txn) Truncate(c CollectionID, o ObjectID, size uint64) {
 // Remove deletes the object with everything it holds.
 func (t *Txn) Remove(c CollectionID, o ObjectID) { t.add(txnOp{code: opRemove, coll: c, obj: o}) }
 
-// SetAttr sets one attribute.
+// SetAttr sets one attribute. Several of one object, one after the other, are one
+// operation.
 func (t *Txn) SetAttr(c CollectionID, o ObjectID, name string, value []byte) {
+	if n := len(t.ops); n > 0 && t.ops[n-1].code == opSetAttrs && t.ops[n-1].coll == c && t.ops[n-1].obj == o {
+		t.ops[n-1].pairs = append(t.ops[n-1].pairs, pair{name, value})
+		return
+	}
 	t.add(txnOp{code: opSetAttrs, coll: c, obj: o, pairs: []pair{{name, value}}})
 }
 
