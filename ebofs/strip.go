@@ -148,7 +148,7 @@ func (g *strips) leave(list []wal.Beside) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, b := range list {
-		st := g.ofLocked(b.Start)
+		st := g.holderLocked(b.Start)
 		for i := b.Start - st.run.Start; i < b.Start-st.run.Start+b.Blocks; i++ {
 			st.flying[i/64] &^= 1 << (i % 64)
 		}
@@ -167,10 +167,11 @@ func (g *strips) retireLocked(st *strip) {
 	st.frame.Release()
 }
 
-// ofLocked returns the strip that block addr was given out of, nil if there is none.
-func (g *strips) ofLocked(addr uint64) *strip {
+// holderLocked returns the strip that holds block addr, nil if there is none. An older
+// one may have had the block before it came back to be given out again.
+func (g *strips) holderLocked(addr uint64) *strip {
 	for _, st := range g.all {
-		if addr-st.run.Start < st.used {
+		if st.holds(addr) {
 			return st
 		}
 	}
@@ -215,9 +216,9 @@ func (g *strips) runs(list []wal.Beside) (runs []stripRun) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	for i := 0; i < len(list); {
-		st := g.ofLocked(list[i].Start)
+		st := g.holderLocked(list[i].Start)
 		start, n := list[i].Start, uint64(0)
-		for ; i < len(list) && list[i].Start == start+n && start+n < st.run.Start+st.used; i++ {
+		for ; i < len(list) && list[i].Start == start+n && st.holds(start+n); i++ {
 			n += list[i].Blocks
 		}
 		runs = append(runs, stripRun{start, st.bytes(start-st.run.Start, n)})
@@ -256,18 +257,18 @@ func (g *strips) hold(addr, n uint64) bool {
 	return false
 }
 
-// holds reports whether block addr of the strip is not on the device yet.
+// holds reports whether block addr is one of the strip that is not on the device yet.
 func (st *strip) holds(addr uint64) bool {
 	i := addr - st.run.Start
-	return st.flying[i/64]>>(i%64)&1 == 1
+	return i < st.used && st.flying[i/64]>>(i%64)&1 == 1
 }
 
 // read fills p with block addr if that is not on the device yet.
 func (g *strips) read(addr uint64, p []byte) bool {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	st := g.ofLocked(addr)
-	if st == nil || !st.holds(addr) {
+	st := g.holderLocked(addr)
+	if st == nil {
 		return false
 	}
 	copy(p, st.bytes(addr-st.run.Start, 1))

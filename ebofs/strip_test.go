@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"ebofs/devices"
+	"ebofs/ebofs/wal"
 )
 
 var errBroken = errors.New("broken")
@@ -174,6 +175,47 @@ func TestStripFull(t *testing.T) {
 			t.Fatalf("object %d of %d: %v", i, n, err)
 		}
 	}
+}
+
+// TestStripAgain: blocks of a strip that came back are given out again while others of
+// it are still aboard. What is read, written and forgotten there is the new strip's.
+func TestStripAgain(t *testing.T) {
+	s, mem := stripStore(t, Options{Inline: true}, func() error { return nil })
+	defer closeStore(t, s)
+	data := func(b byte) []byte { return bytes.Repeat([]byte{b}, blockSize) }
+	var slow, refused, p pass
+	s.berth(&slow, data(1))
+	s.berth(&refused, data(2))
+	again := refused.placed[0].Start
+	s.refuse(&refused)
+	s.endStrip()
+	for s.berth(&p, data(3)); p.placed[len(p.placed)-1].Start != again; s.berth(&p, data(3)) {
+	}
+	got := make([]byte, blockSize)
+	read := func(pp *pass) byte {
+		if err := s.readMain(bg, pp.spots[len(pp.spots)-1].addr, got); err != nil {
+			t.Fatal(err)
+		}
+		return got[0]
+	}
+	if b := read(&p); b != 3 {
+		t.Errorf("aboard, %d is read, want 3", b)
+	}
+	if err := s.land(bg, append([]wal.Beside(nil), p.beside...)); err != nil {
+		t.Fatal(err)
+	}
+	if err := mem.Read(bg, devices.Block(again), devices.Vec{got}); err != nil || got[0] != 3 {
+		t.Errorf("%d was written, want 3: %v", got[0], err)
+	}
+	if b := read(&slow); b != 1 {
+		t.Errorf("of the old strip %d is read, want 1", b)
+	}
+	s.refuse(&slow)
+	if n := s.strips.aboard.Load(); n != 0 || len(s.strips.all) != 1 {
+		t.Errorf("%d blocks aboard, %d strips", n, len(s.strips.all))
+	}
+	p.beside = nil
+	s.refuse(&p)
 }
 
 // TestTrail: rows of small writes, and what is overwritten soon, go into the log; what
