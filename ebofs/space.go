@@ -58,7 +58,7 @@ type space struct {
 	tokens   spaceTokens
 	taken    uint64             // blocks of direct data since the last cut
 	spent    atomic.Bool        // that is much of what was free
-	strained atomic.Bool        // half of what the stash has for transactions is promised
+	strained atomic.Bool        // half of what can be promised is
 	demand   uint64             // blocks somebody waits for
 	had      atomic.Uint64      // what usable was after the last checkpoint
 	stash    []allocator.Extent // taken from the allocator, for hard times; see stash.go

@@ -178,8 +178,8 @@ func (s *space) unstash(b uint64) {
 // earlier ones. Transactions that only give space back may use the stash, for
 // the edges they journal too; the others want it nearly full.
 //
-// Once half of what the stash has for transactions is promised it is time for a
-// checkpoint, before somebody has to wait for one.
+// Once half of what free stripes have for transactions is promised, and half of what the
+// stash has, it is time for a checkpoint, before somebody has to wait for one.
 //
 // A long value must fit one page's list of runs however scattered the holes
 // are; longest is the largest of t, in blocks.
@@ -199,19 +199,19 @@ func (s *space) promise(t spaceTokens, longest uint64, freeing bool, metaBlocks 
 		s.tokens = all
 		return true
 	}
-	free := s.a.FreeBlocks()
-	roomy := all.data+meta <= s.a.FreeStripes()*uint64(s.place.StripeBlocks)
-	if !roomy {
-		short := all.data - min(all.data, free)
+	free, stripes := s.a.FreeBlocks(), s.a.FreeStripes()*uint64(s.place.StripeBlocks)
+	short := all.data - min(all.data, free)
+	if all.data+meta > stripes {
 		if meta+short > s.stashed || short > 0 && !freeing || longest > maxScattered {
 			return false
 		}
 		if !freeing && (s.stashed < s.reserve-s.reserve/4 || meta+short+freeingBlocks(&s.place) > s.stashed) {
 			return false
 		}
-		always := checkpointBlocks(&s.place) + s.spare + freeingBlocks(&s.place)
-		s.strained.Store(2*(all.meta(metaBlocks)+short) > s.stashed-min(s.stashed, always))
 	}
+	always := checkpointBlocks(&s.place) + s.spare + freeingBlocks(&s.place)
+	half := func(promised, have uint64) bool { return 2*promised > have-min(have, always) }
+	s.strained.Store(half(all.data+all.meta(metaBlocks), stripes) && half(all.meta(metaBlocks)+short, s.stashed))
 	s.tokens = all
 	return true
 }
