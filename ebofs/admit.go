@@ -241,6 +241,7 @@ func (s *Store) limboLimit() uint64 {
 // tryRelease goes on with it as far as readers, pins and kept epochs allow, and
 // reports whether readers keep nothing back. ckptMu is held.
 func (s *Store) tryRelease() bool {
+	var give turns
 	for s.limbo.done < s.limboLimit() {
 		if s.limbo.period <= s.limbo.done {
 			s.limbo.period = s.limboLimit()
@@ -252,6 +253,7 @@ func (s *Store) tryRelease() bool {
 		free := s.space.durable(s.limbo.period)
 		s.discards.add(free)
 		for _, e := range free {
+			give.did(extentTime)
 			s.data.Drop(e.Start, int(e.Blocks))
 			s.pages.Drop(e.Start, int(e.Blocks))
 		}

@@ -62,6 +62,8 @@ type checkpoint struct {
 	ahead                             sync.WaitGroup // reads of leaves, see Prefetch
 	reaped                            int            // work done on trash, in entries
 
+	turns turns // it is the one that computes for long
+
 	publish []pendingRoot
 	root    layout.RootRecord
 }
@@ -245,6 +247,7 @@ func (ck *checkpoint) encodeObjects(versions []*version) error {
 	var key, buf []byte
 	var on layout.Onode
 	for _, v := range versions {
+		ck.turns.did(recordTime)
 		b := v.body
 		on = layout.Onode{
 			ID: b.id, Size: b.size, Flags: b.flags, Hint: layout.AllocHint{ObjectSize: b.hintSize, WriteSize: b.hintIO},

@@ -156,6 +156,7 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		f.ck.turns.did(mergeTime)
 		flags, err := f.merge(p, v, c, off, list, small)
 		if err != nil {
 			return nil, err
@@ -401,6 +402,7 @@ func lockHome(b *body) *onode {
 // diffChunk accounts the blocks that one extents record has and the other has
 // not. Either may be nil.
 func (ck *checkpoint) diffChunk(old, new []byte) error {
+	ck.turns.did(recordTime)
 	switch {
 	case old == nil && new == nil:
 		return nil

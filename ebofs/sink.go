@@ -87,6 +87,7 @@ func (m *metaSink) take(blocks uint64) (start uint64, err error) {
 // replaces was when it was merged: the objects on it are in use, and reading it back is
 // dearer than all the rest of changing one of them.
 func (m *metaSink) Write(addr uint64, page []byte) error {
+	m.ck.turns.did(pageTime)
 	m.ck.s.pages.Insert(addr, page)
 	return m.ck.meta.add(layout.Addr(addr).Block(), page, WriteTree)
 }

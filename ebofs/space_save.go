@@ -162,6 +162,7 @@ func (s *space) writeRoot(ck *checkpoint, tableAt uint64, p []byte, rootAt uint6
 func (s *space) book(ck *checkpoint) error {
 	mark := func(list []allocator.Extent, used bool) error {
 		for _, e := range list {
+			ck.turns.did(extentTime)
 			err := s.inZones(e)
 			if err != nil {
 				return err
@@ -203,6 +204,7 @@ func (s *space) book(ck *checkpoint) error {
 	}
 	for _, list := range [][]allocator.Extent{ck.frees, ck.dead} {
 		for _, e := range list {
+			ck.turns.did(extentTime)
 			if err := s.inZones(e); err != nil {
 				return err
 			}
