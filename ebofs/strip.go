@@ -35,6 +35,13 @@ type strip struct {
 // stripBlocks is the most a strip has: 1 MiB, which a device takes at full speed.
 const stripBlocks = 256
 
+// Strips take this part of the memory budget at most, but for so many: callers who wait
+// for their commits have far less aboard, those who do not could have any amount.
+const (
+	stripsPart  = 64
+	stripsLeast = 4
+)
+
 // strips are those with blocks not on the device yet, and the one that has room.
 //
 // Locks: filling before mu, both before those of space.
@@ -76,6 +83,9 @@ func (s *Store) berth(p *pass, data []byte) []placed {
 // newStrip opens a strip with room for n blocks, and reports whether there is one. What
 // is left of the one before goes back.
 func (s *Store) newStrip(n uint64) bool {
+	if s.strips.count() >= max(stripsLeast, int(s.opt.MemoryBytes/stripsPart/(stripBlocks*blockSize))) {
+		return false
+	}
 	s.endStrip()
 	if s.space.scarce() || !s.space.promise(spaceTokens{data: stripBlocks}, 0, false, s.metaBlocks.Load()) {
 		return false
@@ -87,6 +97,13 @@ func (s *Store) newStrip(n uint64) bool {
 	}
 	s.strips.begin(&strip{run: e, frame: s.pool.Get(int(e.Blocks * blockSize))})
 	return true
+}
+
+// count returns how many strips there are.
+func (g *strips) count() int {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return len(g.all)
 }
 
 // endStrip gives back what nobody took of the open strip.
