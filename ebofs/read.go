@@ -484,7 +484,9 @@ func (s *Store) fetchCached(f *fetch, off uint64, p []byte) bool {
 
 // fetchRun reads the first blocks of f into q and verifies each.
 func (s *Store) fetchRun(ctx context.Context, key string, f *fetch, q []byte) error {
-	err := s.readRun(ctx, f.addr, q)
+	begin := time.Now()
+	err := s.readMain(ctx, f.addr, q)
+	s.haveRead(begin, len(q))
 	for i := 0; i < len(q)/blockSize; i++ {
 		blk := q[i*blockSize : (i+1)*blockSize]
 		if err == nil && layout.ColdCRC(blk) == f.crc[i] {
@@ -500,4 +502,10 @@ func (s *Store) fetchRun(ctx context.Context, key string, f *fetch, q []byte) er
 		}
 	}
 	return nil
+}
+
+// haveRead counts a read of n bytes of data.
+func (s *Store) haveRead(begin time.Time, n int) {
+	since(&s.lat.Read, begin)
+	s.metrics.ReadBytes.Add(int64(n))
 }

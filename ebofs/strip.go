@@ -243,19 +243,23 @@ func (g *strips) runs(list []wal.Beside) (runs []stripRun) {
 	return runs
 }
 
-// readMain reads neighbouring blocks of data, as they are.
+// readMain reads neighbouring blocks of data, as they are. All of them are mapped, or a
+// transaction could just be copying data there.
 func (s *Store) readMain(ctx context.Context, addr layout.Addr, p []byte) error {
 	if s.strips.aboard.Load() == 0 || planted.On(planted.StripUnseen) || !s.strips.hold(addr.Block(), uint64(len(p)/blockSize)) {
 		return s.main.Read(ctx, devices.Block(addr.Block()), devices.Vec{p})
 	}
-	for i := 0; i < len(p); i += blockSize {
-		at, q := addr.Block()+uint64(i/blockSize), p[i:i+blockSize]
-		if s.strips.read(at, q) {
+	from := 0 // what the device has, up to i
+	for i := 0; i <= len(p); i += blockSize {
+		if i < len(p) && !s.strips.read(addr.Block()+uint64(i/blockSize), p[i:i+blockSize]) {
 			continue
 		}
-		if err := s.main.Read(ctx, devices.Block(at), devices.Vec{q}); err != nil {
-			return err
+		if from < i {
+			if err := s.main.Read(ctx, devices.Block(addr.Block()+uint64(from/blockSize)), devices.Vec{p[from:i]}); err != nil {
+				return err
+			}
 		}
+		from = i + blockSize
 	}
 	return nil
 }

@@ -258,6 +258,52 @@ func TestStripAgain(t *testing.T) {
 	s.refuse(&p)
 }
 
+// TestStripAmid: what a strip holds amid other blocks breaks a read in two, and a read
+// ahead, which does not want it, not at all.
+func TestStripAmid(t *testing.T) {
+	reads := 0
+	mem := devices.NewMem(devices.MemOptions{Blocks: 64 << 20 / blockSize, Hook: func(_ context.Context, op devices.Op, _ devices.Block, _ uint64) error {
+		if op == devices.OpRead {
+			reads++
+		}
+		return nil
+	}})
+	s := newStore(t, mem, FormatOptions{}, Options{Inline: true, DirectFrom: 1})
+	defer closeStore(t, s)
+	var ps [9]pass
+	want := make([]byte, len(ps)*blockSize)
+	var list []wanted
+	for i := range ps {
+		data := want[i*blockSize:][:blockSize]
+		data[0] = byte(i)
+		at := s.berth(&ps[i], data)[0]
+		defer s.refuse(&ps[i])
+		if i == 4 {
+			continue
+		}
+		if err := s.land(bg, ps[i].beside); err != nil {
+			t.Fatal(err)
+		}
+		ps[i].beside = nil
+		list = append(list, wanted{at.addr, at.crc[0]})
+	}
+	got := make([]byte, len(want))
+	reads = 0
+	if err := s.readMain(bg, list[0].addr, got); err != nil || !bytes.Equal(got, want) || reads != 2 {
+		t.Errorf("%d reads, want 2: %v", reads, err)
+	}
+	reads = 0
+	s.readWanted(bg, list)
+	if reads != 1 {
+		t.Errorf("%d reads ahead, want 1", reads)
+	}
+	for _, w := range list {
+		if !s.data.Has(uint64(w.addr), w.crc) {
+			t.Errorf("block %v was not read ahead", w.addr)
+		}
+	}
+}
+
 // TestTrail: rows of small writes, and what is overwritten soon, go into the log; what
 // is scattered, and whole blocks only, to its place.
 func TestTrail(t *testing.T) {
