@@ -83,8 +83,8 @@ func (p *pass) encode(o *ObjectID) string {
 	return string(p.key)
 }
 
-// directMin is the least data that goes straight to its stripes: below it one
-// log write costs less than a write, a record and a fold that never happens.
+// directMin is the least data that is written before its record: below it one log
+// write costs less than two, and what many callers write goes beside the log (strip.go).
 const directMin = 64 << 10
 
 // lullMin is the least data that does so while nothing else is on its way: a caller

@@ -27,7 +27,7 @@ type pass struct {
 	colls    []*collection
 	placed   []allocator.Extent // blocks of path D, given back if refused
 	beside   []wal.Beside       // those of them that are written with the record
-	spots    []placed           // memory for where they are
+	spots    []placed           // memory for where they are: change.place of these ends with the pass
 	crcs     []uint32
 	tokens   spaceTokens
 	longest  uint64 // blocks of the longest value
@@ -187,7 +187,7 @@ func (s *Store) commit(p *pass, begin time.Time, onCommit func(error)) (wal.LSN,
 	parts := p.enc.encode(epoch, p.changes)
 	s.apply(p.changes, p.view, epoch)
 	s.dirty.account(epoch, dirty, replayCost(p.changes), p.tokens)
-	p.tokens, p.placed = spaceTokens{}, p.placed[:0]
+	p.tokens, p.placed = spaceTokens{}, p.placed[:0] // what lies beside is the log's from here on
 
 	s.logMu.Lock()
 	defer s.logMu.Unlock()

@@ -21,7 +21,7 @@ import (
 //
 //	berth   a transaction takes blocks and copies its data there
 //	land    the log's leader writes those of a group
-//	leave   the transaction was refused
+//	leave   they are on the device, or the transaction was refused
 //
 // Between berth and land whoever reads these blocks reads the strip.
 type strip struct {
@@ -29,7 +29,7 @@ type strip struct {
 	frame  *devices.Frame
 	used   uint64                   // blocks given out, from the front
 	aboard int                      // those not landed or left yet
-	flying [stripBlocks / 64]uint64 // which
+	flying [stripBlocks / 64]uint64 // which these are
 }
 
 // stripBlocks is the most a strip has: 1 MiB, which a device takes at full speed.
@@ -53,8 +53,8 @@ type strips struct {
 	aboard  atomic.Int64 // blocks
 }
 
-// berth copies small data to blocks it takes for p, and says where; nil if there is no
-// room that is not needed for other things.
+// berth copies small data to blocks it takes for p, and says where, in memory of p; nil
+// if nobody can be promised that much space or memory.
 func (s *Store) berth(p *pass, data []byte) []placed {
 	n := uint64(len(data)) / blockSize
 	addr, dst := s.strips.take(n)
@@ -87,7 +87,7 @@ func (s *Store) newStrip(n uint64) bool {
 		return false
 	}
 	s.endStrip()
-	if s.space.scarce() || !s.space.promise(spaceTokens{data: stripBlocks}, 0, false, s.metaBlocks.Load()) {
+	if !s.space.promise(spaceTokens{data: stripBlocks}, 0, false, s.metaBlocks.Load()) {
 		return false
 	}
 	e, err := s.space.runPromised(context.Background(), allocator.Hot, int(max(n, min(s.space.stripe, stripBlocks))), stripBlocks)
@@ -246,7 +246,7 @@ func (g *strips) runs(list []wal.Beside) (runs []stripRun) {
 // readMain reads neighbouring blocks of data, as they are. All of them are mapped, or a
 // transaction could just be copying data there.
 func (s *Store) readMain(ctx context.Context, addr layout.Addr, p []byte) error {
-	if s.strips.aboard.Load() == 0 || planted.On(planted.StripUnseen) || !s.strips.hold(addr.Block(), uint64(len(p)/blockSize)) {
+	if s.strips.aboard.Load() == 0 || planted.On(planted.StripUnseen) || !s.strips.holdAny(addr.Block(), uint64(len(p)/blockSize)) {
 		return s.main.Read(ctx, devices.Block(addr.Block()), devices.Vec{p})
 	}
 	from := 0 // what the device has, up to i
@@ -264,8 +264,8 @@ func (s *Store) readMain(ctx context.Context, addr layout.Addr, p []byte) error 
 	return nil
 }
 
-// hold reports whether strips hold some of n blocks from addr on.
-func (g *strips) hold(addr, n uint64) bool {
+// holdAny reports whether strips hold some of n blocks from addr on.
+func (g *strips) holdAny(addr, n uint64) bool {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	for _, st := range g.all {
