@@ -735,13 +735,14 @@ func appendKey(name string) []byte {
 // mount that can read brings it back.
 func TestUnreadableStub(t *testing.T) {
 	dev, mem, m := coldStore(t)
-	fail := &failingReads{blockedReads: dev}
+	fail := &failingReads{blockedReads: dev, after: make(chan struct{})}
 	s := open(t, fail, quiet())
 	fail.on.Store(true)
 	ops := []modelOp{{code: opWrite, name: "o5", off: 10, data: []byte("kept")}}
 	if err := s.Apply(bg, txnOf(mainColl, ops)); err != nil && !errors.Is(err, ErrReadOnly) {
 		t.Fatal(err)
 	}
+	close(fail.after) // known any earlier, the change would be refused
 	m.apply(ops)
 	for s.Err() == nil {
 		time.Sleep(time.Millisecond)
@@ -829,12 +830,16 @@ var errUnreadable = errors.New("unreadable sector")
 // failingReads fails every read of a zone while it is on.
 type failingReads struct {
 	*blockedReads
-	on   atomic.Bool
-	only uint64 // this block; 0: all
+	on    atomic.Bool
+	only  uint64        // this block; 0: all
+	after chan struct{} // not before this is closed; nil: at once
 }
 
 func (d *failingReads) Read(ctx context.Context, b devices.Block, v devices.Vec) error {
 	if d.on.Load() && (d.only == 0 || d.only == uint64(b)) && uint64(b) > 9<<20/blockSize && uint64(b) < d.Geometry().Blocks-1024 {
+		if d.after != nil {
+			<-d.after
+		}
 		return errUnreadable
 	}
 	return d.blockedReads.Read(ctx, b, v)
