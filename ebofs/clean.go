@@ -41,12 +41,13 @@ const (
 
 // cleaner is what is left of one cleaning for the next; guarded by ckptMu.
 type cleaner struct {
-	next  []byte      // where ownMore goes on
-	more  atomic.Bool // it has not come to the end
-	stale []uint64    // groups whose owners are to be forgotten
-	left  atomic.Bool // there are some
-	stuck bool        // and will not
-	won   uint64      // blocks the last checkpoint is to have back
+	next      []byte      // where ownMore goes on
+	more      atomic.Bool // it has not come to the end
+	stale     []uint64    // groups whose owners are to be forgotten
+	leftovers int         // of an empty store, when they were last looked at
+	left      atomic.Bool // there are some
+	stuck     bool        // and will not
+	won       uint64      // blocks the last checkpoint is to have back
 
 	rest map[uint64]uint64 // stripes not to be tried before an epoch, by first block
 }

@@ -176,7 +176,25 @@ func (ck *checkpoint) findStale() {
 			c.stale = append(c.stale, k)
 		}
 	}
+	if ck.root.Objects.Count == 0 && ck.root.Trash.Count == 0 {
+		if list := ck.leftovers(); len(list) != c.leftovers { // else they will not go
+			c.stale = append(c.stale, list...)
+			c.leftovers = len(list)
+		}
+	}
 	c.left.Store(len(c.stale) > 0)
+}
+
+// leftovers returns groups that an empty store still has: what findStale noted before a
+// crash is forgotten. On others they stay until their blocks are used again.
+func (ck *checkpoint) leftovers() (groups []uint64) {
+	_ = ck.s.owners.Iter(ck.ctx, nil, nil, func(key, _ []byte) bool { // hints: unread, they stay
+		if k, id, err := layout.DecodeOwnerKey(key); err == nil && id == 0 {
+			groups = append(groups, k)
+		}
+		return len(groups) < ownStep
+	})
+	return groups
 }
 
 // ownersOf returns what the frozen owners tree says of a group. One that cannot be

@@ -133,6 +133,31 @@ func TestOwners(t *testing.T) {
 	closeStore(t, s)
 }
 
+// TestOwnersLeftovers: a store that becomes empty forgets groups it had no reason to
+// look at, as after a crash.
+func TestOwnersLeftovers(t *testing.T) {
+	s, _ := hardStore(t, 96, 64<<10)
+	defer closeStore(t, s)
+	apply(t, s, func(x *Txn) { x.Write(mainColl, oid("o"), 0, make([]byte, 5000)) })
+	var g layout.OwnerGroup
+	g.Set(3, 77, 5)
+	for _, k := range []uint64{90, 91} {
+		key := layout.GroupKey(k)
+		s.owners.Put(key[:], g.Append(nil))
+	}
+	mustCheckpoint(t, s)
+	if n := s.owners.Root().Count; n < 2 {
+		t.Fatalf("%d entries, want two groups at least", n)
+	}
+	apply(t, s, func(x *Txn) { x.Remove(mainColl, oid("o")) })
+	for range 3 {
+		mustCheckpoint(t, s)
+	}
+	if n := s.owners.Root().Count; n != 0 {
+		t.Errorf("an empty store has %d entries", n)
+	}
+}
+
 // TestOwnersAnew mounts a store whose owners tree a repair has dropped.
 func TestOwnersAnew(t *testing.T) {
 	s, reopen := hardStore(t, 96, 64<<10)
