@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"ebofs/btree"
-	"ebofs/devices"
 	"ebofs/ebofs/layout"
 )
 
@@ -210,7 +209,7 @@ func (s *Store) readWanted(ctx context.Context, list []wanted) {
 		defer f.Release()
 		begin := time.Now()
 		// What a checkpoint knows of is on the device; what lies between may be aboard strips.
-		if s.main.Read(ctx, devices.Block(first.Block()), devices.Vec{f.Bytes()}) != nil {
+		if s.readDevice(ctx, first.Block(), f.Bytes()) != nil {
 			return nil
 		}
 		s.haveRead(begin, len(f.Bytes()))

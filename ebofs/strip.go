@@ -247,7 +247,7 @@ func (g *strips) runs(list []wal.Beside) (runs []stripRun) {
 // transaction could just be copying data there.
 func (s *Store) readMain(ctx context.Context, addr layout.Addr, p []byte) error {
 	if s.strips.aboard.Load() == 0 || planted.On(planted.StripUnseen) || !s.strips.holdAny(addr.Block(), uint64(len(p)/blockSize)) {
-		return s.main.Read(ctx, devices.Block(addr.Block()), devices.Vec{p})
+		return s.readDevice(ctx, addr.Block(), p)
 	}
 	from := 0 // what the device has, up to i
 	for i := 0; i <= len(p); i += blockSize {
@@ -255,13 +255,18 @@ func (s *Store) readMain(ctx context.Context, addr layout.Addr, p []byte) error 
 			continue
 		}
 		if from < i {
-			if err := s.main.Read(ctx, devices.Block(addr.Block()+uint64(from/blockSize)), devices.Vec{p[from:i]}); err != nil {
+			if err := s.readDevice(ctx, addr.Block()+uint64(from/blockSize), p[from:i]); err != nil {
 				return err
 			}
 		}
 		from = i + blockSize
 	}
 	return nil
+}
+
+// readDevice reads neighbouring blocks of data that are on the device.
+func (s *Store) readDevice(ctx context.Context, start uint64, p []byte) error {
+	return s.main.Read(ctx, devices.Block(start), devices.Vec{p})
 }
 
 // holdAny reports whether strips hold some of n blocks from addr on.
