@@ -135,21 +135,9 @@ func TestWriteAllocs(t *testing.T) {
 	data := make([]byte, 4096)
 	const n, checkpoints = 4096, 4
 	write := func() {
-		for i := range n {
-			x.Reset()
+		queueAll(t, s, x, n, func(int) {
 			x.Write("c", objects[rng.IntN(len(objects))], uint64(rng.IntN(256))*4096, data)
-			if err := s.Queue(bg, x, nil, nil); err != nil {
-				t.Fatal(err)
-			}
-			if i%64 == 63 {
-				if err := s.Sync(bg); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		if err := s.Checkpoint(bg); err != nil {
-			t.Fatal(err)
-		}
+		})
 	}
 	write() // caches and pools fill
 	var before, after runtime.MemStats
@@ -165,6 +153,27 @@ func TestWriteAllocs(t *testing.T) {
 		t.Errorf("4 KiB write: %.2f allocations of %.0f bytes together, at most 6 of 512", count, size)
 	}
 	if err := s.Close(bg); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// queueAll queues n transactions that fill makes in x, commits them 64 at a time and
+// takes a checkpoint.
+func queueAll(t *testing.T, s *ebofs.Store, x *ebofs.Txn, n int, fill func(i int)) {
+	t.Helper()
+	for i := range n {
+		x.Reset()
+		fill(i)
+		if err := s.Queue(bg, x, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if i%64 == 63 {
+			if err := s.Sync(bg); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Checkpoint(bg); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -187,21 +196,7 @@ func TestCreateAllocs(t *testing.T) {
 			if round == 2 {
 				runtime.ReadMemStats(&before)
 			}
-			for i := range n {
-				x.Reset()
-				fn(round*n + i)
-				if err := s.Queue(bg, x, nil, nil); err != nil {
-					t.Fatal(err)
-				}
-				if i%64 == 63 {
-					if err := s.Sync(bg); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
-			if err := s.Checkpoint(bg); err != nil {
-				t.Fatal(err)
-			}
+			queueAll(t, s, x, n, func(i int) { fn(round*n + i) })
 		}
 		runtime.ReadMemStats(&after)
 		gotCount := float64(after.Mallocs-before.Mallocs) / float64(n)
