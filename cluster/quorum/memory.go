@@ -122,7 +122,7 @@ func (v *view) Commit(ctx context.Context, t Txn) (int64, error) {
 	m.rev++
 	c := Changes{Rev: m.rev}
 	for _, kv := range t.Put {
-		kv.Rev, kv.Value = m.rev, append([]byte{}, kv.Value...)
+		kv.Rev, kv.Value = m.rev, slices.Clip(append([]byte{}, kv.Value...)) // whoever appends to what they read has a copy
 		m.keys[kv.Key] = kv
 		c.Events = append(c.Events, Event{kv})
 	}

@@ -30,7 +30,8 @@ const (
 	MaxTxnOps = 4096
 )
 
-// KV is a key, its value, and the revision of its last change.
+// KV is a key, its value, and the revision of its last change. A value that was read
+// may be shared with others: it can be appended to, and not changed in place.
 type KV struct {
 	Key   string
 	Value []byte
