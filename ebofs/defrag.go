@@ -16,14 +16,16 @@ type DefragOptions struct {
 	// free stripes. 0: DefaultScore for a run on demand; of Options.Defrag, that
 	// nothing is done.
 	Score float64
-	// BytesPerSecond bounds what is moved, on average; 0: as fast as the device.
+	// BytesPerSecond bounds what is moved, on average; 0: as fast as the device, but for
+	// Options.Defrag, which then gives way to whoever writes.
 	BytesPerSecond uint64
 	// Objects has one pass through all objects bring together, too, what of an object
 	// lies in many pieces: each 256 KiB of it whose pieces are below 64 KiB, on average.
 	// Not on hard geometry.
 	Objects bool
 
-	pause func(ctx context.Context, d time.Duration) error // for tests
+	polite bool                                             // give way
+	pause  func(ctx context.Context, d time.Duration) error // for tests
 }
 
 // DefaultScore is the goal of a defragmentation that names none.
@@ -50,6 +52,8 @@ type DefragResult struct {
 	Failed  uint64  `json:"unreadable_blocks"` // left where they are
 	Reached bool    `json:"reached"`
 	Why     string  `json:"why,omitempty"` // it was not reached
+
+	wanted uint64 // bytes of objects and trees in the stripes that were to be emptied
 }
 
 // defragState is what a store knows of its defragmentation.
@@ -66,6 +70,24 @@ const (
 	defragPause = 100 * time.Millisecond // how long nobody looks whether it is to end
 	defragTries = 2                      // passes without gain that end it
 	defragGain  = 0.005                  // of the score
+)
+
+// In the background a defragmentation begins a little below its goal and goes on for a
+// little more, so that others can go on meanwhile, who scatter.
+const (
+	ahead   = 0.9
+	further = 0.75
+)
+
+// In the background, without a rate, a step is small, and the next waits until others
+// have written so many times as much, fewer times while the score is above the goal, or
+// nobody writes; but what is moved is no less than so much a second.
+const (
+	politeStep  = 16 << 20
+	politeShare = 16
+	urgentShare = 8
+	politeLeast = 4 << 20
+	politeQuiet = 64 << 10 // written by all in a pause: nobody writes
 )
 
 // Why a defragmentation ends short of its goal.
@@ -150,12 +172,13 @@ func (s *Store) defragment(ctx context.Context, o DefragOptions, progress func(D
 			return r, nil
 		}
 		r.Passes++
+		r.wanted += w.wanted * blockSize
 		for short := 0; !w.done; {
 			if err := cmpErr(ctx.Err(), check()); err != nil {
 				return r, err
 			}
 			before := w.moved
-			if err := s.sweepStep(ctx, w, o.BytesPerSecond); err != nil {
+			if err := s.sweepStep(ctx, w, o); err != nil {
 				return r, err
 			}
 			note()
@@ -173,6 +196,15 @@ func (s *Store) defragment(ctx context.Context, o DefragOptions, progress func(D
 				return r, nil
 			} else {
 				due = max(due, defragEvery)
+			}
+			if o.polite {
+				share := uint64(politeShare)
+				if r.After > o.Score/further {
+					share = urgentShare
+				}
+				if err := s.giveWay((w.moved-before)*blockSize*share, func() error { return cmpErr(check(), o.pause(ctx, defragPause)) }); err != nil {
+					return r, err
+				}
 			}
 			for ; due > 0; due -= defragPause { // who closes the store does not wait for it
 				if err := cmpErr(check(), o.pause(ctx, min(due, defragPause))); err != nil {
@@ -203,6 +235,24 @@ func (s *Store) defragment(ctx context.Context, o DefragOptions, progress func(D
 	return r, nil
 }
 
+// giveWay waits until others have written so many bytes, or long enough that politeLeast
+// is kept. wait waits for defragPause.
+func (s *Store) giveWay(bytes uint64, wait func() error) error {
+	const least = politeShare * politeLeast * uint64(defragPause) / uint64(time.Second)
+	for last, seen := s.metrics.UserBytes.Load(), uint64(0); seen < bytes; {
+		if err := wait(); err != nil {
+			return err
+		}
+		now := s.metrics.UserBytes.Load()
+		if now-last < politeQuiet {
+			return nil
+		}
+		seen += max(uint64(now-last), least)
+		last = now
+	}
+	return nil
+}
+
 func cmpErr(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -213,10 +263,13 @@ func cmpErr(errs ...error) error {
 }
 
 // sweepStep takes a checkpoint that moves what one may.
-func (s *Store) sweepStep(ctx context.Context, w *sweep, rate uint64) error {
+func (s *Store) sweepStep(ctx context.Context, w *sweep, o DefragOptions) error {
 	step := min(uint64(defragStep), uint64(s.maxDirty))
-	if rate > 0 {
-		step = min(step, max(rate/uint64(time.Second/defragEvery), 256<<10))
+	if o.BytesPerSecond > 0 {
+		step = min(step, max(o.BytesPerSecond/uint64(time.Second/defragEvery), 256<<10))
+	}
+	if o.polite {
+		step = min(step, politeStep)
 	}
 	s.ckptMu.Lock()
 	defer s.ckptMu.Unlock()
@@ -257,15 +310,18 @@ var errYield = errors.New("somebody else defragments")
 // nothing is not tried again soon.
 func (s *Store) defragmenter(o DefragOptions) {
 	o.Objects = false // never by itself: it writes data again for reads alone
+	o.polite = o.BytesPerSecond == 0
+	goal := o.Score
+	o.Score *= further
 	ctx, cancel := s.whileOpen(devices.ClassClean)
 	defer cancel()
-	every := max(s.opt.CheckpointInterval/4, time.Millisecond)
+	every := min(max(s.opt.CheckpointInterval/4, time.Millisecond), time.Second/4)
 	wait := every
 	for pause(ctx, wait) == nil {
 		if s.failure() != nil {
 			return
 		}
-		if s.Score() <= o.Score || s.defrag.demand.Load() > 0 || !s.defrag.busy.CompareAndSwap(false, true) {
+		if s.Score() <= goal*ahead || s.defrag.demand.Load() > 0 || !s.defrag.busy.CompareAndSwap(false, true) {
 			continue
 		}
 		r, err := s.defragment(ctx, o, nil, func() error {
@@ -276,10 +332,12 @@ func (s *Store) defragmenter(o DefragOptions) {
 		})
 		s.defrag.busy.Store(false)
 		if r.Bytes > 0 {
-			s.log.Info("free space was brought together", "before", r.Before, "after", r.After, "goal", r.Goal, "bytes", r.Bytes)
+			s.log.Info("free space was brought together", "before", r.Before, "after", r.After, "goal", goal, "bytes", r.Bytes)
 		}
-		if wait = every; err == nil && !r.Reached {
-			wait = 16 * every
+		if err == nil && !r.Reached && r.Bytes < r.wanted/2 {
+			wait = min(2*wait, 64*every)
+		} else {
+			wait = every
 		}
 	}
 }

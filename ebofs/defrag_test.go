@@ -335,6 +335,51 @@ func TestDefragStops(t *testing.T) {
 	}
 }
 
+// TestDefragGivesWay: in the background others write their share for what is moved, or a
+// long time passes, or nobody writes at all.
+func TestDefragGivesWay(t *testing.T) {
+	s := newStore(t, newMem(64), FormatOptions{}, Options{Inline: true})
+	for _, c := range []struct {
+		written, bytes int64 // in each pause; to wait for
+		pauses         int
+	}{
+		{8 << 20, 64 << 20, 8},
+		{1 << 20, 67108864, 11}, // what is always moved: 4 MiB a second, a sixteenth
+		{politeQuiet - 1, 1 << 40, 1},
+		{1 << 20, 0, 0},
+	} {
+		pauses := 0
+		err := s.giveWay(uint64(c.bytes), func() error {
+			pauses++
+			s.metrics.UserBytes.Add(c.written)
+			return nil
+		})
+		if err != nil || pauses != c.pauses {
+			t.Errorf("%d bytes at %d a pause: %d pauses, want %d; %v", c.bytes, c.written, pauses, c.pauses, err)
+		}
+	}
+	if err := s.giveWay(1, func() error { return ErrClosed }); !errors.Is(err, ErrClosed) {
+		t.Errorf("closed: %v", err)
+	}
+	closeStore(t, s)
+
+	// The whole way: a store that is written to gets small steps and is waited for.
+	s, _ = crumbled(t, newMem(128), FormatOptions{LogBytes: 4 * mib}, Options{Inline: true}, 0.3)
+	pauses := 0
+	r, err := s.defragment(bg, DefragOptions{Score: 0.1, polite: true, pause: func(context.Context, time.Duration) error {
+		pauses++
+		s.metrics.UserBytes.Add(1 << 20)
+		return nil
+	}}, nil, s.writable)
+	if err != nil || !r.Reached || r.Bytes == 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if least := int(r.Bytes * politeShare / (politeShare * politeLeast / 10)); pauses < least {
+		t.Errorf("%d pauses for %d bytes moved, want %d", pauses, r.Bytes, least)
+	}
+	closeStore(t, s)
+}
+
 // TestDefragFull: on a store with no room nothing is moved and nothing breaks; with a
 // little room it goes on.
 func TestDefragFull(t *testing.T) {

@@ -30,6 +30,7 @@ type sweep struct {
 	gathered uint64 // such chunks
 
 	victims map[uint64]struct{} // stripes, by first block
+	wanted  uint64              // blocks in use there
 	tried   map[uint64]struct{} // by earlier sweeps of this run, which did not empty them
 	key     []byte              // of the object to go on with
 	chunk   uint64              // of that object
@@ -127,9 +128,10 @@ func (w *sweep) choose(ctx context.Context) (bool, error) {
 	room := s.space.room(s.metaBlocks.Load()) / 2
 	w.short = room < s.space.stripe
 	w.victims = make(map[uint64]struct{})
-	for won, live := uint64(0), uint64(0); len(all) > 0 && won < want && live+uint64(all[0].Used) <= room; all = all[1:] {
+	w.wanted = 0
+	for won := uint64(0); len(all) > 0 && won < want && w.wanted+uint64(all[0].Used) <= room; all = all[1:] {
 		won += s.space.stripe - uint64(all[0].Used)
-		live += uint64(all[0].Used)
+		w.wanted += uint64(all[0].Used)
 		w.victims[all[0].Start] = struct{}{}
 	}
 	if len(w.tried) > 4*sweepStripes {
