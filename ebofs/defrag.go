@@ -80,12 +80,11 @@ const (
 )
 
 // In the background, without a rate, a step is small, and the next waits until others
-// have written so many times as much, fewer times while the score is above the goal, or
-// nobody writes; but what is moved is no less than so much a second.
+// have written so many times as much, or nobody writes; but what is moved is no less
+// than so much a second.
 const (
-	politeStep  = 16 << 20
+	politeStep  = 8 << 20
 	politeShare = 16
-	urgentShare = 8
 	politeLeast = 4 << 20
 	politeQuiet = 64 << 10 // written by all in a pause: nobody writes
 )
@@ -198,11 +197,7 @@ func (s *Store) defragment(ctx context.Context, o DefragOptions, progress func(D
 				due = max(due, defragEvery)
 			}
 			if o.polite {
-				share := uint64(politeShare)
-				if r.After > o.Score/further {
-					share = urgentShare
-				}
-				if err := s.giveWay((w.moved-before)*blockSize*share, func() error { return cmpErr(check(), o.pause(ctx, defragPause)) }); err != nil {
+				if err := s.giveWay((w.moved-before)*blockSize*politeShare, func() error { return cmpErr(check(), o.pause(ctx, defragPause)) }); err != nil {
 					return r, err
 				}
 			}
