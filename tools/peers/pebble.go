@@ -104,7 +104,7 @@ func (p *peb) settle() error {
 	if err := p.db.Flush(); err != nil {
 		return err
 	}
-	const poll, still = 10 * time.Millisecond, 10
+	const poll, still = 2 * time.Millisecond, 10 // it counts as time to settle
 	end := time.Now().Add(settleTime)
 	for idle := 0; idle < still; idle++ {
 		if p.db.Metrics().Compact.NumInProgress > 0 {

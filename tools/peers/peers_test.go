@@ -300,6 +300,11 @@ func TestSums(t *testing.T) {
 	if s.of(rate) != 125 || math.Abs(s.ratio-(3+0.25)/2) > 1e-9 {
 		t.Errorf("of the quiet ones: median %v, ratio %v", s.of(rate), s.ratio)
 	}
+	owing := row(1, "pebble", 150, 0)
+	owing.Ops, owing.Seconds, owing.Settle = 150, 1, 2
+	if s := sums(append(rows, owing), 0)[cellKey{opPut, 4096, 1, "pebble"}]; s.ratio != 1.5 || s.paid != 0.5 {
+		t.Errorf("what is owed: ratio %v, paid %v", s.ratio, s.paid)
+	}
 	var out strings.Builder
 	r := newReport(params{Rounds: 3, Seconds: 1, Values: []int64{4096}, Peers: []string{ours, "raw", "xfs"}})
 	r.Machine, r.Settings["raw"] = "A machine", "as it is"
@@ -308,7 +313,8 @@ func TestSums(t *testing.T) {
 	for _, want := range []string{
 		"A machine. ", "\n- raw: as it is\n", "took 0.00 cores meanwhile (median; at most 0.50)",
 		"| put, 4 KiB, 1 | 100 (50.0–400) | 150 (100–200) ×2.00 | 75.0 ×0.75 |",
-		"\nOf 1 cells of durable writes of other stores, 0 were quicker than ours.\n",
+		"\nOf 1 cells of durable writes of other stores, quicker than ours were 0; with the time to settle counted 0.\n",
+		"| put, 4 KiB, 1 | 100 | 150 ×2.00 | 75.0 ×0.75 |",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
@@ -316,13 +322,13 @@ func TestSums(t *testing.T) {
 	}
 	r.add([]Row{row(2, "xfs", 100, 0)})
 	r.markdown(&out)
-	if want := "1 were quicker than ours: xfs at put, 4 KiB, 1 ×1.38.\n"; !strings.HasSuffix(out.String(), want) {
+	if want := "quicker than ours were 1 (xfs at put, 4 KiB, 1 ×1.38); with the time to settle counted 1 (xfs at put, 4 KiB, 1 ×1.38).\n"; !strings.HasSuffix(out.String(), want) {
 		t.Errorf("no %q in\n%s", want, &out)
 	}
 	torn := newReport(params{Rounds: 3, Seconds: 1, Values: []int64{4096}, Peers: []string{ours, "ext4", "ext4 in place"}})
 	torn.add(append(rows, row(1, "ext4", 75, 0), row(1, "ext4 in place", 200, 0)))
 	torn.markdown(&out)
-	if want := "stores, 0 were quicker than ours.\n\nOf 1 cells of durable writes of what a crash may leave half done, 1 were quicker than ours: ext4 in place at put, 4 KiB, 1 ×2.00.\n"; !strings.HasSuffix(out.String(), want) {
+	if want := "stores, quicker than ours were 0; with the time to settle counted 0.\n\nOf 1 cells of durable writes of what a crash may leave half done, quicker than ours were 1 (ext4 in place at put, 4 KiB, 1 ×2.00); with the time to settle counted 1 (ext4 in place at put, 4 KiB, 1 ×2.00).\n"; !strings.HasSuffix(out.String(), want) {
 		t.Errorf("no %q in\n%s", want, &out)
 	}
 	path := filepath.Join(t.TempDir(), "rows.json")

@@ -47,6 +47,7 @@ type cellKey struct {
 type sum struct {
 	rows  []Row
 	ratio float64 // its rate over ours, median of the rounds both have
+	paid  float64 // the same with the time to settle counted
 }
 
 func median(list []float64) float64 {
@@ -82,14 +83,15 @@ func (s *sum) span(f func(*Row) float64) (lo, hi float64) {
 // that others disturbed least, whatever came out.
 func sums(rows []Row, best int) map[cellKey]*sum {
 	all := map[cellKey]*sum{}
-	rate := map[cellKey]map[int]float64{}
-	for _, r := range rows {
+	byRound := map[cellKey]map[int]*Row{}
+	for i := range rows {
+		r := &rows[i]
 		k := cellKey{r.Op, r.Bytes, r.Depth, r.Peer}
 		if all[k] == nil {
-			all[k], rate[k] = &sum{}, map[int]float64{}
+			all[k], byRound[k] = &sum{}, map[int]*Row{}
 		}
-		all[k].rows = append(all[k].rows, r)
-		rate[k][r.Round] = r.PerS
+		all[k].rows = append(all[k].rows, *r)
+		byRound[k][r.Round] = r
 	}
 	for k, s := range all {
 		slices.SortStableFunc(s.rows, func(a, b Row) int {
@@ -106,13 +108,15 @@ func sums(rows []Row, best int) map[cellKey]*sum {
 		}
 		base := k
 		base.peer = ours
-		var list []float64
-		for _, r := range s.rows {
-			if our := rate[base][r.Round]; our > 0 {
-				list = append(list, r.PerS/our)
+		var rates, paid []float64
+		for i := range s.rows {
+			r := &s.rows[i]
+			if our := byRound[base][r.Round]; our != nil && our.PerS > 0 {
+				rates = append(rates, r.PerS/our.PerS)
+				paid = append(paid, r.paid()/our.paid())
 			}
 		}
-		s.ratio = median(list)
+		s.ratio, s.paid = median(rates), median(paid)
 	}
 	return all
 }
@@ -146,6 +150,13 @@ var tables = []table{
 	}},
 	{"Durable writes: bytes the device wrote for a byte put; flushes an operation; seconds to settle what was owed", writes, func(s *sum, _ string) string {
 		return fmt.Sprintf("%.2f; %.3f; %.1f", s.of(func(r *Row) float64 { return r.Written }), s.of(func(r *Row) float64 { return r.Flushes }), s.of(func(r *Row) float64 { return r.Settle }))
+	}},
+	{"Durable writes a second with the time to settle counted, and as a multiple of ours", writes, func(s *sum, peer string) string {
+		text := count(s.of((*Row).paid))
+		if peer != ours && s.paid > 0 {
+			text += fmt.Sprintf(" ×%.2f", s.paid)
+		}
+		return text
 	}},
 	{"Reads: bytes the device read for a byte asked for", func(op string) bool { return !writes(op) }, func(s *sum, _ string) string {
 		return fmt.Sprintf("%.2f", s.of(func(r *Row) float64 { return r.Read }))
@@ -189,7 +200,7 @@ func (r *report) behind(w io.Writer, all map[cellKey]*sum) {
 }
 
 func (r *report) behindOf(w io.Writer, all map[cellKey]*sum, torn bool, of string) {
-	var list []string
+	var list, paid []string
 	cells := 0
 	r.cells(func(k cellKey) {
 		p, _ := peerNamed(k.peer)
@@ -200,13 +211,18 @@ func (r *report) behindOf(w io.Writer, all map[cellKey]*sum, torn bool, of strin
 		if cells++; s.ratio > 1 {
 			list = append(list, fmt.Sprintf("%s at %s ×%.2f", k.peer, k.title(), s.ratio))
 		}
+		if s.paid > 1 {
+			paid = append(paid, fmt.Sprintf("%s at %s ×%.2f", k.peer, k.title(), s.paid))
+		}
 	})
 	if cells > 0 {
-		fmt.Fprintf(w, "\nOf %d cells of durable writes of %s, %d were quicker than ours", cells, of, len(list))
-		if len(list) > 0 {
-			fmt.Fprintf(w, ": %s", strings.Join(list, "; "))
+		named := func(list []string) string {
+			if len(list) == 0 {
+				return "0"
+			}
+			return fmt.Sprintf("%d (%s)", len(list), strings.Join(list, "; "))
 		}
-		fmt.Fprintln(w, ".")
+		fmt.Fprintf(w, "\nOf %d cells of durable writes of %s, quicker than ours were %s; with the time to settle counted %s.\n", cells, of, named(list), named(paid))
 	}
 }
 

@@ -296,6 +296,14 @@ func (u *unit) cell(op string, depth int) error {
 	return u.out.Encode(row)
 }
 
+// paid is the rate of a row when the time to settle counts, too.
+func (r *Row) paid() float64 {
+	if r.Settle == 0 {
+		return r.PerS
+	}
+	return float64(r.Ops) / (r.Seconds + r.Settle)
+}
+
 // profile begins a CPU profile of a cell and returns what ends it.
 func (u *unit) profile(op string, depth int) (func(), error) {
 	if u.Profile == "" {
