@@ -86,7 +86,6 @@ const (
 	politeStep  = 8 << 20
 	politeShare = 16
 	politeLeast = 4 << 20
-	politeQuiet = 64 << 10 // written by all in a pause: nobody writes
 )
 
 // Why a defragmentation ends short of its goal.
@@ -239,7 +238,7 @@ func (s *Store) giveWay(bytes uint64, wait func() error) error {
 			return err
 		}
 		now := s.metrics.UserBytes.Load()
-		if now-last < politeQuiet {
+		if now == last { // nobody writes
 			return nil
 		}
 		seen += max(uint64(now-last), least)

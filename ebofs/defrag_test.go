@@ -345,7 +345,8 @@ func TestDefragGivesWay(t *testing.T) {
 	}{
 		{8 << 20, 64 << 20, 8},
 		{1 << 20, 67108864, 11}, // what is always moved: 4 MiB a second, a sixteenth
-		{politeQuiet - 1, 1 << 40, 1},
+		{1, 1 << 30, 161},
+		{0, 1 << 40, 1},
 		{1 << 20, 0, 0},
 	} {
 		pauses := 0
