@@ -58,7 +58,7 @@ type Options struct {
 
 	// DirectFrom is how many transactions the log commits with one flush when small
 	// writes begin to go straight to their place beside the log, and not through it
-	// (docs/decisions/strips.md). Default 24, with Inline never; negative: never. On
+	// (docs/decisions/strips.md). Default 7, with Inline never; negative: never. On
 	// hard geometry checkpoints pack all small data into whole stripes.
 	DirectFrom int
 
@@ -81,7 +81,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-const defaultDirectFrom = 24
+const defaultDirectFrom = 7
 
 // DefaultMemory is the default of Options.MemoryBytes.
 const DefaultMemory = 2 << 30
