@@ -328,12 +328,17 @@ func (s *Store) defragmenter(o DefragOptions) {
 		if r.Bytes > 0 {
 			s.log.Info("free space was brought together", "before", r.Before, "after", r.After, "goal", goal, "bytes", r.Bytes)
 		}
-		if err == nil && !r.Reached && r.Bytes < r.wanted/2 {
-			wait = min(2*wait, 64*every)
-		} else {
+		if wait *= 2; err != nil || !r.stuck(s.space.hard) {
 			wait = every
 		}
+		wait = min(wait, max(every, 4*s.opt.CheckpointInterval))
 	}
+}
+
+// stuck says that trying again at once would gain no more: most of what was to be moved
+// could not be. On hard geometry the cleaner chooses, and does not say how much.
+func (r *DefragResult) stuck(hard bool) bool {
+	return !r.Reached && (hard || 2*r.Bytes <= r.wanted)
 }
 
 // Defragmenting says whether free space is being brought together, and how many bytes

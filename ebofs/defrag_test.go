@@ -381,6 +381,24 @@ func TestDefragGivesWay(t *testing.T) {
 	closeStore(t, s)
 }
 
+// TestDefragStuck: only what could not be moved is a reason to wait longer in the
+// background, not others who scatter as much again.
+func TestDefragStuck(t *testing.T) {
+	for _, c := range []struct {
+		r          DefragResult
+		soft, hard bool
+	}{
+		{DefragResult{Reached: true}, false, false},
+		{DefragResult{}, true, true}, // nothing to be chosen
+		{DefragResult{Bytes: 3 << 20, wanted: 4 << 20}, false, true},
+		{DefragResult{Bytes: 1 << 20, wanted: 4 << 20}, true, true},
+	} {
+		if soft, hard := c.r.stuck(false), c.r.stuck(true); soft != c.soft || hard != c.hard {
+			t.Errorf("%+v: soft %v, hard %v", c.r, soft, hard)
+		}
+	}
+}
+
 // TestDefragFull: on a store with no room nothing is moved and nothing breaks; with a
 // little room it goes on.
 func TestDefragFull(t *testing.T) {
