@@ -16,8 +16,8 @@ type DefragOptions struct {
 	// free stripes. 0: DefaultScore for a run on demand; of Options.Defrag, that
 	// nothing is done.
 	Score float64
-	// BytesPerSecond bounds what is moved, on average; 0: as fast as the device, but for
-	// Options.Defrag, which then gives way to whoever writes.
+	// BytesPerSecond bounds what is moved, on average; 0: as fast as the device. On soft
+	// geometry that of Options.Defrag gives way to whoever writes, with any rate.
 	BytesPerSecond uint64
 	// Objects has one pass through all objects bring together, too, what of an object
 	// lies in many pieces: each 256 KiB of it whose pieces are below 64 KiB, on average.
@@ -77,15 +77,6 @@ const (
 const (
 	ahead   = 0.9
 	further = 0.75
-)
-
-// In the background, without a rate, a step is small, and the next waits until others
-// have written so many times as much, or nobody writes; but what is moved is no less
-// than so much a second.
-const (
-	politeStep  = 8 << 20
-	politeShare = 16
-	politeLeast = 4 << 20
 )
 
 // Why a defragmentation ends short of its goal.
@@ -154,6 +145,7 @@ func (s *Store) defragment(ctx context.Context, o DefragOptions, progress func(D
 			progress(DefragProgress{Score: r.After, Goal: o.Score, Bytes: r.Bytes, Pass: r.Passes, Objects: w.objects, Total: max(w.objects, uint64(s.objectCount.Load()))})
 		}
 	}
+	way := giveWay{s: s}
 	best, idle := r.Before, 0
 	for note(); !r.Reached; {
 		if err := cmpErr(ctx.Err(), check()); err != nil {
@@ -196,7 +188,7 @@ func (s *Store) defragment(ctx context.Context, o DefragOptions, progress func(D
 				due = max(due, defragEvery)
 			}
 			if o.polite {
-				if err := s.giveWay((w.moved-before)*blockSize*politeShare, func() error { return cmpErr(check(), o.pause(ctx, defragPause)) }); err != nil {
+				if err := way.after((w.moved-before)*blockSize, func() error { return cmpErr(check(), o.pause(ctx, defragPause)) }); err != nil {
 					return r, err
 				}
 			}
@@ -227,24 +219,6 @@ func (s *Store) defragment(ctx context.Context, o DefragOptions, progress func(D
 		best = min(best, r.After)
 	}
 	return r, nil
-}
-
-// giveWay waits until others have written so many bytes, or long enough that politeLeast
-// is kept. wait waits for defragPause.
-func (s *Store) giveWay(bytes uint64, wait func() error) error {
-	const least = politeShare * politeLeast * uint64(defragPause) / uint64(time.Second)
-	for last, seen := s.metrics.UserBytes.Load(), uint64(0); seen < bytes; {
-		if err := wait(); err != nil {
-			return err
-		}
-		now := s.metrics.UserBytes.Load()
-		if now == last { // nobody writes
-			return nil
-		}
-		seen += max(uint64(now-last), least)
-		last = now
-	}
-	return nil
 }
 
 func cmpErr(errs ...error) error {
@@ -300,13 +274,14 @@ func (s *Store) settleLimbo(ctx context.Context) error {
 // errYield ends a defragmentation in the background for one on demand.
 var errYield = errors.New("somebody else defragments")
 
-// defragmenter keeps the score of a mounted store below its goal. What gained
-// nothing is not tried again soon.
+// defragmenter keeps the score of a mounted store below its goal.
 func (s *Store) defragmenter(o DefragOptions) {
 	o.Objects = false // never by itself: it writes data again for reads alone
-	o.polite = o.BytesPerSecond == 0
 	goal := o.Score
-	o.Score *= further
+	begin := goal
+	if o.polite = !s.space.hard; o.polite { // there a pass is one checkpoint, and the cleaner has a pace of its own
+		begin, o.Score = goal*ahead, goal*further
+	}
 	ctx, cancel := s.whileOpen(devices.ClassClean)
 	defer cancel()
 	every := min(max(s.opt.CheckpointInterval/4, time.Millisecond), time.Second/4)
@@ -315,9 +290,14 @@ func (s *Store) defragmenter(o DefragOptions) {
 		if s.failure() != nil {
 			return
 		}
-		if s.Score() <= goal*ahead || s.defrag.demand.Load() > 0 || !s.defrag.busy.CompareAndSwap(false, true) {
+		if s.Score() <= begin {
+			wait = every
 			continue
 		}
+		if s.defrag.demand.Load() > 0 || !s.defrag.busy.CompareAndSwap(false, true) {
+			continue
+		}
+		began, user := time.Now(), s.metrics.UserBytes.Load()
 		r, err := s.defragment(ctx, o, nil, func() error {
 			if s.defrag.demand.Load() > 0 {
 				return errYield
@@ -328,17 +308,21 @@ func (s *Store) defragmenter(o DefragOptions) {
 		if r.Bytes > 0 {
 			s.log.Info("free space was brought together", "before", r.Before, "after", r.After, "goal", goal, "bytes", r.Bytes)
 		}
-		if wait *= 2; err != nil || !r.stuck(s.space.hard) {
+		switch {
+		case r.Reached || errors.Is(err, errYield):
 			wait = every
+		case o.polite && err == nil && !r.stuck(uint64(s.metrics.UserBytes.Load()-user)):
+			wait = max(every, time.Since(began)) // half of the time at most
+		default:
+			wait = min(2*wait, max(every, 4*s.opt.CheckpointInterval))
 		}
-		wait = min(wait, max(every, 4*s.opt.CheckpointInterval))
 	}
 }
 
-// stuck says that trying again at once would gain no more: most of what was to be moved
-// could not be. On hard geometry the cleaner chooses, and does not say how much.
-func (r *DefragResult) stuck(hard bool) bool {
-	return !r.Reached && (hard || 2*r.Bytes <= r.wanted)
+// stuck says that trying again soon would gain nothing: most of what was to be moved
+// could not be, and others have written too little to have replaced it.
+func (r *DefragResult) stuck(written uint64) bool {
+	return 2*r.Bytes <= r.wanted && written < r.wanted || r.wanted == 0
 }
 
 // Defragmenting says whether free space is being brought together, and how many bytes

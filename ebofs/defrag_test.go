@@ -336,67 +336,107 @@ func TestDefragStops(t *testing.T) {
 }
 
 // TestDefragGivesWay: in the background others write their share for what is moved, or a
-// long time passes, or nobody writes at all.
+// long time passes, or nobody is there.
 func TestDefragGivesWay(t *testing.T) {
 	s := newStore(t, newMem(64), FormatOptions{}, Options{Inline: true})
 	for _, c := range []struct {
-		written, bytes int64 // in each pause; to wait for
-		pauses         int
+		txns, written int64 // in each pause
+		moved         uint64
+		pauses        int
 	}{
-		{8 << 20, 64 << 20, 8},
-		{1 << 20, 67108864, 11}, // what is always moved: 4 MiB a second, a sixteenth
-		{1, 1 << 30, 161},
-		{0, 1 << 40, 1},
-		{1 << 20, 0, 0},
+		{1, 8 << 20, 4 << 20, 8},
+		{1, 1, 4 << 20, 11}, // what is always moved: 4 MiB a second
+		{1, 1, 0, 1},
+		{0, 0, 1 << 30, 3}, // nobody comes again
 	} {
-		pauses := 0
-		err := s.giveWay(uint64(c.bytes), func() error {
+		g, pauses := giveWay{s: s, txns: -1}, 0
+		wait := func() error {
 			pauses++
+			s.metrics.Transactions.Add(c.txns)
 			s.metrics.UserBytes.Add(c.written)
 			return nil
-		})
-		if err != nil || pauses != c.pauses {
-			t.Errorf("%d bytes at %d a pause: %d pauses, want %d; %v", c.bytes, c.written, pauses, c.pauses, err)
+		}
+		if err := g.after(c.moved, wait); err != nil || pauses != c.pauses {
+			t.Errorf("%+v: %d pauses; %v", c, pauses, err)
+		}
+		if c.txns == 0 {
+			if err := g.after(c.moved, wait); err != nil || pauses != c.pauses {
+				t.Errorf("nobody was there: %d pauses; %v", pauses, err)
+			}
+			s.inflight.Add(1)
+			if g.nobody() {
+				t.Error("who waits has gone")
+			}
+			s.inflight.Add(-1)
 		}
 	}
-	if err := s.giveWay(1, func() error { return ErrClosed }); !errors.Is(err, ErrClosed) {
+	g := giveWay{s: s, txns: -1}
+	if err := g.after(1, func() error { return ErrClosed }); !errors.Is(err, ErrClosed) {
 		t.Errorf("closed: %v", err)
 	}
 	closeStore(t, s)
 
-	// The whole way: a store that is written to gets small steps and is waited for.
-	s, _ = crumbled(t, newMem(128), FormatOptions{LogBytes: 4 * mib}, Options{Inline: true}, 0.3)
-	pauses := 0
-	r, err := s.defragment(bg, DefragOptions{Score: 0.1, polite: true, pause: func(context.Context, time.Duration) error {
+	// The whole way: steps are small, and others are waited for.
+	s = newStore(t, newMem(256), FormatOptions{LogBytes: 64 * mib}, Options{Inline: true})
+	for i := range 24 << 20 / 8192 * 4 {
+		apply(t, s, func(x *Txn) { x.Write(mainColl, oid(fmt.Sprint("p", i)), 0, pattern(1, i, 8192)) })
+	}
+	mustCheckpoint(t, s)
+	for i := range 24 << 20 / 8192 * 4 {
+		if i%2 == 0 {
+			apply(t, s, func(x *Txn) { x.Remove(mainColl, oid(fmt.Sprint("p", i))) })
+		}
+	}
+	mustCheckpoint(t, s)
+	mustCheckpoint(t, s)
+	pauses, last, step := 0, uint64(0), uint64(0)
+	r, err := s.defragment(bg, DefragOptions{Score: 0.05, polite: true, pause: func(context.Context, time.Duration) error {
 		pauses++
-		s.metrics.UserBytes.Add(1 << 20)
+		s.metrics.Transactions.Add(1)
 		return nil
-	}}, nil, s.writable)
-	if err != nil || !r.Reached || r.Bytes == 0 {
+	}}, func(p DefragProgress) {
+		step, last = max(step, p.Bytes-last), p.Bytes
+	}, s.writable)
+	if err != nil || !r.Reached || r.Bytes < 3*politeStep {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	if least := int(r.Bytes * politeShare / (politeShare * politeLeast / 10)); pauses < least {
-		t.Errorf("%d pauses for %d bytes moved, want %d", pauses, r.Bytes, least)
+	if least := int(r.Bytes / (politeLeast / 10)); step > politeStep+mib || pauses < least {
+		t.Errorf("%d bytes in steps up to %d and %d pauses, want %d of them", r.Bytes, step, pauses, least)
 	}
 	closeStore(t, s)
 }
 
-// TestDefragStuck: only what could not be moved is a reason to wait longer in the
-// background, not others who scatter as much again.
+// TestDefragStuck: what could not be moved is a reason to wait longer in the background,
+// not others who scatter as much again.
 func TestDefragStuck(t *testing.T) {
 	for _, c := range []struct {
-		r          DefragResult
-		soft, hard bool
+		r       DefragResult
+		written uint64
+		want    bool
 	}{
-		{DefragResult{Reached: true}, false, false},
-		{DefragResult{}, true, true}, // nothing to be chosen
-		{DefragResult{Bytes: 3 << 20, wanted: 4 << 20}, false, true},
-		{DefragResult{Bytes: 1 << 20, wanted: 4 << 20}, true, true},
+		{DefragResult{}, 1 << 30, true}, // nothing to be chosen
+		{DefragResult{Bytes: 3 << 20, wanted: 4 << 20}, 0, false},
+		{DefragResult{Bytes: 1 << 20, wanted: 4 << 20}, 1 << 20, true},
+		{DefragResult{Bytes: 1 << 20, wanted: 4 << 20}, 4 << 20, false},
 	} {
-		if soft, hard := c.r.stuck(false), c.r.stuck(true); soft != c.soft || hard != c.hard {
-			t.Errorf("%+v: soft %v, hard %v", c.r, soft, hard)
+		if got := c.r.stuck(c.written); got != c.want {
+			t.Errorf("%+v, %d written: %v", c.r, c.written, got)
 		}
 	}
+}
+
+// TestDefragBackground: without runs on demand, too, and with a rate.
+func TestDefragBackground(t *testing.T) {
+	s, m := crumbled(t, newMem(128), FormatOptions{}, Options{CheckpointInterval: 20 * time.Millisecond, Defrag: DefragOptions{Score: 0.1, BytesPerSecond: 1 << 30}}, 0.4)
+	deadline := time.Now().Add(20 * time.Second)
+	for s.Score() > 0.1*ahead && time.Now().Before(deadline) {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if _, moved := s.Defragmenting(); s.Score() > 0.1 || moved == 0 {
+		t.Errorf("score %v, %d moved", s.Score(), moved)
+	}
+	mustCompare(t, s, m)
+	closeStore(t, s)
 }
 
 // TestDefragFull: on a store with no room nothing is moved and nothing breaks; with a

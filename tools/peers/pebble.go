@@ -15,6 +15,12 @@ const pebbleSetting = "v2.1 on ext4, newest format; cache of the budget, memtabl
 // settleTime bounds the wait for the end of compactions.
 const settleTime = 2 * time.Minute
 
+// It has ended when none was seen so many times, so long after one another.
+const (
+	settledPolls = 10
+	settlePoll   = 10 * time.Millisecond
+)
+
 type peb struct {
 	db    *pebble.DB
 	bytes int
@@ -104,18 +110,20 @@ func (p *peb) settle() error {
 	if err := p.db.Flush(); err != nil {
 		return err
 	}
-	const poll, still = 2 * time.Millisecond, 10 // it counts as time to settle
 	end := time.Now().Add(settleTime)
-	for idle := 0; idle < still; idle++ {
+	for idle := 0; idle < settledPolls; idle++ {
 		if p.db.Metrics().Compact.NumInProgress > 0 {
 			idle = 0
 		}
 		if time.Now().After(end) {
 			return fmt.Errorf("compactions did not end within %v", settleTime)
 		}
-		time.Sleep(poll)
+		time.Sleep(settlePoll)
 	}
 	return nil
 }
+
+// watched is how long settle only saw that nothing went on.
+func (p *peb) watched() time.Duration { return settledPolls * settlePoll }
 
 func (p *peb) close() error { return p.db.Close() }

@@ -278,6 +278,9 @@ func (u *unit) cell(op string, depth int) error {
 		start = time.Now()
 		err = u.s.settle()
 		settled = time.Since(start)
+		if w, ok := u.s.(interface{ watched() time.Duration }); ok {
+			settled -= w.watched()
+		}
 	}
 	if err != nil {
 		return err
