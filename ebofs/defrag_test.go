@@ -378,14 +378,13 @@ func TestDefragGivesWay(t *testing.T) {
 
 	// The whole way: steps are small, and others are waited for.
 	s = newStore(t, newMem(256), FormatOptions{LogBytes: 64 * mib}, Options{Inline: true})
-	for i := range 24 << 20 / 8192 * 4 {
+	const objects = 12 << 10 // of 8 KiB: 96 MiB, of which every second one goes
+	for i := range objects {
 		apply(t, s, func(x *Txn) { x.Write(mainColl, oid(fmt.Sprint("p", i)), 0, pattern(1, i, 8192)) })
 	}
 	mustCheckpoint(t, s)
-	for i := range 24 << 20 / 8192 * 4 {
-		if i%2 == 0 {
-			apply(t, s, func(x *Txn) { x.Remove(mainColl, oid(fmt.Sprint("p", i))) })
-		}
+	for i := 0; i < objects; i += 2 {
+		apply(t, s, func(x *Txn) { x.Remove(mainColl, oid(fmt.Sprint("p", i))) })
 	}
 	mustCheckpoint(t, s)
 	mustCheckpoint(t, s)
