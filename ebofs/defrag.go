@@ -175,7 +175,12 @@ func (s *Store) defragment(ctx context.Context, o DefragOptions, progress func(D
 			if s.space.hard { // each checkpoint of the cleaner is a pass
 				w.done = true
 			}
-			var due time.Duration
+			if o.polite {
+				if err := way.after((w.moved-before)*blockSize, func() error { return cmpErr(check(), o.pause(ctx, defragPause)) }); err != nil {
+					return r, err
+				}
+			}
+			var due time.Duration // what is left of it, after giving way
 			if o.BytesPerSecond > 0 {
 				due = time.Duration(float64(r.Bytes)/float64(o.BytesPerSecond)*float64(time.Second)) - time.Since(begun)
 			}
@@ -186,11 +191,6 @@ func (s *Store) defragment(ctx context.Context, o DefragOptions, progress func(D
 				return r, nil
 			} else {
 				due = max(due, defragEvery)
-			}
-			if o.polite {
-				if err := way.after((w.moved-before)*blockSize, func() error { return cmpErr(check(), o.pause(ctx, defragPause)) }); err != nil {
-					return r, err
-				}
 			}
 			for ; due > 0; due -= defragPause { // who closes the store does not wait for it
 				if err := cmpErr(check(), o.pause(ctx, min(due, defragPause))); err != nil {
@@ -279,14 +279,14 @@ func (s *Store) defragmenter(o DefragOptions) {
 	o.Objects = false // never by itself: it writes data again for reads alone
 	goal := o.Score
 	begin := goal
-	if o.polite = !s.space.hard; o.polite { // there a pass is one checkpoint, and the cleaner has a pace of its own
+	if o.polite = !s.space.hard; o.polite { // on hard geometry the cleaner has a pace of its own
 		begin, o.Score = goal*ahead, goal*further
 	}
 	ctx, cancel := s.whileOpen(devices.ClassClean)
 	defer cancel()
 	every := min(max(s.opt.CheckpointInterval/4, time.Millisecond), time.Second/4)
 	wait := every
-	for pause(ctx, wait) == nil {
+	for o.pause(ctx, wait) == nil {
 		if s.failure() != nil {
 			return
 		}

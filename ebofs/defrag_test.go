@@ -426,13 +426,32 @@ func TestDefragStuck(t *testing.T) {
 
 // TestDefragBackground: without runs on demand, too, and with a rate.
 func TestDefragBackground(t *testing.T) {
-	s, m := crumbled(t, newMem(128), FormatOptions{}, Options{CheckpointInterval: 20 * time.Millisecond, Defrag: DefragOptions{Score: 0.1, BytesPerSecond: 1 << 30}}, 0.4)
-	deadline := time.Now().Add(20 * time.Second)
-	for s.Score() > 0.1*ahead && time.Now().Before(deadline) {
-		time.Sleep(5 * time.Millisecond)
+	var s *Store
+	made, reached := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	o := Options{Defrag: DefragOptions{Score: 0.1, BytesPerSecond: 1 << 30, pause: func(ctx context.Context, _ time.Duration) error {
+		select {
+		case <-made:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if s.Score() <= 0.1*ahead {
+			once.Do(func() { close(reached) })
+			<-ctx.Done()
+		}
+		return ctx.Err()
+	}}}
+	var m model
+	s, m = crumbled(t, newMem(128), FormatOptions{}, o, 0.4)
+	before := s.Score()
+	close(made)
+	select {
+	case <-reached:
+	case <-time.After(time.Minute):
+		t.Errorf("score %v of %v", s.Score(), before)
 	}
-	if _, moved := s.Defragmenting(); s.Score() > 0.1 || moved == 0 {
-		t.Errorf("score %v, %d moved", s.Score(), moved)
+	if _, moved := s.Defragmenting(); moved == 0 || before <= 0.1 {
+		t.Errorf("score %v before, %d moved", before, moved)
 	}
 	mustCompare(t, s, m)
 	closeStore(t, s)
