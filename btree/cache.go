@@ -258,6 +258,11 @@ func (c *Cache) Insert(addr uint64, page []byte) {
 		f.mem.Release()
 		return
 	}
+	c.add(addr, f)
+}
+
+// add keeps f, which nobody has yet, as a page not used so far.
+func (c *Cache) add(addr uint64, f *frame) {
 	f.refs.Store(1)
 	s := c.shard(addr)
 	s.mu.Lock()

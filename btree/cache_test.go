@@ -36,10 +36,12 @@ func (r *memReader) ReadPage(ctx context.Context, addr uint64, blocks int, dst [
 		r.wrong--
 		defer func() { dst[100] ^= 4 }()
 	}
-	for _, m := range []map[uint64][]byte{r.s.nodes, r.s.limbo.nodes, r.s.blobs, r.s.limbo.blobs} {
-		if b := m[addr]; b != nil {
-			copy(dst, b)
-			return nil
+	for at := range blocks { // a read may be of several pages
+		for _, m := range []map[uint64][]byte{r.s.nodes, r.s.limbo.nodes, r.s.blobs, r.s.limbo.blobs} {
+			if b := m[addr+uint64(at)]; b != nil {
+				copy(dst[at*blockBytes:], b)
+				break
+			}
 		}
 	}
 	return nil // blocks never written read as zeros

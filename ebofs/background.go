@@ -9,9 +9,13 @@ import (
 )
 
 // start runs the background work of a writable store: the checkpointer and the
-// finisher. An inline store has none, nor has a read-only one.
+// finisher. An inline store has none but what Open does for it, nor has a read-only one.
 func (s *Store) start() {
-	if s.opt.Inline || s.opt.ReadOnly {
+	if s.opt.ReadOnly {
+		return
+	}
+	s.startWarm()
+	if s.opt.Inline {
 		return
 	}
 	s.bg.Go(s.checkpointer)

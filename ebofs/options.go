@@ -33,7 +33,7 @@ type Options struct {
 
 	// MemoryBytes is the budget for everything the store keeps in RAM.
 	// Default DefaultMemory, at least 64 MiB. Of it dirty data takes up to 20 %,
-	// object data 4 to 20 % and node pages 30 to 66 %, together 70 %, as there is use
+	// object data 4 to 20 % and node pages 30 to 41 %, together 45 %, as there is use
 	// for them; onodes take 8 %; the rest is for the Go heap. A program that owns its
 	// process gives the runtime half of it as memory limit.
 	MemoryBytes int64
@@ -46,6 +46,11 @@ type Options struct {
 	// Defrag keeps the score of free space below a goal while the store is mounted;
 	// the zero value leaves it alone. Its Objects counts for nothing here.
 	Defrag DefragOptions
+
+	// Warm has the leaves that say where objects are read in the background after
+	// Open, as many as pages have room for, so that first reads need not; with
+	// Inline before it returns. A store that is opened for a moment has no use of it.
+	Warm bool
 
 	// DiscardBytesPerSecond has what is freed discarded while the store is mounted, so
 	// many bytes a second at most, in runs of at least 1 MiB. 0: only Trim discards.

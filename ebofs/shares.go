@@ -95,6 +95,23 @@ func (d *shares) lookLocked() {
 	default:
 		return
 	}
+	d.movedLocked()
+}
+
+// spare gives pages a step that object data has no use of so far, and reports whether
+// there was one.
+func (d *shares) spare() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.object == d.least || d.data.Stats().Bytes+d.step > d.object {
+		return false
+	}
+	d.object = max(d.object-d.step, d.least)
+	d.movedLocked()
+	return true
+}
+
+func (d *shares) movedLocked() {
 	d.data.SetBudget(d.object)
 	d.divideLocked()
 }

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { os.Exit(engine.Whole(m.Run())) }
 // shapes of the store, in turn: all in RAM, with small data straight to its place, and
 // hardly anything.
 var shapes = []engine.Options{
-	{Background: true, LogBytes: 4 << 20, DirectFrom: 1},
+	{Background: true, LogBytes: 4 << 20, DirectFrom: 1, Warm: true},
 	{Background: true, LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10},
 }
 

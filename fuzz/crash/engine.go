@@ -21,7 +21,7 @@ import (
 var Engines = map[string]engine.Options{
 	"plain": {LogBytes: 4 << 20},
 	"tight": {LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10},
-	"kept":  {LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10, KeepEpochs: 2, DirectFrom: 1},
+	"kept":  {LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10, KeepEpochs: 2, DirectFrom: 1, Warm: true},
 	"raid":  engine.Options{LogBytes: 4 << 20, MaxOnodes: 2, DirtyBytes: 256 << 10}.OnRAID(),
 	"flash": engine.Options{LogBytes: 4 << 20, MaxOnodes: 2, DirtyBytes: 256 << 10}.OnFlash(),
 }

@@ -28,7 +28,8 @@ type Options struct {
 	AtEpoch     uint64 // with ReadOnly: a kept epoch
 	MaxOnodes   int    // decoded onodes kept; 0: as memory allows
 	DirtyBytes  int64  // journaled data kept; 0: as memory allows
-	DirectFrom  int    // see ebofs.Options
+	DirectFrom  int    // see ebofs.Options, as is the next
+	Warm        bool
 
 	LogDevice devices.Device         // nil: the log lies on the main device
 	Refuse    func(kind string) bool // see ebofs.Options
@@ -97,7 +98,7 @@ type Store struct{ s *ebofs.Store }
 func Open(ctx context.Context, dev devices.Device, o Options) (*Store, error) {
 	opt := ebofs.Options{
 		Inline: !o.Background, ReadOnly: o.ReadOnly, AtEpoch: o.AtEpoch, MemoryBytes: MemoryBytes, MaxOnodes: o.MaxOnodes, MaxDirtyBytes: o.DirtyBytes,
-		DirectFrom: o.DirectFrom, LogDevice: o.LogDevice, Refuse: o.Refuse,
+		DirectFrom: o.DirectFrom, Warm: o.Warm, LogDevice: o.LogDevice, Refuse: o.Refuse,
 	}
 	if opt.Inline {
 		opt.Now = noon

@@ -45,7 +45,7 @@ var plain = engine.Options{LogBytes: 4 << 20}
 
 // direct is o with small data straight to its place.
 func direct(o engine.Options) engine.Options {
-	o.DirectFrom = 1
+	o.DirectFrom, o.Warm = 1, true
 	return o
 }
 

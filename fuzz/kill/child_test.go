@@ -44,7 +44,7 @@ const (
 // options of the store in the child: with its goroutines, as in production.
 var (
 	options = engine.Options{LogBytes: 8 << 20, Background: true}
-	direct  = engine.Options{LogBytes: 8 << 20, Background: true, DirectFrom: 1} // small data goes straight to its place
+	direct  = engine.Options{LogBytes: 8 << 20, Background: true, DirectFrom: 1, Warm: true} // small data goes straight to its place
 )
 
 // shapes of it by name.

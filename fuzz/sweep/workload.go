@@ -25,7 +25,7 @@ import (
 var shapes = map[string]engine.Options{
 	"plain": {LogBytes: 4 << 20},
 	"tight": {LogBytes: 4 << 20, StripeBytes: 16 << 10, MaxOnodes: 2, DirtyBytes: 256 << 10},
-	"log":   {LogBytes: 4 << 20, DirectFrom: 1},
+	"log":   {LogBytes: 4 << 20, DirectFrom: 1, Warm: true},
 	"raid":  engine.Options{LogBytes: 4 << 20, MaxOnodes: 2, DirtyBytes: 256 << 10}.OnRAID(),
 	"grow":  {LogBytes: 4 << 20, SizeBytes: deviceBytes},
 }

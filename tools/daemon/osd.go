@@ -207,7 +207,7 @@ func (o *OSD) openStore(ctx context.Context, log *slog.Logger, now func() time.T
 		return err
 	}
 	o.Device = o.dev
-	opts := ebofs.Options{MemoryBytes: o.Config.Bytes("osd_memory_target"), Logger: log, Now: now}
+	opts := ebofs.Options{MemoryBytes: o.Config.Bytes("osd_memory_target"), Warm: true, Logger: log, Now: now}
 	percent := o.Config.Int("ebofs_osd_defrag_percent")
 	if percent < 0 || percent > 99 {
 		return fmt.Errorf("ebofs_osd_defrag_percent: %d is not from 0 to 99", percent)

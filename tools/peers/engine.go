@@ -40,7 +40,7 @@ func openEngine(o setup) (_ backend, err error) {
 			return nil, err
 		}
 	}
-	if e.s, err = ebofs.Open(ctx, e.dev, ebofs.Options{MemoryBytes: o.memory}); err != nil {
+	if e.s, err = ebofs.Open(ctx, e.dev, ebofs.Options{MemoryBytes: o.memory, Warm: true}); err != nil {
 		return nil, err
 	}
 	if o.fresh {

@@ -1,0 +1,131 @@
+package ebofs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"ebofs/devices"
+)
+
+// TestWarm reads objects in no order after a mount: with Warm none of them waits for a
+// leaf, and the leaves were read many at a time.
+func TestWarm(t *testing.T) {
+	const objects = 3000
+	o := newOrdered(t, objects, blockSize)
+	order := rand.New(rand.NewPCG(3, 4)).Perm(objects)
+	read := func(opt Options) (misses uint64, begun, all int64) {
+		closeStore(t, o.Store)
+		o.Store = open(t, o.dev, opt)
+		before, calls := o.pages.Stats().Misses, o.sched.Class(devices.ClassScrub).Calls
+		for _, i := range order {
+			o.check(t, i)
+		}
+		return o.pages.Stats().Misses - before, calls, o.sched.Class(devices.ClassScrub).Calls
+	}
+	cold, _, _ := read(Options{Inline: true})
+	warm, begun, all := read(Options{Inline: true, Warm: true})
+	if cold < 20 || warm != 0 || begun == 0 || begun > int64(cold)/2 || all != begun {
+		t.Errorf("misses: %d without, %d with, after %d background reads (%d at the end)", cold, warm, begun, all)
+	}
+	// And beside readers.
+	closeStore(t, o.Store)
+	o.Store = open(t, o.dev, Options{Warm: true})
+	for _, i := range order {
+		o.check(t, i)
+	}
+}
+
+// TestWarmTakesSpare gives pages what object data has no use of, and no more.
+func TestWarmTakesSpare(t *testing.T) {
+	s := newStore(t, newMem(64), FormatOptions{}, quiet())
+	defer closeStore(t, s)
+	d := &s.shares
+	if d.object != d.most {
+		t.Fatalf("object data begins with %d, at most it has %d", d.object, d.most)
+	}
+	block := make([]byte, blockSize)
+	for i := 0; s.data.Stats().Bytes < d.least+2*d.step; i++ {
+		s.data.Put(uint64(i), uint32(i), block)
+	}
+	before := d.leftLocked()
+	steps := int64(0)
+	for d.spare() {
+		steps++
+	}
+	has := s.data.Stats().Bytes
+	if steps == 0 || d.object < has || d.object >= has+d.step {
+		t.Errorf("object data has %d of %d bytes after %d steps of %d", has, d.object, steps, d.step)
+	}
+	if got := d.leftLocked(); got <= before || got != d.total-d.object {
+		t.Errorf("pages may take %d, before %d", got, before)
+	}
+}
+
+// behind is a device that treats reads somebody may call off, which only background
+// work makes, in its own way.
+type behind struct {
+	*devices.Mem
+	read func(ctx context.Context) error
+}
+
+func (d *behind) Read(ctx context.Context, b devices.Block, v devices.Vec) error {
+	if ctx.Done() != nil {
+		return d.read(ctx)
+	}
+	return d.Mem.Read(ctx, b, v)
+}
+
+// heard is what a store logs.
+type heard struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (h *heard) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.buf.Write(p)
+}
+
+func (h *heard) warnings() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return strings.Count(h.buf.String(), "level=WARN")
+}
+
+// TestWarmClose closes a store that has just begun, and one whose device fails: objects
+// are there, nothing waits, and only the second has something to say, once.
+func TestWarmClose(t *testing.T) {
+	o := newOrdered(t, 2000, blockSize)
+	for _, c := range []struct {
+		name string
+		read func(ctx context.Context) error
+		want int
+	}{
+		{"slow", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, 0},
+		{"broken", func(context.Context) error { return errors.New("broken") }, 1},
+	} {
+		closeStore(t, o.Store)
+		asked := make(chan struct{}, 1000)
+		var log heard
+		dev := &behind{o.dev, func(ctx context.Context) error { asked <- struct{}{}; return c.read(ctx) }}
+		opt := quiet()
+		opt.Warm, opt.Logger = true, slog.New(slog.NewTextHandler(&log, nil))
+		o.Store = open(t, dev, opt)
+		<-asked
+		for i := range 100 {
+			o.check(t, i*7)
+		}
+		closeStore(t, o.Store)
+		if n := log.warnings(); n != c.want {
+			t.Errorf("%s: %d warnings, want %d: %s", c.name, n, c.want, &log.buf)
+		}
+		o.Store = open(t, o.dev, quiet())
+	}
+}
