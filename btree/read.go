@@ -80,21 +80,23 @@ func GetInline(cfg *Config, root *Root, key []byte) (val []byte, ok bool, err er
 }
 
 // getResident is getPages without I/O.
-func (t *Tree) getResident(root *Root, key, dst []byte) (val []byte, ok, known bool) {
+func (t *Tree) getResident(root *Root, key, dst []byte) (val []byte, at Place, ok, known bool) {
 	if root.Kind == RootInline {
 		in, err := openInlineOf(t.cfg, root.Inline)
 		if err != nil {
-			return dst, false, false
+			return dst, Place{}, false, false
 		}
-		return residentValue(&in, key, dst)
+		val, _, ok, known = residentValue(&in, key, dst)
+		return val, Place{}, ok, known
 	}
 	page := t.leafResident(root, key)
 	if page == nil {
-		return dst, false, false
+		return dst, Place{}, false, false
 	}
-	val, ok, known = residentValue(&page.body, key, dst)
+	val, i, ok, known := residentValue(&page.body, key, dst)
+	at = Place{page.ptr.Addr, i, page.n}
 	page.Release()
-	return val, ok, known
+	return val, at, ok, known
 }
 
 // leafResident is leafOf of a root that is not inline, without I/O; nil: there would
@@ -111,17 +113,18 @@ func (t *Tree) leafResident(root *Root, key []byte) *Page {
 	}
 }
 
-// residentValue looks key up in a leaf; an overflow value is not known.
-func residentValue(b *body, key, dst []byte) (val []byte, ok, known bool) {
+// residentValue looks key up in a leaf, where it is item i; an overflow value is not
+// known.
+func residentValue(b *body, key, dst []byte) (val []byte, i int, ok, known bool) {
 	i, found := b.search(key)
 	if !found {
-		return dst, false, true
+		return dst, i, false, true
 	}
 	v, over := b.value(i)
 	if over {
-		return dst, false, false
+		return dst, i, false, false
 	}
-	return append(dst, v...), true, true
+	return append(dst, v...), i, true, true
 }
 
 // Place is where a key lies on media: item Item of the Items that the leaf at

@@ -100,15 +100,22 @@ func (t *Tree) GetFrozen(ctx context.Context, key, dst []byte) (val []byte, ok b
 
 // GetResident is Get as far as it needs no I/O; else known is false.
 func (t *Tree) GetResident(key, dst []byte) (val []byte, ok, known bool) {
+	val, _, ok, known = t.GetPlaced(key, dst)
+	return val, ok, known
+}
+
+// GetPlaced is GetResident that also says where on media the value lies; no Items: it
+// does not, or inline.
+func (t *Tree) GetPlaced(key, dst []byte) (val []byte, at Place, ok, known bool) {
 	t.mu.RLock()
 	val, v := t.lookupLocked(key, dst[:0])
 	root := t.root
 	t.mu.RUnlock()
 	if v != unknown {
-		return val, v == present, true
+		return val, Place{}, v == present, true
 	}
 	if root == nil {
-		return dst[:0], false, true
+		return dst[:0], Place{}, false, true
 	}
 	return t.getResident(root, key, dst[:0])
 }

@@ -392,7 +392,7 @@ func (s *Store) copyLocked(ctx context.Context, o *onode, b *body, off uint64, p
 			return err
 		}
 	}
-	if err := s.fetchAll(ctx, o.key, fetches, off, p); err != nil {
+	if err := s.fetchAll(ctx, o.key, btree.Place{}, fetches, off, p); err != nil {
 		return err
 	}
 	for k := off >> chunkShift; k<<chunkShift < end; k++ {

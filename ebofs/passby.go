@@ -34,7 +34,7 @@ func (s *Store) readPassing(ctx context.Context, x *scratch, off uint64, p []byt
 	if blk := off >> blockShift; blk == (end-1)>>blockShift {
 		var val []byte
 		if val, err = s.inlineChunk(x, off>>chunkShift); err == nil {
-			err = s.readMapped(ctx, key, blk, val, off, p)
+			err = s.readMapped(ctx, key, x.at, blk, val, off, p)
 		}
 	} else {
 		var list []fetch
@@ -45,7 +45,7 @@ func (s *Store) readPassing(ctx context.Context, x *scratch, off uint64, p []byt
 			}
 		}
 		if err == nil {
-			err = s.fetchAll(ctx, key, list, off, p)
+			err = s.fetchAll(ctx, key, x.at, list, off, p)
 		}
 	}
 	if err != nil {
@@ -58,7 +58,7 @@ func (s *Store) readPassing(ctx context.Context, x *scratch, off uint64, p []byt
 // its extents.
 func (s *Store) record(ctx context.Context, x *scratch) (ok bool, err error) {
 	var known bool
-	if x.val, ok, known = s.objects.GetResident(x.key, x.val); !known {
+	if x.val, x.at, ok, known = s.objects.GetPlaced(x.key, x.val); !known {
 		if x.val, ok, err = s.objects.Get(ctx, x.key, x.val); err != nil {
 			return false, fmt.Errorf("object %s: %w", objectName(string(x.key)), err)
 		}

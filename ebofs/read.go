@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"ebofs/btree"
 	"ebofs/devices"
 	"ebofs/ebofs/layout"
 	"ebofs/internal/planted"
@@ -54,6 +55,7 @@ type scratch struct {
 	chunk [layout.MaxChunkBytes]byte
 	val   []byte
 	onode layout.Onode
+	at    btree.Place // of the onode
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -195,7 +197,7 @@ func (s *Store) readLocked(ctx context.Context, o *onode, b *body, off uint64, p
 	if err != nil {
 		return 0, nil, fmt.Errorf("object %s: %w", objectName(o.key), err)
 	}
-	if err := s.fetchAll(ctx, o.key, fetches, off, p); err != nil {
+	if err := s.fetchAll(ctx, o.key, btree.Place{}, fetches, off, p); err != nil {
 		return 0, nil, err
 	}
 	for _, q := range patches {
@@ -315,7 +317,7 @@ func (s *Store) readBlock(ctx context.Context, o *onode, b *body, off uint64, p 
 		return 0, cold, nil
 	}
 	if err == nil {
-		err = s.readMapped(ctx, o.key, blk, val, off, p)
+		err = s.readMapped(ctx, o.key, btree.Place{}, blk, val, off, p)
 	}
 	if err != nil {
 		return 0, nil, fmt.Errorf("object %s: %w", objectName(o.key), err)
@@ -323,8 +325,9 @@ func (s *Store) readBlock(ctx context.Context, o *onode, b *body, off uint64, p 
 	return len(p), nil, nil
 }
 
-// readMapped fills p with bytes of block blk, which is where val says.
-func (s *Store) readMapped(ctx context.Context, key string, blk uint64, val []byte, off uint64, p []byte) error {
+// readMapped fills p with bytes of block blk, which is where val says. at is where the
+// object lies in the tree, if the caller knows.
+func (s *Store) readMapped(ctx context.Context, key string, at btree.Place, blk uint64, val []byte, off uint64, p []byte) error {
 	if val == nil {
 		clear(p)
 		return nil
@@ -344,7 +347,7 @@ func (s *Store) readMapped(ctx context.Context, key string, blk uint64, val []by
 			s.metrics.ReadHits.Add(1)
 			return nil
 		}
-		if s.readAhead(ctx, key, off, len(p)) && s.data.Get(uint64(addr), crc, int(off%blockSize), p) {
+		if s.readAhead(ctx, key, at, off, len(p)) && s.data.Get(uint64(addr), crc, int(off%blockSize), p) {
 			s.metrics.ReadMisses.Add(1)
 			return nil
 		}
@@ -410,14 +413,14 @@ const readPiece = 1 << 20
 // fetchAll brings stretches, in order of the object, into p, which holds it from off
 // on: from the cache, and what is not there side by side. An error is that of the
 // first.
-func (s *Store) fetchAll(ctx context.Context, key string, list []fetch, off uint64, p []byte) error {
+func (s *Store) fetchAll(ctx context.Context, key string, at btree.Place, list []fetch, off uint64, p []byte) error {
 	cold := list[:0]
 	for _, f := range list {
 		if len(f.crc)*blockSize <= cacheReadMax && cached(ctx) {
 			if s.fetchCached(&f, off, p) {
 				continue
 			}
-			if len(list) == 1 && s.readAhead(ctx, key, off, len(p)) && s.fetchCached(&f, off, p) {
+			if len(list) == 1 && s.readAhead(ctx, key, at, off, len(p)) && s.fetchCached(&f, off, p) {
 				continue
 			}
 		}

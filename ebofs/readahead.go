@@ -117,19 +117,22 @@ type wanted struct {
 }
 
 // readAhead is called for n bytes from off on of an object that are not in the data
-// cache. If that goes on with a stream, it reads them and the same bytes of the
-// objects behind into the cache and reports that it did. What fails is left out:
-// whoever wants it will be told. The caller is in the guard.
-func (s *Store) readAhead(ctx context.Context, key string, off uint64, n int) bool {
+// cache; from is where it lies in the tree, if the caller knows. If that goes on with a
+// stream, it reads them and the same bytes of the objects behind into the cache and
+// reports that it did. What fails is left out: whoever wants it will be told. The
+// caller is in the guard.
+func (s *Store) readAhead(ctx context.Context, key string, from btree.Place, off uint64, n int) bool {
 	if off >= cacheReadMax { // inside a large object, where the next one is far
 		return false
 	}
-	x := scratches.Get().(*scratch)
-	defer scratches.Put(x)
-	x.key = append(x.key[:0], key...)
-	from, ok := s.objects.PlaceResident(x.key)
-	if !ok {
-		return false
+	if from.Items == 0 {
+		x := scratches.Get().(*scratch)
+		defer scratches.Put(x)
+		x.key = append(x.key[:0], key...)
+		var ok bool
+		if from, ok = s.objects.PlaceResident(x.key); !ok {
+			return false
+		}
 	}
 	run, beside := s.streams.follow(from, func(w wanted) bool { return s.data.Ahead(uint64(w.addr), w.crc) })
 	if run < streamBegins {
