@@ -55,9 +55,11 @@ const notOver = opPut + " " + opCold + " " + opHot + " " + opScan
 
 // peers is the table of all, in the order of the report.
 var peers = []peer{
-	{name: ours, procs: 8, open: openEngine, setting: "straight on the device, 256 MiB log; a put is one transaction; settled by a checkpoint"},
+	{name: ours, procs: 8, open: openEngine, setting: "straight on the device, 256 MiB log; a put is one transaction; settled by a checkpoint; leaves are read after a mount (Warm)"},
 	{name: "raw", procs: 64, without: opHot, open: openRaw,
 		setting: "O_DIRECT; put: each caller writes the next place of a log and calls fdatasync; overwrite: in place; reads and scans by pread, a scan 1 MiB at once"},
+	{name: "raw summed", procs: 64, without: opPut + " " + opOver + " " + opHot, open: openSummed,
+		setting: "raw, and the CRC-32C of each 4 KiB read is computed, as a store has to that verifies what it reads"},
 	{name: "raw group", procs: 8, without: opOver + " " + opCold + " " + opHot + " " + opScan, open: openGroup,
 		setting: "group commit: what waits goes out by one pwritev and one fdatasync; no index, no checksum, nothing copied"},
 	{name: "ext4", fs: "ext4", procs: 64, open: filesOf(false), setting: filesSetting},
