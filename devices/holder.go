@@ -30,12 +30,12 @@ func findHolders(path string) (h holders) {
 	return h
 }
 
-// beingLeft says whether all that is known to use the device or image is a process
+// beingLeft says whether nothing is known to use the device or image, or only a process
 // that has ended: the kernel closes the files of a process with an io_uring a moment
-// after the process is gone.
+// after the process is gone, and gives up their locks before their claims on a device.
 func beingLeft(path string) bool {
 	h := findHolders(path)
-	return h.gone && len(h.found) == 1
+	return len(h.found) == 0 || h.gone && len(h.found) == 1
 }
 
 // holders collects users from the kernel's file systems.

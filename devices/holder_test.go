@@ -1,10 +1,16 @@
 package devices
 
 import (
+	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestHolders looks for the users of a disk with a mounted partition, a swap
@@ -55,5 +61,41 @@ func TestHolders(t *testing.T) {
 	none.locks(1, 2, 3)
 	if len(none.found) != 0 || Holders("/nonexistent") != nil {
 		t.Errorf("out of nothing: %v", none.found)
+	}
+}
+
+// TestUntilLeft tries again while nobody is known to have a file, but not for ever, and
+// not when somebody has it.
+func TestUntilLeft(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(path, make([]byte, BlockSize), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := &File{path: path}
+	var slept time.Duration
+	o := FileOptions{sleep: func(d time.Duration) { slept += d }}
+	left := 3
+	err := f.untilLeft(o, func() error {
+		if left--; left >= 0 {
+			return unix.EBUSY
+		}
+		return nil
+	})
+	if err != nil || slept != 3*leaveStep {
+		t.Errorf("left after three attempts: %v, slept %v", err, slept)
+	}
+	busy := func() error { return unix.EBUSY }
+	slept = 0
+	if err := f.untilLeft(o, busy); !errors.Is(err, unix.EBUSY) || slept != leaveTimeout {
+		t.Errorf("never left: %v, slept %v", err, slept)
+	}
+	user, err := OpenFile(path, FileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer user.Close()
+	slept = 0
+	if err := f.untilLeft(o, busy); !errors.Is(err, unix.EBUSY) || slept != 0 {
+		t.Errorf("in use: %v, slept %v", err, slept)
 	}
 }
