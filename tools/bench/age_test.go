@@ -36,7 +36,7 @@ func TestAge(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dev := devices.NewMem(devices.MemOptions{Blocks: MinAgeBytes / devices.BlockSize})
 			o := c.o
-			o.Seed, o.Duration, o.MemoryBytes, o.Turns = *ageSeed, 20*time.Millisecond, 64<<20, 2
+			o.Seed, o.Duration, o.MemoryBytes, o.Turns = *ageSeed, 50*time.Millisecond, 64<<20, 2
 			o.Cells = []Cell{{true, 64 << 10, 4}, {false, 4 << 10, 8}, {false, 1 << 20, 4}}
 			tally := new(strict.Tally)
 			if o.Hard != nil {
