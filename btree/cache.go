@@ -90,6 +90,8 @@ func (c *Cache) SetBudget(budget int64) {
 	}
 }
 
+func (c *Cache) budget() int64 { return c.share.Load() * int64(len(c.shards)) }
+
 func (c *Cache) shard(addr uint64) *cacheShard {
 	return &c.shards[addr*0x9e3779b97f4a7c15>>c.shift]
 }
@@ -258,11 +260,6 @@ func (c *Cache) Insert(addr uint64, page []byte) {
 		f.mem.Release()
 		return
 	}
-	c.add(addr, f)
-}
-
-// add keeps f, which nobody has yet, as a page not used so far.
-func (c *Cache) add(addr uint64, f *frame) {
 	f.refs.Store(1)
 	s := c.shard(addr)
 	s.mu.Lock()
@@ -348,19 +345,19 @@ func (c *Cache) Clear() {
 	}
 }
 
-// CacheStats counts since the cache was made, but for Pages, Bytes and Pinned,
+// CacheStats counts since the cache was made, but for Pages, Bytes, Budget and Pinned,
 // which are as of now.
 type CacheStats struct {
 	Hits, Misses, Evicted uint64
 	LeafHits              uint64 // of Hits, those of leaves
 	Pages                 int
-	Bytes                 int64 // memory of the pages
+	Bytes, Budget         int64 // memory of the pages, and what they may take
 	Pinned                int   // pages somebody uses
 }
 
 // Stats returns the sums over all shards.
 func (c *Cache) Stats() CacheStats {
-	var st CacheStats
+	st := CacheStats{Budget: c.budget()}
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.RLock()

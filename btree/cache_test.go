@@ -311,3 +311,32 @@ func TestCacheStaleReader(t *testing.T) {
 		p.Release()
 	}
 }
+
+// TestGetPlaced says where a value lies if it lies in a page, as PlaceResident does.
+func TestGetPlaced(t *testing.T) {
+	tree, _, _, _ := newCached(t, 2000, 4<<20)
+	key := func(i int) []byte { return fmt.Appendf(nil, "key/%06d", i) }
+	if _, at, ok, known := tree.GetPlaced(key(0), nil); ok || known || at != (Place{}) {
+		t.Errorf("cold: %v, %v, %v", at, ok, known)
+	}
+	if err := tree.Iter(bg, nil, nil, func(k, v []byte) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4000 {
+		val, at, ok, known := tree.GetPlaced(key(i), nil)
+		want, there := tree.PlaceResident(key(i))
+		if !there {
+			want = Place{}
+		}
+		if !known || ok != (i%2 == 0) || at != want || ok && string(val) != fmt.Sprintf("value of %d", i) {
+			t.Fatalf("key %d: %q at %v, %v, %v, want it at %v", i, val, at, ok, known, want)
+		}
+	}
+	if _, at, _, known := tree.GetPlaced([]byte("key/big"), nil); known || at != (Place{}) {
+		t.Errorf("an overflow value: %v, %v", at, known)
+	}
+	tree.Put(key(4), []byte("new"))
+	if val, at, ok, known := tree.GetPlaced(key(4), nil); string(val) != "new" || at != (Place{}) || !ok || !known {
+		t.Errorf("changed: %q at %v, %v, %v", val, at, ok, known)
+	}
+}

@@ -17,7 +17,8 @@ const (
 // Leaves appends to dst what names the leaves that one inner node leads to, from the
 // one that may hold key on, in the order of their keys. next is the first key
 // behind them, nil if there is none. Inner nodes are read, leaves are not; those
-// that were given up are left out.
+// that were given up are left out. An error is of an inner node, and next is the first
+// key behind what that leads to.
 func (t *Tree) Leaves(ctx context.Context, key []byte, dst []Ptr) (leaves []Ptr, next []byte, err error) {
 	t.mu.RLock()
 	root := t.root
@@ -29,7 +30,7 @@ func (t *Tree) Leaves(ctx context.Context, key []byte, dst []Ptr) (leaves []Ptr,
 	for p.Level > 0 {
 		page, err := t.ld.Load(ctx, t.cfg, &t.own, p)
 		if err != nil {
-			return dst, nil, err
+			return dst, next, err
 		}
 		i := page.childOf(key)
 		if p.Level == 1 {
@@ -45,7 +46,7 @@ func (t *Tree) Leaves(ctx context.Context, key []byte, dst []Ptr) (leaves []Ptr,
 		}
 		page.Release()
 	}
-	return appendReadable(dst, p), nil, nil
+	return appendReadable(dst, p), next, nil
 }
 
 func appendReadable(dst []Ptr, p Ptr) []Ptr {
@@ -78,11 +79,16 @@ func runBlocks(run []Ptr) uint64 {
 	return last.Addr + uint64(last.Blocks) - run[0].Addr
 }
 
-// Fill reads a run of pages of one tree and keeps those that are sound, as ones not
-// used so far. It makes nothing go: full says that there was no room, and nothing was
-// read. Whoever asks for a page that was not sound reads it, and is told. An error is
-// that of the read.
+// Fill reads what the cache does not have of a run of pages of one tree and keeps those
+// that are sound, as ones not used so far. It makes nothing go: a page its shard has no
+// room for is left out, and full says that there is hardly room for any, and nothing
+// was read. Whoever asks for a page that was not sound reads it, and is told. An error
+// is that of the read.
 func (c *Cache) Fill(ctx context.Context, cfg *Config, own *Owner, run []Ptr) (full bool, err error) {
+	run = slices.DeleteFunc(slices.Clone(run), c.has)
+	if len(run) == 0 {
+		return false, nil
+	}
 	blocks := runBlocks(run)
 	if !c.room(int64(blocks) * blockBytes) {
 		return true, nil
@@ -94,20 +100,36 @@ func (c *Cache) Fill(ctx context.Context, cfg *Config, own *Owner, run []Ptr) (f
 	}
 	for _, p := range run {
 		at := int(p.Addr-run[0].Addr) * blockBytes
-		if page := c.Resident(p); page != nil {
-			page.Release()
-			continue
-		}
 		f := &frame{mem: c.pool.Get(int(p.Blocks) * blockBytes)}
 		f.page.frame = f
 		copy(f.mem.Bytes(), mem.Bytes()[at:])
-		if f.page.parse(f.mem.Bytes(), p.Addr) != nil || f.page.Check(cfg, own, p) != nil {
+		if f.page.parse(f.mem.Bytes(), p.Addr) != nil || f.page.Check(cfg, own, p) != nil || !c.add(p, f) {
 			f.mem.Release()
-			continue
 		}
-		c.add(p.Addr, f)
 	}
 	return false, nil
+}
+
+// has tells whether p is there, and leaves it as used as it is.
+func (c *Cache) has(p Ptr) bool {
+	s := c.shard(p.Addr)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	f := s.pages[p.Addr]
+	return f != nil && f.page.ptr.Epoch == p.Epoch && f.page.ptr.CRC == p.CRC
+}
+
+// add keeps f, which nobody has yet, unless what is there is as new or there is no room.
+func (c *Cache) add(p Ptr, f *frame) bool {
+	s, share := c.shard(p.Addr), c.share.Load()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.pages[p.Addr]; old != nil && old.page.ptr.Epoch >= p.Epoch || s.bytes+f.size() > share {
+		return false
+	}
+	f.refs.Store(1)
+	s.insertLocked(p.Addr, f, share)
+	return true
 }
 
 // room tells whether n bytes more are clearly within the budget: shards differ.
@@ -118,6 +140,5 @@ func (c *Cache) room(n int64) bool {
 		n += s.bytes
 		s.mu.RUnlock()
 	}
-	budget := c.share.Load() * int64(len(c.shards))
-	return n <= budget-budget/16
+	return n <= c.budget()-c.budget()/16
 }

@@ -199,3 +199,68 @@ func TestFillDamage(t *testing.T) {
 type readerFunc func() error
 
 func (f readerFunc) ReadPage(context.Context, uint64, int, []byte) error { return f() }
+
+// TestLeavesDamage has a bad inner page: the leaves below it are missing, and no others.
+func TestLeavesDamage(t *testing.T) {
+	tree, c, _, s := newCached(t, 60000, 8<<20)
+	whole, calls := leavesOf(t, tree)
+	if calls < 4 {
+		t.Fatalf("%d inner pages", calls)
+	}
+	var first, second []Ptr
+	var err error
+	key := []byte(nil)
+	for _, list := range []*[]Ptr{&first, &second} {
+		if *list, key, err = tree.Leaves(bg, key, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := s.Load(bg, tree.Config(), &Owner{}, tree.Root().Ptr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad, _, _ := root.Child(1)
+	root.Release()
+	c.Clear()
+	s.nodes[bad.Addr][200] ^= 1
+	var got []Ptr
+	errs := 0
+	for key := []byte(nil); ; {
+		list, next, err := tree.Leaves(bg, key, nil)
+		if errors.Is(err, ErrCorrupt) {
+			errs++
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, list...)
+		if key = next; key == nil {
+			break
+		}
+	}
+	want := append(whole[:len(first):len(first)], whole[len(first)+len(second):]...)
+	if errs != 1 || !reflect.DeepEqual(got, want) {
+		t.Errorf("%d errors, %d leaves, want 1 and %d", errs, len(got), len(want))
+	}
+}
+
+// TestFillLeaves has what it finds as it is: used pages stay so, and stale names bring nothing.
+func TestFillLeaves(t *testing.T) {
+	tree, c, r, _ := newCached(t, 20000, 4<<20)
+	leaves, _ := leavesOf(t, tree)
+	warm(t, tree, c)
+	before, reads := c.Stats(), r.reads.Load()
+	warm(t, tree, c)
+	after := c.Stats()
+	if after.LeafHits != before.LeafHits || r.reads.Load() != reads {
+		t.Errorf("filling again: %d leaves found, %d reads", after.LeafHits-before.LeafHits, r.reads.Load()-reads)
+	}
+	stale := leaves[3]
+	stale.Epoch++
+	own := tree.Owner()
+	if full, err := c.Fill(bg, tree.Config(), &own, []Ptr{stale}); full || err != nil {
+		t.Error(full, err)
+	}
+	if !c.has(leaves[3]) || c.has(stale) || c.Stats().Pages != after.Pages {
+		t.Error("a stale name changed what is there")
+	}
+}

@@ -94,7 +94,9 @@ func (t *Tree) getResident(root *Root, key, dst []byte) (val []byte, at Place, o
 		return dst, Place{}, false, false
 	}
 	val, i, ok, known := residentValue(&page.body, key, dst)
-	at = Place{page.ptr.Addr, i, page.n}
+	if ok {
+		at = Place{page.ptr.Addr, i, page.n}
+	}
 	page.Release()
 	return val, at, ok, known
 }

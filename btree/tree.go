@@ -105,7 +105,7 @@ func (t *Tree) GetResident(key, dst []byte) (val []byte, ok, known bool) {
 }
 
 // GetPlaced is GetResident that also says where on media the value lies; no Items: it
-// does not, or inline.
+// does not, or in a leaf that is inline.
 func (t *Tree) GetPlaced(key, dst []byte) (val []byte, at Place, ok, known bool) {
 	t.mu.RLock()
 	val, v := t.lookupLocked(key, dst[:0])

@@ -30,12 +30,13 @@ func findHolders(path string) (h holders) {
 	return h
 }
 
-// beingLeft says whether nothing is known to use the device or image, or only a process
+// beingLeft says whether all that is known to use the device or image is a process
 // that has ended: the kernel closes the files of a process with an io_uring a moment
-// after the process is gone, and gives up their locks before their claims on a device.
-func beingLeft(path string) bool {
+// after the process is gone. It gives up their locks before their claims on a device, so
+// of a device that is claimed it is enough that nobody is known to use it.
+func beingLeft(path string, claimed bool) bool {
 	h := findHolders(path)
-	return len(h.found) == 0 || h.gone && len(h.found) == 1
+	return h.gone && len(h.found) == 1 || claimed && len(h.found) == 0
 }
 
 // holders collects users from the kernel's file systems.

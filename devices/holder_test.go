@@ -89,6 +89,12 @@ func TestUntilLeft(t *testing.T) {
 	if err := f.untilLeft(o, busy); !errors.Is(err, unix.EBUSY) || slept != leaveTimeout {
 		t.Errorf("never left: %v, slept %v", err, slept)
 	}
+	for _, refused := range []error{unix.EACCES, unix.EAGAIN} {
+		slept = 0
+		if err := f.untilLeft(o, func() error { return refused }); !errors.Is(err, refused) || slept != 0 {
+			t.Errorf("refused for another reason: %v, slept %v", err, slept)
+		}
+	}
 	user, err := OpenFile(path, FileOptions{})
 	if err != nil {
 		t.Fatal(err)

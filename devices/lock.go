@@ -15,26 +15,24 @@ const lockStep = 100 * time.Millisecond
 // udev respects, and an open file description lock on an image, which works
 // between two handles of one process and on network file systems.
 func (f *File) lock(o FileOptions) error {
-	attempt := f.lockImage
+	try := f.lockImage
 	wait := o.LockTimeout
 	if f.block {
-		attempt = f.lockBlock
+		try = f.lockBlock
 		if wait == 0 {
 			wait = defaultLockTimeout
 		}
 	}
-	for ; ; wait -= lockStep {
-		err := f.untilLeft(o, func() error { return retry(attempt) })
-		switch {
-		case err == nil:
-			return nil
-		case !isLocked(err):
-			return err
-		case wait <= 0:
-			return inUse(Holders(f.path))
-		}
+	attempt := func() error { return retry(try) }
+	err := f.untilLeft(o, attempt)
+	for ; isLocked(err) && wait > 0; wait -= lockStep {
 		o.sleep(min(lockStep, wait))
+		err = attempt()
 	}
+	if isLocked(err) {
+		return inUse(Holders(f.path))
+	}
+	return err
 }
 
 const (
@@ -48,7 +46,8 @@ const (
 func (f *File) untilLeft(o FileOptions, attempt func() error) error {
 	for wait := leaveTimeout; ; wait -= leaveStep {
 		err := attempt()
-		if !isLocked(err) && !errors.Is(err, unix.EBUSY) || wait <= 0 || !beingLeft(f.path) {
+		claimed := errors.Is(err, unix.EBUSY)
+		if !isLocked(err) && !claimed || wait <= 0 || !beingLeft(f.path, claimed) {
 			return err
 		}
 		o.sleep(leaveStep)

@@ -33,8 +33,8 @@ type Options struct {
 
 	// MemoryBytes is the budget for everything the store keeps in RAM.
 	// Default DefaultMemory, at least 64 MiB. Of it dirty data takes up to 20 %,
-	// object data 4 to 20 % and node pages 30 to 41 %, together 45 %, as there is use
-	// for them; onodes take 8 %; the rest is for the Go heap. A program that owns its
+	// object data 4 to 20 % and node pages 30 to 41 %, as there is use for them: together
+	// 45 %, and more only while pages have their 30; onodes take 8 %; the rest is for the Go heap. A program that owns its
 	// process gives the runtime half of it as memory limit.
 	MemoryBytes int64
 
@@ -48,8 +48,9 @@ type Options struct {
 	Defrag DefragOptions
 
 	// Warm has the leaves that say where objects are read in the background after
-	// Open, as many as pages have room for, so that first reads need not; with
-	// Inline before it returns. A store that is opened for a moment has no use of it.
+	// Open, as many as pages have room for, so that first reads need not; with Inline
+	// all of that before Open returns. A store that is opened for a moment has no use of
+	// it, and with ReadOnly nothing is read.
 	Warm bool
 
 	// DiscardBytesPerSecond has what is freed discarded while the store is mounted, so

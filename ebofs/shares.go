@@ -53,7 +53,8 @@ func (d *shares) init(m int64, pages *btree.Cache, data *datacache.Cache) {
 	d.pages, d.data = pages, data
 	d.total, d.floor, d.step = m/100*framesPercent, m/100*pagesPercent, m/shareSteps
 	d.least, d.most = m/100*leastDataPercent, m/100*dataPercent
-	d.object = d.most
+	d.object = min(d.most, d.total-d.floor)
+	d.divideLocked() // nobody else knows of it yet
 }
 
 // take is told of n more bytes of dirty data, negative if they are given back.
@@ -98,15 +99,26 @@ func (d *shares) lookLocked() {
 	d.movedLocked()
 }
 
-// spare gives pages a step that object data has no use of so far, and reports whether
-// there was one.
-func (d *shares) spare() bool {
+// pagesBudget returns what pages may take now.
+func (d *shares) pagesBudget() int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.object == d.least || d.data.Stats().Bytes+d.step > d.object {
+	return d.leftLocked()
+}
+
+// spare gives pages, for whom had is not enough, a step more of what object data has no
+// use of so far, and reports whether they have more than that now.
+func (d *shares) spare(had int64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.leftLocked() > had {
+		return true
+	}
+	object := max(d.total-d.dirty-had-d.step, d.least, d.data.Stats().Bytes)
+	if d.total-d.dirty-object <= had {
 		return false
 	}
-	d.object = max(d.object-d.step, d.least)
+	d.object = object
 	d.movedLocked()
 	return true
 }

@@ -33,6 +33,9 @@ func TestWarm(t *testing.T) {
 	if cold < 20 || warm != 0 || begun == 0 || begun > int64(cold)/2 || all != begun {
 		t.Errorf("misses: %d without, %d with, after %d background reads (%d at the end)", cold, warm, begun, all)
 	}
+	if _, begun, _ := read(Options{ReadOnly: true, Warm: true}); begun != 0 {
+		t.Errorf("read-only: %d background reads", begun)
+	}
 	// And beside readers.
 	closeStore(t, o.Store)
 	o.Store = open(t, o.dev, Options{Warm: true})
@@ -46,24 +49,38 @@ func TestWarmTakesSpare(t *testing.T) {
 	s := newStore(t, newMem(64), FormatOptions{}, quiet())
 	defer closeStore(t, s)
 	d := &s.shares
-	if d.object != d.most {
-		t.Fatalf("object data begins with %d, at most it has %d", d.object, d.most)
+	budget := func() int64 {
+		b, left := s.pages.Cache.Stats().Budget, d.pagesBudget()
+		if b > left || b < left-64 {
+			t.Errorf("pages have a budget of %d and their share is %d", b, left)
+		}
+		return left
+	}
+	if first := budget(); first < d.floor || first+d.object+d.dirty > d.total {
+		t.Errorf("pages begin with %d, object data with %d, of %d", first, d.object, d.total)
 	}
 	block := make([]byte, blockSize)
 	for i := 0; s.data.Stats().Bytes < d.least+2*d.step; i++ {
 		s.data.Put(uint64(i), uint32(i), block)
 	}
-	before := d.leftLocked()
-	steps := int64(0)
-	for d.spare() {
-		steps++
+	d.take(d.total)
+	if object := d.object; d.spare(budget()) || d.object != object {
+		t.Errorf("with all memory dirty object data went from %d to %d", object, d.object)
 	}
-	has := s.data.Stats().Bytes
-	if steps == 0 || d.object < has || d.object >= has+d.step {
+	d.take(-d.total)
+	steps, first := int64(0), budget()
+	for had := first; d.spare(had); steps++ {
+		now := budget()
+		if now <= had || now > had+d.step {
+			t.Fatalf("step %d: pages had %d and have %d", steps, had, now)
+		}
+		if !d.spare(had) || budget() != now {
+			t.Fatal("who came late was given a second step")
+		}
+		had = now
+	}
+	if has := s.data.Stats().Bytes; steps < 2 || d.object != has {
 		t.Errorf("object data has %d of %d bytes after %d steps of %d", has, d.object, steps, d.step)
-	}
-	if got := d.leftLocked(); got <= before || got != d.total-d.object {
-		t.Errorf("pages may take %d, before %d", got, before)
 	}
 }
 

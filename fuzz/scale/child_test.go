@@ -95,7 +95,7 @@ func child(ctx context.Context, j *job, out io.Writer) error {
 	}
 	var say said
 	begin := time.Now()
-	s, err := ebofs.Open(ctx, dev, ebofs.Options{MemoryBytes: j.Budget, MaxDirtyBytes: j.Dirty})
+	s, err := ebofs.Open(ctx, dev, ebofs.Options{MemoryBytes: j.Budget, MaxDirtyBytes: j.Dirty, Warm: true})
 	if err != nil {
 		return err
 	}
