@@ -80,10 +80,9 @@ func runBlocks(run []Ptr) uint64 {
 }
 
 // Fill reads what the cache does not have of a run of pages of one tree and keeps those
-// that are sound, as ones not used so far. It makes nothing go: a page its shard has no
-// room for is left out, and full says that there is hardly room for any, and nothing
-// was read. Whoever asks for a page that was not sound reads it, and is told. An error
-// is that of the read.
+// that are sound, as ones not used so far. It makes nothing go: full says that some page
+// found no room, or that there is hardly any and nothing was read. Whoever asks for a
+// page that was not sound reads it, and is told. An error is that of the read.
 func (c *Cache) Fill(ctx context.Context, cfg *Config, own *Owner, run []Ptr) (full bool, err error) {
 	run = slices.DeleteFunc(slices.Clone(run), c.has)
 	if len(run) == 0 {
@@ -103,11 +102,17 @@ func (c *Cache) Fill(ctx context.Context, cfg *Config, own *Owner, run []Ptr) (f
 		f := &frame{mem: c.pool.Get(int(p.Blocks) * blockBytes)}
 		f.page.frame = f
 		copy(f.mem.Bytes(), mem.Bytes()[at:])
-		if f.page.parse(f.mem.Bytes(), p.Addr) != nil || f.page.Check(cfg, own, p) != nil || !c.add(p, f) {
+		kept := false
+		if f.page.parse(f.mem.Bytes(), p.Addr) == nil && f.page.Check(cfg, own, p) == nil {
+			var room bool
+			kept, room = c.add(p, f)
+			full = full || !room
+		}
+		if !kept {
 			f.mem.Release()
 		}
 	}
-	return false, nil
+	return full, nil
 }
 
 // has tells whether p is there, and leaves it as used as it is.
@@ -119,17 +124,20 @@ func (c *Cache) has(p Ptr) bool {
 	return f != nil && f.page.ptr.Epoch == p.Epoch && f.page.ptr.CRC == p.CRC
 }
 
-// add keeps f, which nobody has yet, unless what is there is as new or there is no room.
-func (c *Cache) add(p Ptr, f *frame) bool {
+// add keeps f, which nobody has yet, if there is room, unless what is there is as new.
+func (c *Cache) add(p Ptr, f *frame) (kept, room bool) {
 	s, share := c.shard(p.Addr), c.share.Load()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old := s.pages[p.Addr]; old != nil && old.page.ptr.Epoch >= p.Epoch || s.bytes+f.size() > share {
-		return false
+	if old := s.pages[p.Addr]; old != nil && old.page.ptr.Epoch >= p.Epoch {
+		return false, true
+	}
+	if s.bytes+f.size() > share {
+		return false, false
 	}
 	f.refs.Store(1)
 	s.insertLocked(p.Addr, f, share)
-	return true
+	return true, true
 }
 
 // room tells whether n bytes more are clearly within the budget: shards differ.
