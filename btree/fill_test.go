@@ -137,6 +137,9 @@ func TestFillAll(t *testing.T) {
 			t.Fatalf("key %d: %q, %v, %v", i, v, ok, known)
 		}
 	}
+	if n := r.reads.Load() - before; n != 0 {
+		t.Errorf("%d reads of leaves that are there", n)
+	}
 	pages := c.Stats().Pages
 	if warm(t, tree, c); c.Stats().Pages != pages || c.Stats().Evicted != 0 {
 		t.Errorf("filled once more: %d pages, were %d, and %d went", c.Stats().Pages, pages, c.Stats().Evicted)
