@@ -85,7 +85,12 @@ func TestAge(t *testing.T) {
 				for _, n := range r.Written {
 					sum += n
 				}
-				if sum != r.Device || r.Ops == 0 || r.RawOpsPerS == 0 || r.IOs == 0 || (r.Op == "write") != (sum > 0) {
+				// The background writes beside any row, and as one begins or ends.
+				wrote, off := (r.Op == "write") == (sum > 0), sum-r.Device
+				if o.Defrag && max(off, -off) <= 8<<20 {
+					wrote, off = wrote || r.Op == "read", 0
+				}
+				if off != 0 || r.Ops == 0 || r.RawOpsPerS == 0 || r.IOs == 0 || !wrote {
 					t.Errorf("%d bytes by purpose, %d at the device: %+v", sum, r.Device, r)
 				}
 			}
