@@ -103,8 +103,8 @@ func (c *Cache) Resident(p Ptr) *Page {
 	}
 	s := c.shard(p.Addr)
 	s.mu.RLock()
-	f := s.pages[p.Addr]
-	if f == nil || f.page.ptr.Epoch != p.Epoch || f.page.ptr.CRC != p.CRC {
+	f := s.findLocked(p)
+	if f == nil {
 		s.mu.RUnlock()
 		return nil
 	}
@@ -318,8 +318,7 @@ type scanLoader struct{ *Cache }
 func (l scanLoader) Load(ctx context.Context, cfg *Config, own *Owner, p Ptr) (*Page, error) {
 	s := l.shard(p.Addr)
 	s.mu.RLock()
-	f := s.pages[p.Addr]
-	if f != nil && f.page.ptr.Epoch == p.Epoch && f.page.ptr.CRC == p.CRC {
+	if f := s.findLocked(p); f != nil {
 		f.refs.Add(1) // without touch: a scan makes nothing hot
 		s.mu.RUnlock()
 		return &f.page, nil

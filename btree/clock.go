@@ -53,6 +53,15 @@ func (f *frame) touch() {
 	}
 }
 
+// findLocked returns the page p names, nil if it is not there, or another one is.
+func (s *cacheShard) findLocked(p Ptr) *frame {
+	f := s.pages[p.Addr]
+	if f == nil || f.page.ptr.Epoch != p.Epoch || f.page.ptr.CRC != p.CRC {
+		return nil
+	}
+	return f
+}
+
 // insertLocked adds f, one of whose references becomes the cache's, and evicts
 // what is too much for share.
 func (s *cacheShard) insertLocked(addr uint64, f *frame, share int64) {

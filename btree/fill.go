@@ -120,8 +120,7 @@ func (c *Cache) has(p Ptr) bool {
 	s := c.shard(p.Addr)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	f := s.pages[p.Addr]
-	return f != nil && f.page.ptr.Epoch == p.Epoch && f.page.ptr.CRC == p.CRC
+	return s.findLocked(p) != nil
 }
 
 // add keeps f, which nobody has yet, if there is room, unless what is there is as new.
