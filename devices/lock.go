@@ -36,21 +36,23 @@ func (f *File) lock(o FileOptions) error {
 }
 
 const (
-	// leaveTimeout is how long to wait for a device whose last user has ended.
-	leaveTimeout = 2 * time.Second
-	leaveStep    = 5 * time.Millisecond
+	// leaveTimeout is how long to wait for a device whose last user has ended: the
+	// kernel has its I/O in flight to end first, seconds on a disk others keep busy.
+	leaveTimeout = 15 * time.Second
+	leaveStep    = 5 * time.Millisecond // then twice as long each time, up to lockStep
 )
 
 // untilLeft calls attempt again as long as it fails because of a process that has
-// ended, and not for long.
+// ended, and not for ever.
 func (f *File) untilLeft(o FileOptions, attempt func() error) error {
-	for wait := leaveTimeout; ; wait -= leaveStep {
+	for wait, step := leaveTimeout, leaveStep; ; step = min(2*step, lockStep) {
 		err := attempt()
 		claimed := errors.Is(err, unix.EBUSY)
 		if !isLocked(err) && !claimed || wait <= 0 || !beingLeft(f.path, claimed) {
 			return err
 		}
-		o.sleep(leaveStep)
+		o.sleep(step)
+		wait -= step
 	}
 }
 
