@@ -396,6 +396,49 @@ func TestSubscribe(t *testing.T) {
 	}
 }
 
+// TestSubscribeOnce: who asks once for OSD maps gets all there are, and for a while
+// those that come, for the first may not say what it waits for. One that comes back
+// to the monitor is shown the newest.
+func TestSubscribeOnce(t *testing.T) {
+	c := newCluster(t)
+	x := c.client("client.admin", c.made.Admin)
+	change := func(twice int) {
+		for range twice {
+			x.ok(nil, "osd set", "key", "noout")
+			x.ok(nil, "osd unset", "key", "noout")
+		}
+	}
+	next := c.m.State().OSD.Epoch + 1
+	come := func() {
+		t.Helper()
+		for last := c.m.State().OSD.Epoch; next <= last; {
+			select {
+			case p := <-x.maps:
+				for ; p.Incrementals[next] != nil; next++ {
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatalf("epoch %d of %d does not come", next, last)
+			}
+		}
+	}
+	change(30) // more than one message holds
+	x.c.Subscribe("osdmap", msg.Subscription{Start: uint64(next), Flags: msg.SubscribeOnce})
+	come()
+	change(2)
+	come()
+	c.ahead(60)
+	change(2) // what is sent of one change goes before the answer to the next
+	if n := len(x.maps); n != 1 {
+		t.Errorf("%d maps later, want the last one", n)
+	}
+	<-x.maps
+	next = c.m.State().OSD.Epoch
+	x.c.Subscribe("monmap", msg.Subscription{Start: 2}) // as in a session that is not its first
+	come()
+	change(1)
+	come()
+}
+
 // TestRace: changes from many sides at once all happen.
 func TestRace(t *testing.T) {
 	c := newCluster(t)

@@ -54,7 +54,7 @@ func (m *Monitor) handleOSD(s *session, in *msg.Message, p msg.Payload) {
 
 // sendMap sends a session what changed since epoch, or all.
 func (m *Monitor) sendMap(s *session, since ceph.Epoch) {
-	m.publishMap(s, m.State(), &sub{next: uint64(since) + 1, once: true})
+	m.publishMap(s, m.State(), &sub{next: uint64(since) + 1})
 }
 
 // boot marks an OSD up.

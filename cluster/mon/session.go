@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"ebofs/cluster/ceph"
 	"ebofs/cluster/denc"
@@ -24,8 +25,14 @@ type session struct {
 type sub struct {
 	next uint64
 	once bool
-	sent bool // something was, at all
+	sent time.Time // since when something was, at all
 }
+
+// onceLasts is for how long who asks once for OSD maps gets more than the first. A
+// client asks when it has lost an OSD, and takes the first map for an answer: one that
+// says something else, or names an OSD that dies before it is reached, would leave it
+// with nobody to send to until it looks again, after objecter_timeout and a tick: 15 s.
+const onceLasts = 30 * time.Second
 
 // has reports whether something is subscribed to.
 func (s *session) has(what string) bool {
@@ -173,8 +180,13 @@ func (m *Monitor) subscribe(s *session, st *State, p *msg.MonSubscribe) {
 		}
 		s.subs[what] = &sub{next: w.Start, once: w.Flags&msg.SubscribeOnce != 0}
 	}
+	// A client that comes back, for it knows the monitors, does not say what it had
+	// asked once: shown the newest change it asks for those before that it lacks.
+	if s.subs["osdmap"] == nil && p.What["monmap"].Start > 0 && s.conn.Peer().ID.Type == ceph.TypeClient && m.maySubscribe(s, "osdmap") {
+		s.subs["osdmap"] = &sub{next: uint64(st.OSD.Epoch), once: true}
+	}
 	s.mu.Unlock()
-	m.publish(s, st)
+	m.publish(s, m.State()) // st may be older than the subscription: what came since was not sent to it
 }
 
 // maySubscribe reports whether a session may have a map or the log. The map of the
@@ -196,7 +208,7 @@ func (m *Monitor) publish(s *session, st *State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for what, w := range s.subs {
-		if m.publishOne(s, st, what, w) && w.once {
+		if m.publishOne(s, st, what, w) && w.once && (what != "osdmap" || m.cfg.Now().Sub(w.sent) > onceLasts) {
 			delete(s.subs, what)
 		}
 	}
@@ -221,7 +233,7 @@ func (m *Monitor) publishOne(s *session, st *State, what string, w *sub) (sent b
 		}
 	case "config":
 		v := st.configFor(s.conn.Peer().Auth.Name)
-		if key := configKey(v); !w.sent || key != w.next {
+		if key := configKey(v); w.sent.IsZero() || key != w.next {
 			s.send(&msg.Config{Values: v})
 			w.next, sent = key, true
 		}
@@ -245,7 +257,9 @@ func (m *Monitor) publishOne(s *session, st *State, what string, w *sub) (sent b
 			sent = m.publishLog(s, st, level, w)
 		}
 	}
-	w.sent = w.sent || sent
+	if sent && w.sent.IsZero() {
+		w.sent = m.cfg.Now()
+	}
 	return sent
 }
 
@@ -267,7 +281,7 @@ func (m *Monitor) publishMap(s *session, st *State, w *sub) bool {
 		}
 	}
 	s.send(out)
-	if w.next <= newest && !w.once {
+	if w.next <= newest {
 		return m.publishMap(s, st, w)
 	}
 	return true
