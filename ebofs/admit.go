@@ -84,6 +84,7 @@ func (s *Store) admitLog(p *pass, cost int64) (half, full bool) {
 // transaction took that much more of the log.
 func (s *Store) load(cost int64) (half, full bool) {
 	onodes, bytes, replay := s.dirty.pressure()
+	s.shares.takeBack(onodes)
 	// In this order: a record that is appended in between counts twice, not never.
 	inflight := s.inflight.Load()
 	free := s.wal.Free() - inflight - cost

@@ -14,6 +14,7 @@ func (s *Store) start() {
 	if s.opt.ReadOnly {
 		return
 	}
+	s.lend()
 	s.startWarm()
 	if s.opt.Inline {
 		return
@@ -81,7 +82,7 @@ func (s *Store) checkpointer() {
 			if soon == nil && s.limboLeft() { // a pin was closed while a checkpoint ran
 				soon = time.After(0)
 			}
-			n, _, _ := s.dirty.pressure()
+			n := s.lend()
 			if n == 0 {
 				s.journals.idle()
 			}

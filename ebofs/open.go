@@ -202,7 +202,8 @@ func (s *Store) budget() error {
 	s.pool = devices.NewPool(devices.PoolOptions{KeepBytes: m / 16}) // what a checkpoint takes and gives back
 	s.pages = s.newPages(m / 100 * framesPercent)
 	s.data = datacache.New(s.pool, m/100*dataPercent)
-	s.shares.init(m, s.pages.Cache, s.data)
+	s.maxDirtyOnodes = max(minDirtyOnodes, int(m/100*20/dirtyFootprint))
+	s.shares.init(m, s.maxDirtyOnodes, s.pages.Cache, s.data)
 	s.journals.init(s.pool, s.shares.take)
 	s.onodes.init(s.opt.MaxOnodes)
 	s.loads = make(chan struct{}, maxLoads)
@@ -213,7 +214,6 @@ func (s *Store) budget() error {
 		s.maxDirty = min(m/100*dirtyPercent, 512<<20)
 	}
 	s.maxDirty = min(s.maxDirty, s.ringSize)
-	s.maxDirtyOnodes = max(minDirtyOnodes, int(m/100*20/dirtyFootprint))
 	return nil
 }
 

@@ -34,7 +34,8 @@ type Options struct {
 	// MemoryBytes is the budget for everything the store keeps in RAM.
 	// Default DefaultMemory, at least 64 MiB. Of it dirty data takes up to 20 %,
 	// object data 4 to 20 % and node pages 30 to 41 %, as there is use for them: together
-	// 45 %, and more only while pages have their 30; onodes take 8 %; the rest is for the Go heap. A program that owns its
+	// 45 %, and more only while pages have their 30; onodes take 8 %; the rest is for the Go heap. While few changes wait
+	// for a checkpoint and the heap of the process is small, pages have up to 20 % more. A program that owns its
 	// process gives the runtime half of it as memory limit.
 	MemoryBytes int64
 
@@ -85,6 +86,8 @@ type Options struct {
 
 	// Now is the clock; default time.Now. Only pacing and time stamps use it.
 	Now func() time.Time
+
+	heapBytes func() int64 // what the heap has of the memory; for tests
 }
 
 const defaultDirectFrom = 7
@@ -130,6 +133,9 @@ func (o *Options) fill() error {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.heapBytes == nil {
+		o.heapBytes = heapBytes
 	}
 	if o.Now == nil {
 		o.Now = time.Now

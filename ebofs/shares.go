@@ -18,16 +18,21 @@ import (
 // After each step of misses one that is full gets a step of the other, if a
 // byte of it was used more often since, or the other has it to spare. What counts
 // as a use of a page is a leaf found in the cache.
+//
+// While few onodes wait for a checkpoint frames have what is kept for these as well, as
+// far as the heap has not grown into it: lend.
 type shares struct {
 	pages *btree.Cache
 	data  *datacache.Cache
 
-	total       int64 // constant, as are the next four
+	total       int64 // constant, as are the next five
 	floor       int64 // of pages
 	step        int64
 	least, most int64 // of object data
+	onodes      int   // that may wait for a checkpoint
 
 	missed atomic.Int64 // bytes read into either since the last look
+	lent   atomic.Int64 // what frames have beyond total; changes with mu held
 
 	mu        sync.Mutex
 	dirty     int64 // frames of journals
@@ -48,9 +53,10 @@ const (
 	shareSteps       = 64 // of a store's memory
 )
 
-// init divides the part of m bytes that is for frames.
-func (d *shares) init(m int64, pages *btree.Cache, data *datacache.Cache) {
-	d.pages, d.data = pages, data
+// init divides the part of m bytes that is for frames, in a store where at most so many
+// onodes wait for a checkpoint.
+func (d *shares) init(m int64, onodes int, pages *btree.Cache, data *datacache.Cache) {
+	d.pages, d.data, d.onodes = pages, data, onodes
 	d.total, d.floor, d.step = m/100*framesPercent, m/100*pagesPercent, m/shareSteps
 	d.least, d.most = m/100*leastDataPercent, m/100*dataPercent
 	d.object = min(d.most, d.total-d.floor)
@@ -114,8 +120,9 @@ func (d *shares) spare(had int64) bool {
 	if d.leftLocked() > had {
 		return true
 	}
-	object := max(d.total-d.dirty-had-d.step, d.least, d.data.Stats().Bytes)
-	if d.total-d.dirty-object <= had {
+	left := d.total + d.lent.Load() - d.dirty
+	object := max(left-had-d.step, d.least, d.data.Stats().Bytes)
+	if left-object <= had {
 		return false
 	}
 	d.object = object
@@ -132,7 +139,7 @@ func rate(uses uint64, bytes int64) float64 { return float64(uses) / float64(max
 
 // leftLocked returns the budget of pages: what the others leave.
 func (d *shares) leftLocked() int64 {
-	return max(d.total-d.object-d.dirty, d.floor)
+	return max(d.total+d.lent.Load()-d.object-d.dirty, d.floor)
 }
 
 func (d *shares) divideLocked() { d.pages.SetBudget(d.leftLocked()) }

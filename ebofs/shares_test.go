@@ -25,7 +25,7 @@ func TestShares(t *testing.T) {
 		t.Fatal(err)
 	}
 	open := func() *Store {
-		s, err := Open(ctx, dev, Options{MemoryBytes: memory})
+		s, err := Open(ctx, dev, Options{MemoryBytes: memory, heapBytes: func() int64 { return memory / 2 }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,63 @@
+package ebofs
+
+import "runtime/metrics"
+
+// Half of a store's memory is kept for the heap, because of the onodes that wait for a
+// checkpoint at full load. While there are few of them frames are lent that part. It
+// is lent by what the heap has at that moment, for garbage that was not collected
+// and memory that was not given back are no use to anybody else, and taken back
+// by the number of onodes. See docs/decisions/memory-shares.md.
+const (
+	lentPercent = 20 // of the memory, at most
+	// usedPercent is what the heap and frames have together, at most, when some is lent.
+	usedPercent = 90
+)
+
+// lend has frames lent what onodes that wait for a checkpoint do not take, and returns
+// how many there are. An inline store lends nothing: what it does depends on its calls alone.
+func (s *Store) lend() int {
+	n, _, _ := s.dirty.pressure()
+	if !s.opt.Inline {
+		s.shares.lend(n, s.opt.heapBytes())
+	}
+	return n
+}
+
+// lend is told from time to time how many onodes wait for a checkpoint and what memory
+// the heap has of the system, and lends frames what that leaves.
+func (d *shares) lend(waiting int, heap int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	memory := d.step * shareSteps
+	d.setLentLocked(min(d.lendable(waiting), memory/100*usedPercent-d.total-heap))
+}
+
+// takeBack is told how many onodes wait for a checkpoint now, and takes back what they need.
+// It costs next to nothing while that is less than a step.
+func (d *shares) takeBack(waiting int) {
+	if lent := d.lent.Load(); lent == 0 || lent < d.lendable(waiting)+d.step {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.setLentLocked(min(d.lent.Load(), d.lendable(waiting)))
+}
+
+// lendable returns what so many onodes that wait leave of what is kept for them. They
+// are given it back twice as fast as they need it, for the heap grows faster than they.
+func (d *shares) lendable(waiting int) int64 {
+	kept := d.step * shareSteps / 100 * lentPercent
+	return max(kept-kept*2*int64(waiting)/int64(d.onodes), 0)
+}
+
+func (d *shares) setLentLocked(n int64) {
+	d.lent.Store(max(n, 0))
+	d.divideLocked()
+}
+
+// heapBytes returns the memory the Go runtime of this process has of the system.
+func heapBytes() int64 {
+	m := [...]metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(m[:])
+	return int64(m[0].Value.Uint64() - m[1].Value.Uint64())
+}
