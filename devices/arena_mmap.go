@@ -2,41 +2,79 @@
 
 package devices
 
-import "golang.org/x/sys/unix"
+import (
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
 
 // arenaBytes is one mapping: large enough that mappings stay few (the kernel
 // allows 65,530), small enough to be given back. Untouched it costs nothing.
 const arenaBytes = 64 << 20
 
 // spares are mappings that the next pools take; nil: none are kept.
-var spares chan []byte
+var spares [grains]chan mapping
 
-// KeepArenas has up to n arenas of closed pools kept, with their memory, for the
+// KeepArenas has up to n arenas of either grain of closed pools kept, with their memory, for the
 // pools that follow. It is for tests that open and close thousands of stores, of
 // whose time a fifth was page faults, and is called before any pool is made.
-func KeepArenas(n int) { spares = make(chan []byte, n) }
-
-// mapArena returns arenaBytes of memory outside the heap, or nil. Pages are taken
-// from the system when first touched.
-func mapArena() []byte {
-	select {
-	case p := <-spares:
-		return p
-	default:
+func KeepArenas(n int) {
+	for g := range spares {
+		spares[g] = make(chan mapping, n)
 	}
-	p, err := unix.Mmap(-1, 0, arenaBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
-	if err != nil {
-		return nil
-	}
-	return p
 }
 
-func unmapArena(p []byte) error {
+// mapArena returns arenaBytes of memory outside the heap, false if the system has
+// none. Pages are taken from the system when first touched.
+func mapArena(g grain) (mapping, bool) {
 	select {
-	case spares <- p:
+	case m := <-spares[g]:
+		return m, true
+	default:
+	}
+	align := 0
+	if g == coarse {
+		align = g.slabBytes()
+	}
+	p, err := unix.Mmap(-1, 0, arenaBytes+align, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err != nil {
+		return mapping{}, false
+	}
+	m := mapping{grain: g, mem: p, whole: p}
+	if g == coarse {
+		skip := -uintptr(unsafe.Pointer(unsafe.SliceData(p))) % uintptr(align)
+		m.mem = p[skip:][:arenaBytes]
+		// A system without them has ordinary pages.
+		_ = unix.Madvise(m.mem, unix.MADV_HUGEPAGE)
+		coarseArenas.Store(address(m.mem), nil)
+	}
+	return m, true
+}
+
+// coarseArenas are the addresses of those that are mapped.
+var coarseArenas sync.Map
+
+func address(p []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(p))) }
+
+// OnHugePages reports whether p is part of a frame that lies on huge pages, as far as the
+// system has them.
+func OnHugePages(p []byte) bool {
+	at, found := address(p), false
+	coarseArenas.Range(func(arena, _ any) bool {
+		found = at-arena.(uintptr) < arenaBytes
+		return !found
+	})
+	return found
+}
+
+func (m *mapping) unmap() error {
+	select {
+	case spares[m.grain] <- *m:
 		return nil
 	default:
-		return unix.Munmap(p)
+		coarseArenas.Delete(address(m.mem))
+		return unix.Munmap(m.whole)
 	}
 }
 

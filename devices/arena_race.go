@@ -9,11 +9,14 @@ const arenaBytes = 4 << 20
 func KeepArenas(int) {}
 
 // mapArena returns heap memory: the race detector sees no other.
-func mapArena() []byte { return heapAligned(arenaBytes) }
+func mapArena(g grain) (mapping, bool) { return mapping{grain: g, mem: heapAligned(arenaBytes)}, true }
 
-func unmapArena([]byte) error { return nil }
+func (m *mapping) unmap() error { return nil }
 
 func dontNeed([]byte) {}
+
+// OnHugePages is false: nothing is.
+func OnHugePages([]byte) bool { return false }
 
 // poison overwrites a frame nobody refers to, so that whoever still reads it
 // gets wrong bytes, and the race detector sees a write.

@@ -10,16 +10,44 @@ import (
 )
 
 const (
-	slabBytes    = 1 << 20 // a slab is cut into frames of one class; the largest class fills it
+	mostBytes    = 1 << 20 // of a frame of a slab
 	evenClasses  = 6       // of 1 to 6 blocks: what is kept for long, as nodes are, is mostly that small
 	numClasses   = evenClasses + 6
-	firstDoubled = 32 << 10 // of the others, each twice the one before, up to slabBytes
+	firstDoubled = 32 << 10 // of the others, each twice the one before, up to mostBytes
 	maxShards    = 8        // more would scatter free frames for little less waiting
-	warmSlabs    = 16       // free slabs that keep their memory at least: see PoolOptions.KeepBytes
+	leastKept    = 16 << 20 // see PoolOptions.KeepBytes
 )
 
+// grain is how large the pages are that frames are cut from.
+type grain int
+
+const (
+	fine   grain = iota // those of the system
+	coarse              // huge ones, as far as the system has them: frames from coarseFrom bytes on
+	grains
+
+	coarseFrom = 64 << 10
+)
+
+// slabBytes is how much is cut into frames of one class at a time: of the coarse ones a
+// huge page.
+func (g grain) slabBytes() int {
+	if g == coarse {
+		return 2 << 20
+	}
+	return 1 << 20
+}
+
+// grainOf returns where the frames of a class come from.
+func grainOf(class int) grain {
+	if classBytes(class) >= coarseFrom {
+		return coarse
+	}
+	return fine
+}
+
 // classFor returns the smallest class for n bytes, which are whole blocks, at least
-// one and at most slabBytes.
+// one and at most mostBytes.
 func classFor(n int) int {
 	if blocks := n / BlockSize; blocks <= evenClasses {
 		return blocks - 1
@@ -50,10 +78,15 @@ type PoolOptions struct {
 // counted and reference counted, outside the garbage collected heap.
 //
 // Frames come in classes of 1 to 6 blocks, then of powers of two up to 1 MiB.
-// They are cut from 1 MiB slabs of mapped arenas; a slab serves one class of one
+// They are cut from slabs of mapped arenas; a slab serves one class of one
 // shard while any of its frames is in use and goes back to the common list
 // afterwards. Beyond a few, free slabs give their pages back to the system; an
 // arena that is free as a whole is unmapped.
+//
+// Frames of 64 KiB and more lie on huge pages where the system has them: a transfer
+// of 4 KiB pages is as many segments for the kernel and the device, of huge ones a
+// few (docs/decisions/huge-pages.md). There are few such frames at a time, so all are
+// of one shard: a slab of each class for each shard would be memory nobody uses.
 //
 // Under the race detector arenas are heap memory, which it can see, and a
 // released frame is overwritten so that use after release shows.
@@ -61,14 +94,15 @@ type PoolOptions struct {
 // Lock order: shard.mu, then Pool.mu. All methods may run at once.
 type Pool struct {
 	max    int64   // constant
-	keep   int     // slabs, constant
+	keep   int     // bytes of free slabs, constant
 	shards []shard // length constant, a power of two
 
 	mu struct {
 		sync.Mutex
 		arenas []*arena
-		warm   []*slab // free, memory resident
-		cold   []*slab // free, memory given back
+		warm   [grains][]*slab // free, memory resident
+		cold   [grains][]*slab // free, memory given back
+		kept   int             // bytes of warm
 		closed bool
 	}
 }
@@ -88,7 +122,7 @@ func NewPool(o PoolOptions) *Pool {
 	for n < min(runtime.GOMAXPROCS(0), maxShards) {
 		n *= 2
 	}
-	return &Pool{max: o.MaxBytes, keep: max(warmSlabs, int(o.KeepBytes/slabBytes)), shards: make([]shard, n)}
+	return &Pool{max: o.MaxBytes, keep: max(leastKept, int(o.KeepBytes)), shards: make([]shard, n)}
 }
 
 // Get returns a frame of n bytes rounded up to whole blocks, with one
@@ -101,10 +135,13 @@ func (p *Pool) Get(n int) *Frame {
 	n = max(n, 1)
 	n = (n + BlockSize - 1) &^ (BlockSize - 1)
 	s := &p.shards[rand.Uint32()&uint32(len(p.shards)-1)]
-	if n > slabBytes {
+	if n > mostBytes {
 		return p.heapFrame(s, n)
 	}
 	class := classFor(n)
+	if grainOf(class) == coarse {
+		s = &p.shards[0]
+	}
 	s.mu.Lock()
 	sl := s.partial[class]
 	if sl == nil {
@@ -196,7 +233,10 @@ func (p *Pool) Stats() PoolStats {
 	for _, a := range p.mu.arenas {
 		st.ReservedBytes += int64(len(a.mem))
 	}
-	st.ResidentBytes = st.ReservedBytes - int64(len(p.mu.cold))*slabBytes
+	st.ResidentBytes = st.ReservedBytes
+	for g, cold := range p.mu.cold {
+		st.ResidentBytes -= int64(len(cold) * grain(g).slabBytes())
+	}
 	return st
 }
 
@@ -225,8 +265,8 @@ func (p *Pool) Close() error {
 	}
 	var errs []error
 	for _, a := range p.mu.arenas {
-		errs = append(errs, unmapArena(a.mem))
+		errs = append(errs, a.mapping.unmap())
 	}
-	p.mu.arenas, p.mu.warm, p.mu.cold = nil, nil, nil
+	p.mu.arenas, p.mu.warm, p.mu.cold = nil, [grains][]*slab{}, [grains][]*slab{}
 	return errors.Join(errs...)
 }

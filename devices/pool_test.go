@@ -73,7 +73,7 @@ func TestPoolModel(t *testing.T) {
 // and none more than half.
 func TestPoolClasses(t *testing.T) {
 	p := NewPool(PoolOptions{})
-	for blocks := 1; blocks <= slabBytes/BlockSize; blocks++ {
+	for blocks := 1; blocks <= mostBytes/BlockSize; blocks++ {
 		n := blocks * BlockSize
 		f := p.Get(n)
 		if got := len(f.mem); got < n || got >= 2*n || blocks <= evenClasses && got != n {
@@ -101,7 +101,7 @@ func TestPoolGivesBack(t *testing.T) {
 		f.Release()
 	}
 	st := p.Stats()
-	if st.ResidentBytes > (warmSlabs+maxShards)*slabBytes || st.ReservedBytes > 2*arenaBytes+warmSlabs*arenaBytes/4 {
+	if st.ResidentBytes > leastKept+maxShards<<20 || st.ReservedBytes > 2*arenaBytes+leastKept>>20*arenaBytes/4 {
 		t.Errorf("all released: %+v", st)
 	}
 	if st.Frames != 0 || st.Bytes != 0 {
@@ -209,16 +209,48 @@ func BenchmarkPoolParallel(b *testing.B) {
 // given back, and the rest is.
 func TestPoolKeeps(t *testing.T) {
 	const kept = 40
-	p := NewPool(PoolOptions{KeepBytes: kept * slabBytes})
+	p := NewPool(PoolOptions{KeepBytes: kept << 20})
 	var all []*Frame
 	for range kept + 60 {
-		all = append(all, p.Get(slabBytes))
+		all = append(all, p.Get(1<<20))
 	}
 	for _, f := range all {
 		f.Release()
 	}
-	if n := p.Stats().ResidentBytes / slabBytes; n < kept || n > kept+maxShards {
+	if n := p.Stats().ResidentBytes >> 20; n < kept || n > kept+maxShards {
 		t.Errorf("%d MiB resident once all is released, want %d", n, kept)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPoolCoarse has frames of 64 KiB and more lie on huge pages, aligned to them, and
+// smaller ones not; when all are released they are given back like the others.
+func TestPoolCoarse(t *testing.T) {
+	p := NewPool(PoolOptions{})
+	var all []*Frame
+	for range 3 * arenaBytes / (256 << 10) {
+		all = append(all, p.Get(256<<10))
+	}
+	for n := BlockSize; n <= mostBytes; n *= 2 {
+		f := p.Get(n)
+		if got, want := OnHugePages(f.Bytes()), n >= coarseFrom && !raceEnabled; got != want {
+			t.Errorf("%d bytes on huge pages: %v", n, got)
+		}
+		all = append(all, f)
+	}
+	for _, f := range all {
+		if g := f.slab.arena.grain; (len(f.Bytes()) >= coarseFrom) != (g == coarse) || len(f.slab.mem) != g.slabBytes() {
+			t.Errorf("%d bytes in a slab of %d", len(f.Bytes()), len(f.slab.mem))
+		}
+		f.Release()
+	}
+	if st := p.Stats(); st.ResidentBytes > leastKept+maxShards<<20+numClasses<<21 {
+		t.Errorf("all released: %+v", st)
+	}
+	if OnHugePages(make([]byte, BlockSize)) {
+		t.Error("memory of the heap counts as huge pages")
 	}
 	if err := p.Close(); err != nil {
 		t.Error(err)

@@ -2,12 +2,19 @@ package devices
 
 // arena is one mapping of arenaBytes, cut into slabs.
 type arena struct {
-	mem   []byte
+	mapping
 	slabs []slab
 	free  int // slabs on the warm or cold list; guarded by Pool.mu
 }
 
-// slab is slabBytes of an arena, cut into frames of one class while a shard
+// mapping is memory of one grain.
+type mapping struct {
+	grain grain
+	mem   []byte
+	whole []byte // what the system gave; mem is aligned
+}
+
+// slab is a piece of an arena, cut into frames of one class while a shard
 // has it. Everything but mem and arena is guarded by the shard that has it, or
 // by Pool.mu while it is on a free list.
 type slab struct {
@@ -26,38 +33,49 @@ type slab struct {
 func (p *Pool) takeSlab(s *shard, class int) *slab {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var sl *slab
-	switch w, c := len(p.mu.warm), len(p.mu.cold); {
-	case p.mu.closed:
+	if p.mu.closed {
 		return nil
-	case w > 0:
-		sl, p.mu.warm = p.mu.warm[w-1], p.mu.warm[:w-1]
-	case c > 0:
-		sl, p.mu.cold = p.mu.cold[c-1], p.mu.cold[:c-1]
-	default:
-		if !p.growLocked() {
+	}
+	g := grainOf(class)
+	warm, cold := &p.mu.warm[g], &p.mu.cold[g]
+	var sl *slab
+	if sl = pop(warm); sl != nil {
+		p.mu.kept -= len(sl.mem)
+	} else if sl = pop(cold); sl == nil {
+		if !p.growLocked(g) {
 			return nil
 		}
-		c = len(p.mu.cold)
-		sl, p.mu.cold = p.mu.cold[c-1], p.mu.cold[:c-1]
+		sl = pop(cold)
 	}
 	sl.arena.free--
 	sl.cut(p, s, class)
 	return sl
 }
 
+// pop takes the last slab of a list, nil if it is empty.
+func pop(list *[]*slab) *slab {
+	n := len(*list)
+	if n == 0 {
+		return nil
+	}
+	sl := (*list)[n-1]
+	*list = (*list)[:n-1]
+	return sl
+}
+
 // growLocked maps one more arena and puts its slabs on the cold list.
-func (p *Pool) growLocked() bool {
-	mem := mapArena()
-	if mem == nil {
+func (p *Pool) growLocked(g grain) bool {
+	m, ok := mapArena(g)
+	if !ok {
 		return false
 	}
-	n := len(mem) / slabBytes
-	a := &arena{mem: mem, slabs: make([]slab, n), free: n}
+	size := g.slabBytes()
+	n := len(m.mem) / size
+	a := &arena{mapping: m, slabs: make([]slab, n), free: n}
 	p.mu.arenas = append(p.mu.arenas, a)
 	for i := n - 1; i >= 0; i-- {
-		a.slabs[i] = slab{arena: a, mem: mem[i*slabBytes : (i+1)*slabBytes : (i+1)*slabBytes], class: -1}
-		p.mu.cold = append(p.mu.cold, &a.slabs[i])
+		a.slabs[i] = slab{arena: a, mem: m.mem[i*size : (i+1)*size : (i+1)*size], class: -1}
+		p.mu.cold[g] = append(p.mu.cold[g], &a.slabs[i])
 	}
 	return true
 }
@@ -67,7 +85,7 @@ func (sl *slab) cut(p *Pool, s *shard, class int) {
 	size := classBytes(class)
 	if sl.class != class {
 		sl.class = class
-		sl.frames = make([]Frame, slabBytes/size)
+		sl.frames = make([]Frame, len(sl.mem)/size)
 	}
 	sl.free, sl.used = nil, 0
 	for i := len(sl.frames) - 1; i >= 0; i-- {
@@ -82,17 +100,19 @@ func (sl *slab) cut(p *Pool, s *shard, class int) {
 func (p *Pool) giveSlab(sl *slab) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	sl.arena.free++
-	if len(p.mu.warm) < p.keep {
-		p.mu.warm = append(p.mu.warm, sl)
+	a := sl.arena
+	a.free++
+	if p.mu.kept+len(sl.mem) <= p.keep {
+		p.mu.kept += len(sl.mem)
+		p.mu.warm[a.grain] = append(p.mu.warm[a.grain], sl)
 		return
 	}
-	if sl.arena.free == len(sl.arena.slabs) && len(p.mu.arenas) > 1 {
-		p.dropLocked(sl.arena)
+	if a.free == len(a.slabs) && len(p.mu.arenas) > 1 {
+		p.dropLocked(a)
 		return
 	}
 	dontNeed(sl.mem)
-	p.mu.cold = append(p.mu.cold, sl)
+	p.mu.cold[a.grain] = append(p.mu.cold[a.grain], sl)
 }
 
 // dropLocked unmaps an arena that is free as a whole. If the system refuses,
@@ -108,14 +128,17 @@ func (p *Pool) dropLocked(a *arena) {
 		clear(list[len(out):])
 		return out
 	}
-	p.mu.warm, p.mu.cold = keep(p.mu.warm), keep(p.mu.cold)
+	warm, cold := &p.mu.warm[a.grain], &p.mu.cold[a.grain]
+	p.mu.kept += len(*warm) * -a.grain.slabBytes()
+	*warm, *cold = keep(*warm), keep(*cold)
+	p.mu.kept += len(*warm) * a.grain.slabBytes()
 	for i, b := range p.mu.arenas {
 		if a == b {
 			p.mu.arenas = append(p.mu.arenas[:i], p.mu.arenas[i+1:]...)
 			break
 		}
 	}
-	if unmapArena(a.mem) != nil {
+	if a.unmap() != nil {
 		dontNeed(a.mem)
 	}
 }
