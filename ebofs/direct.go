@@ -107,6 +107,12 @@ func (s *Store) writeSummed(ctx context.Context, start uint64, data []byte) ([]u
 // memory is not aligned.
 func (s *Store) writeRun(ctx context.Context, start uint64, data []byte) error {
 	if aligned(data) {
+		if s.detours.take(data) {
+			defer s.detours.give(uint64(len(data)))
+			v, release := s.onHugePages(data)
+			defer release()
+			return s.main.Write(ctx, devices.Block(start), v)
+		}
 		return s.main.Write(ctx, devices.Block(start), devices.Vec{data})
 	}
 	most := max(runBytes/int(s.unit), 1) * int(s.unit)

@@ -14,7 +14,7 @@ import (
 // read into directly and into memory that cannot; then again with one block
 // damaged, which fails whatever holds that block and nothing else.
 func TestLongRead(t *testing.T) {
-	for name, o := range map[string]Options{"pieces side by side": quiet(), "inline": {Inline: true}} {
+	for name, o := range map[string]Options{"pieces side by side": quiet(), "no detours": quiet(), "inline": {Inline: true}} {
 		t.Run(name, func(t *testing.T) {
 			mem := newMem(64)
 			s := newStore(t, mem, FormatOptions{StripeBytes: 256 << 10}, o)
@@ -27,6 +27,9 @@ func TestLongRead(t *testing.T) {
 			closeStore(t, s)
 
 			s = open(t, mem, o)
+			if name == "no detours" {
+				s.detours.most = 0
+			}
 			pool := devices.NewPool(devices.PoolOptions{})
 			defer pool.Close()
 			f := pool.Get(len(want) + 2*blockSize)
@@ -38,6 +41,9 @@ func TestLongRead(t *testing.T) {
 						t.Errorf("at byte %d, into memory at %d: %d bytes, %v", off, at, n, err)
 					}
 				}
+			}
+			if n := s.detours.now.Load(); n != 0 {
+				t.Errorf("%d bytes of detours under way", n)
 			}
 			closeStore(t, s)
 

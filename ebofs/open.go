@@ -200,6 +200,7 @@ func (s *Store) findLog(ctx context.Context) error {
 func (s *Store) budget() error {
 	m := s.opt.MemoryBytes
 	s.pool = devices.NewPool(devices.PoolOptions{KeepBytes: m / 16}) // what a checkpoint takes and gives back
+	s.detours.most = max(m/16, 16<<20)                               // and detours: the pool keeps as much
 	s.pages = s.newPages(m / 100 * framesPercent)
 	s.data = datacache.New(s.pool, m/100*dataPercent)
 	s.maxDirtyOnodes = max(minDirtyOnodes, int(m/100*20/dirtyFootprint))

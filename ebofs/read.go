@@ -410,6 +410,9 @@ const cacheReadMax = 64 << 10
 // one is verified while the device is busy with another.
 const readPiece = 1 << 20
 
+// verifyBytes is how much is verified before it is copied: processors' caches hold it.
+const verifyBytes = 64 << 10
+
 // fetchAll brings stretches, in order of the object, into p, which holds it from off
 // on: from the cache, and what is not there side by side. An error is that of the
 // first.
@@ -441,28 +444,31 @@ func (s *Store) fetchAll(ctx context.Context, key string, at btree.Place, list [
 	return s.each(len(pieces), func(i int) error { return s.fetchPiece(ctx, key, pieces[i], off, p) })
 }
 
-// fetchPiece brings one piece into p. Whole blocks that fit into aligned memory
-// of the caller go straight there.
+// fetchPiece brings one piece into p, which holds the object from off on. Whole blocks
+// that fit into aligned memory of the caller go straight there, unless a detour is quicker.
 func (s *Store) fetchPiece(ctx context.Context, key string, f fetch, off uint64, p []byte) error {
 	at, n := f.first<<blockShift, uint64(len(f.crc))*blockSize
 	var q []byte
+	var out func(from, to int)
 	straight := at >= off && at+n <= off+uint64(len(p)) && aligned(p[at-off:at-off+n])
 	if straight {
 		q = p[at-off : at-off+n]
-	} else {
+	}
+	detour := straight && s.detours.take(q)
+	if detour {
+		defer s.detours.give(n)
+	}
+	if detour || !straight {
 		fr := s.pool.Get(int(n))
 		defer fr.Release()
-		q = fr.Bytes()[:n]
+		q = fr.Bytes()
+		out = func(from, to int) {
+			lo, hi := max(at+uint64(from), off), min(at+uint64(to), off+uint64(len(p)))
+			copy(p[lo-off:hi-off], q[lo-at:])
+		}
 	}
-	if err := s.fetchRun(ctx, key, &f, q); err != nil {
+	if err := s.fetchRun(ctx, key, &f, q, out); err != nil {
 		return err
-	}
-	switch {
-	case straight:
-	case at < off:
-		copy(p, q[off-at:])
-	default:
-		copy(p[at-off:], q)
 	}
 	if n <= cacheReadMax {
 		s.data.PutRun(uint64(f.addr), f.crc, q)
@@ -485,23 +491,30 @@ func (s *Store) fetchCached(f *fetch, off uint64, p []byte) bool {
 	return true
 }
 
-// fetchRun reads the first blocks of f into q and verifies each.
-func (s *Store) fetchRun(ctx context.Context, key string, f *fetch, q []byte) error {
+// fetchRun reads the first blocks of f into q and verifies each. out, if there is one, is
+// told what of q is right while it is still in a processor's cache.
+func (s *Store) fetchRun(ctx context.Context, key string, f *fetch, q []byte, out func(from, to int)) error {
 	begin := time.Now()
 	err := s.readMain(ctx, f.addr, q)
 	s.haveRead(begin, len(q))
-	for i := 0; i < len(q)/blockSize; i++ {
-		blk := q[i*blockSize : (i+1)*blockSize]
-		if err == nil && layout.ColdCRC(blk) == f.crc[i] {
-			continue
+	for from := 0; from < len(q); from += verifyBytes {
+		to := min(from+verifyBytes, len(q))
+		for at := from; at < to; at += blockSize {
+			blk := q[at : at+blockSize]
+			if err == nil && layout.ColdCRC(blk) == f.crc[at/blockSize] {
+				continue
+			}
+			// Block by block, with retries, so that the error names the one.
+			fr := s.pool.Get(blockSize)
+			e := s.readData(ctx, f.addr+layout.Addr(at/blockSize), f.crc[at/blockSize], fr.Bytes(), key)
+			copy(blk, fr.Bytes())
+			fr.Release()
+			if e != nil {
+				return e
+			}
 		}
-		// Block by block, with retries, so that the error names the one.
-		fr := s.pool.Get(blockSize)
-		e := s.readData(ctx, f.addr+layout.Addr(i), f.crc[i], fr.Bytes(), key)
-		copy(blk, fr.Bytes())
-		fr.Release()
-		if e != nil {
-			return e
+		if out != nil {
+			out(from, to)
 		}
 	}
 	return nil

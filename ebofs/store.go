@@ -82,8 +82,9 @@ type Store struct {
 	lastLSN wal.LSN // likewise
 	notices []notice
 
-	strips strips
-	trail  trail
+	strips  strips
+	detours detours
+	trail   trail
 
 	inflight atomic.Int64 // bytes of admitted records not yet in the log
 	noData   bool         // made by image restore; set by Open, as the next two
