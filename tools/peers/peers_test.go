@@ -114,7 +114,7 @@ func TestPeers(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"| operation, value, depth | ebofs | raw | raw summed |", "| put, 4 KiB, 64 | ", "| get-cold, 64 KiB, 16 | ", "- badger: "} {
+	for _, want := range []string{"| operation, value, depth | ebofs | raw | raw summed | raw huge |", "| put, 4 KiB, 64 | ", "| get-cold, 64 KiB, 16 | ", "- badger: "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}
@@ -189,7 +189,7 @@ func TestRefuses(t *testing.T) {
 		{"--device 1G --values 4K,16M", "128 MiB of --data are fewer objects of 16 MiB than there are callers, 16"},
 		{"--data 4096", "4 KiB of --data are fewer objects"},
 		{"--values ,", "--values: \"\" is no size"},
-		{"--peers redis", "no peer \"redis\"; there are ebofs, raw, raw-summed, raw-group, ext4"},
+		{"--peers redis", "no peer \"redis\"; there are ebofs, raw, raw-summed, raw-huge, raw-group, ext4"},
 		{"--ops sleep", "no operation \"sleep\"; there are overwrite, put"},
 		{"more", "what is \"more\"?"},
 		{"--what", "-what"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -129,4 +130,18 @@ func aligned(n int) []byte {
 		panic(fmt.Sprintf("no memory for %d bytes: %v", n, err))
 	}
 	return p
+}
+
+// onHugePages is aligned for memory that the kernel takes from its huge pages.
+func onHugePages(n int) []byte {
+	const page = 2 << 20
+	p, err := unix.Mmap(-1, 0, n+2*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err == nil {
+		p = p[-uintptr(unsafe.Pointer(unsafe.SliceData(p)))%page:]
+		err = unix.Madvise(p, unix.MADV_HUGEPAGE)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("no memory for %d bytes: %v", n, err))
+	}
+	return p[:n]
 }

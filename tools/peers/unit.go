@@ -124,7 +124,11 @@ func runUnit(spec unitSpec, w io.Writer) (err error) {
 		debug.SetGCPercent(400)
 	}
 	for i := range slices.Max(depthsOf(opPut, spec.Bytes)) {
-		u.bufs = append(u.bufs, aligned(spec.Bytes))
+		if u.p.huge {
+			u.bufs = append(u.bufs, onHugePages(spec.Bytes))
+		} else {
+			u.bufs = append(u.bufs, aligned(spec.Bytes))
+		}
 		noise(u.bufs[i], uint64(i))
 	}
 	u.next.Store(u.N)
