@@ -8,9 +8,9 @@ import "runtime/metrics"
 // and memory that was not given back are no use to anybody else, and taken back
 // by the number of onodes. See docs/decisions/memory-shares.md.
 const (
-	lentPercent = 20 // of the memory, at most
+	lentPercent = 15 // of the memory, at most
 	// usedPercent is what the heap and frames have together, at most, when some is lent.
-	usedPercent = 90
+	usedPercent = 85
 )
 
 // lend has frames lent what onodes that wait for a checkpoint do not take, and returns
@@ -44,10 +44,11 @@ func (d *shares) takeBack(waiting int) {
 }
 
 // lendable returns what so many onodes that wait leave of what is kept for them. They
-// are given it back twice as fast as they need it, for the heap grows faster than they.
+// are given it back four times as fast as they need it, for the heap grows faster than they
+// and pages that went leave holes in slabs.
 func (d *shares) lendable(waiting int) int64 {
 	kept := d.step * shareSteps / 100 * lentPercent
-	return max(kept-kept*2*int64(waiting)/int64(d.onodes), 0)
+	return max(kept-kept*4*int64(waiting)/int64(d.onodes), 0)
 }
 
 func (d *shares) setLentLocked(n int64) {
