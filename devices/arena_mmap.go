@@ -3,7 +3,9 @@
 package devices
 
 import (
+	"slices"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -47,25 +49,46 @@ func mapArena(g grain) (mapping, bool) {
 		m.mem = p[skip:][:arenaBytes]
 		// A system without them has ordinary pages.
 		_ = unix.Madvise(m.mem, unix.MADV_HUGEPAGE)
-		coarseArenas.Store(address(m.mem), nil)
+		changeArenas(func(list []uintptr) []uintptr { return append(list, address(m.mem)) })
 	}
 	return m, true
 }
 
-// coarseArenas are the addresses of those that are mapped.
-var coarseArenas sync.Map
+// coarseArenas are the addresses of those that are mapped, in order; the slice is never
+// changed in place.
+var coarseArenas struct {
+	sync.Mutex // for who changes them
+	list       atomic.Pointer[[]uintptr]
+}
+
+func changeArenas(change func([]uintptr) []uintptr) {
+	c := &coarseArenas
+	c.Lock()
+	defer c.Unlock()
+	var list []uintptr
+	if old := c.list.Load(); old != nil {
+		list = slices.Clone(*old)
+	}
+	list = change(list)
+	slices.Sort(list)
+	c.list.Store(&list)
+}
 
 func address(p []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(p))) }
 
-// OnHugePages reports whether p is part of a frame that lies on huge pages, as far as the
-// system has them.
-func OnHugePages(p []byte) bool {
-	at, found := address(p), false
-	coarseArenas.Range(func(arena, _ any) bool {
-		found = at-arena.(uintptr) < arenaBytes
-		return !found
-	})
-	return found
+// InHugeFrame reports whether p is in a frame that lies on huge pages, if the system has
+// any.
+func InHugeFrame(p []byte) bool {
+	list := coarseArenas.list.Load()
+	if list == nil {
+		return false
+	}
+	at := address(p)
+	i, found := slices.BinarySearch(*list, at)
+	if !found {
+		i--
+	}
+	return i >= 0 && at-(*list)[i] < arenaBytes
 }
 
 func (m *mapping) unmap() error {
@@ -73,7 +96,11 @@ func (m *mapping) unmap() error {
 	case spares[m.grain] <- *m:
 		return nil
 	default:
-		coarseArenas.Delete(address(m.mem))
+		if m.grain == coarse {
+			changeArenas(func(list []uintptr) []uintptr {
+				return slices.DeleteFunc(list, func(at uintptr) bool { return at == address(m.mem) })
+			})
+		}
 		return unix.Munmap(m.whole)
 	}
 }

@@ -15,8 +15,8 @@ func (m *mapping) unmap() error { return nil }
 
 func dontNeed([]byte) {}
 
-// OnHugePages is false: nothing is.
-func OnHugePages([]byte) bool { return false }
+// InHugeFrame is false: no frame is.
+func InHugeFrame([]byte) bool { return false }
 
 // poison overwrites a frame nobody refers to, so that whoever still reads it
 // gets wrong bytes, and the race detector sees a write.

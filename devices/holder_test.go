@@ -86,7 +86,7 @@ func TestUntilLeft(t *testing.T) {
 	}
 	busy := func() error { return unix.EBUSY }
 	slept = 0
-	if err := f.untilLeft(o, busy); !errors.Is(err, unix.EBUSY) || slept < leaveTimeout || slept >= leaveTimeout+lockStep {
+	if err := f.untilLeft(o, busy); !errors.Is(err, unix.EBUSY) || slept < claimTimeout || slept >= claimTimeout+lockStep {
 		t.Errorf("never left: %v, slept %v", err, slept)
 	}
 	for _, refused := range []error{unix.EACCES, unix.EAGAIN} {

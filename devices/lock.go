@@ -39,20 +39,23 @@ const (
 	// leaveTimeout is how long to wait for a device whose last user has ended: the
 	// kernel has its I/O in flight to end first, seconds on a disk others keep busy.
 	leaveTimeout = 15 * time.Second
+	// claimTimeout is that of a claim nobody is known to have, which may be a mount
+	// nobody here can see.
+	claimTimeout = 5 * time.Second
 	leaveStep    = 5 * time.Millisecond // then twice as long each time, up to lockStep
 )
 
 // untilLeft calls attempt again as long as it fails because of a process that has
 // ended, and not for ever.
 func (f *File) untilLeft(o FileOptions, attempt func() error) error {
-	for wait, step := leaveTimeout, leaveStep; ; step = min(2*step, lockStep) {
+	for waited, step := time.Duration(0), leaveStep; ; step = min(2*step, lockStep) {
 		err := attempt()
 		claimed := errors.Is(err, unix.EBUSY)
-		if !isLocked(err) && !claimed || wait <= 0 || !beingLeft(f.path, claimed) {
+		if !isLocked(err) && !claimed || waited >= leaveTimeout || claimed && waited >= claimTimeout || !beingLeft(f.path, claimed) {
 			return err
 		}
 		o.sleep(step)
-		wait -= step
+		waited += step
 	}
 }
 

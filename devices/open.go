@@ -38,7 +38,8 @@ type FileOptions struct {
 	// image grow to it. It is no business of block devices, and shrinks nothing.
 	CreateBytes uint64
 	// LockTimeout is how long to try for the lock; 0 means 10 s for a block
-	// device and one attempt for an image, which nobody probes.
+	// device and one attempt for an image, which nobody probes. Before that a device
+	// whose last user has just ended is waited for, up to 15 s.
 	LockTimeout time.Duration
 	// Geometry replaces what the device reports.
 	Geometry Overrides

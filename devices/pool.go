@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"math/bits"
 	"math/rand/v2"
+	"os"
 	"runtime"
+	"strings"
 	"sync"
 )
 
@@ -23,7 +25,7 @@ type grain int
 
 const (
 	fine   grain = iota // those of the system
-	coarse              // huge ones, as far as the system has them: frames from coarseFrom bytes on
+	coarse              // huge ones, as far as the system has them: classes from coarseFrom bytes on
 	grains
 
 	coarseFrom = 64 << 10
@@ -45,6 +47,12 @@ func grainOf(class int) grain {
 	}
 	return fine
 }
+
+// HugePages reports whether the system has huge pages for frames.
+var HugePages = sync.OnceValue(func() bool {
+	p, err := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled")
+	return err == nil && !strings.Contains(string(p), "[never]")
+})
 
 // classFor returns the smallest class for n bytes, which are whole blocks, at least
 // one and at most mostBytes.
@@ -83,7 +91,7 @@ type PoolOptions struct {
 // afterwards. Beyond a few, free slabs give their pages back to the system; an
 // arena that is free as a whole is unmapped.
 //
-// Frames of 64 KiB and more lie on huge pages where the system has them: a transfer
+// Frames of the classes of 64 KiB and more lie on huge pages where the system has them: a transfer
 // of 4 KiB pages is as many segments for the kernel and the device, of huge ones a
 // few (docs/decisions/huge-pages.md). There are few such frames at a time, so all are
 // of one shard: a slab of each class for each shard would be memory nobody uses.

@@ -235,7 +235,7 @@ func TestPoolCoarse(t *testing.T) {
 	}
 	for n := BlockSize; n <= mostBytes; n *= 2 {
 		f := p.Get(n)
-		if got, want := OnHugePages(f.Bytes()), n >= coarseFrom && !raceEnabled; got != want {
+		if got, want := InHugeFrame(f.Bytes()), n >= coarseFrom && !raceEnabled; got != want {
 			t.Errorf("%d bytes on huge pages: %v", n, got)
 		}
 		all = append(all, f)
@@ -249,8 +249,32 @@ func TestPoolCoarse(t *testing.T) {
 	if st := p.Stats(); st.ResidentBytes > leastKept+maxShards<<20+numClasses<<21 {
 		t.Errorf("all released: %+v", st)
 	}
-	if OnHugePages(make([]byte, BlockSize)) {
+	if InHugeFrame(make([]byte, BlockSize)) {
 		t.Error("memory of the heap counts as huge pages")
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPoolYields has memory kept for large frames go when small ones need more, and the
+// other way round: both together are never more than what was in use at the most.
+func TestPoolYields(t *testing.T) {
+	const most = 32 << 20
+	p := NewPool(PoolOptions{KeepBytes: most})
+	for range 3 {
+		for _, size := range []int{16 << 10, mostBytes} {
+			var all []*Frame
+			for range most / size {
+				all = append(all, p.Get(size))
+			}
+			if n := p.Stats().ResidentBytes; n > most+(maxShards+2)<<20 {
+				t.Errorf("%d MiB resident of %d in use", n>>20, most>>20)
+			}
+			for _, f := range all {
+				f.Release()
+			}
+		}
 	}
 	if err := p.Close(); err != nil {
 		t.Error(err)

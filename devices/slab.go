@@ -41,11 +41,12 @@ func (p *Pool) takeSlab(s *shard, class int) *slab {
 	var sl *slab
 	if sl = pop(warm); sl != nil {
 		p.mu.kept -= len(sl.mem)
-	} else if sl = pop(cold); sl == nil {
-		if !p.growLocked(g) {
+	} else {
+		if len(*cold) == 0 && !p.growLocked(g) {
 			return nil
 		}
 		sl = pop(cold)
+		p.yieldLocked(grains-1-g, len(sl.mem))
 	}
 	sl.arena.free--
 	sl.cut(p, s, class)
@@ -111,8 +112,28 @@ func (p *Pool) giveSlab(sl *slab) {
 		p.dropLocked(a)
 		return
 	}
+	p.coolLocked(sl)
+}
+
+// yieldLocked gives n bytes of what is kept of grain g back to the system, if there is as
+// much: the other grain needs more, and both would come on top of each other.
+func (p *Pool) yieldLocked(g grain, n int) {
+	for n > 0 {
+		sl := pop(&p.mu.warm[g])
+		if sl == nil {
+			return
+		}
+		n -= len(sl.mem)
+		p.mu.kept -= len(sl.mem)
+		p.coolLocked(sl)
+	}
+}
+
+// coolLocked gives the memory of a free slab back to the system.
+func (p *Pool) coolLocked(sl *slab) {
 	dontNeed(sl.mem)
-	p.mu.cold[a.grain] = append(p.mu.cold[a.grain], sl)
+	g := sl.arena.grain
+	p.mu.cold[g] = append(p.mu.cold[g], sl)
 }
 
 // dropLocked unmaps an arena that is free as a whole. If the system refuses,
@@ -129,9 +150,9 @@ func (p *Pool) dropLocked(a *arena) {
 		return out
 	}
 	warm, cold := &p.mu.warm[a.grain], &p.mu.cold[a.grain]
-	p.mu.kept += len(*warm) * -a.grain.slabBytes()
+	before := len(*warm)
 	*warm, *cold = keep(*warm), keep(*cold)
-	p.mu.kept += len(*warm) * a.grain.slabBytes()
+	p.mu.kept -= (before - len(*warm)) * a.grain.slabBytes()
 	for i, b := range p.mu.arenas {
 		if a == b {
 			p.mu.arenas = append(p.mu.arenas[:i], p.mu.arenas[i+1:]...)

@@ -40,6 +40,7 @@ func replayCost(cs []change) time.Duration {
 // admit reserves log and space for a transaction that also writes direct
 // blocks beside the log. It returns ErrNoSpace before anything has changed.
 func (s *Store) admit(ctx context.Context, p *pass, direct uint64) error {
+	s.takeBack()
 	cost := s.wal.Cost(int(p.record)) // never less than the log takes
 	for {
 		if err := s.writable(); err != nil {
@@ -84,7 +85,6 @@ func (s *Store) admitLog(p *pass, cost int64) (half, full bool) {
 // transaction took that much more of the log.
 func (s *Store) load(cost int64) (half, full bool) {
 	onodes, bytes, replay := s.dirty.pressure()
-	s.shares.takeBack(onodes)
 	// In this order: a record that is appended in between counts twice, not never.
 	inflight := s.inflight.Load()
 	free := s.wal.Free() - inflight - cost

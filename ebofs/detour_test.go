@@ -22,7 +22,8 @@ func TestDetours(t *testing.T) {
 		want bool
 	}{
 		{"short", p[:detourFrom-1], false},
-		{"a frame", frame.Bytes(), !devices.OnHugePages(frame.Bytes())}, // with the race detector frames are ordinary memory
+		{"more than is worth it", make([]byte, detourTo+1), false},
+		{"a frame", frame.Bytes(), !devices.InHugeFrame(frame.Bytes())}, // with the race detector frames are ordinary memory
 		{"ordinary memory", p[:detourFrom], true},
 		{"too much at once", p, false},
 		{"the rest", p[:detourFrom], true},
@@ -33,7 +34,7 @@ func TestDetours(t *testing.T) {
 		} else if n := d.now.Load() - before; got && n != int64(len(c.p)) || !got && n != 0 {
 			t.Errorf("%s: %d bytes more under way", c.what, n)
 		} else if got && c.what == "a frame" {
-			d.give(uint64(len(c.p)))
+			d.give(len(c.p))
 		}
 	}
 }

@@ -108,7 +108,7 @@ func (s *Store) writeSummed(ctx context.Context, start uint64, data []byte) ([]u
 func (s *Store) writeRun(ctx context.Context, start uint64, data []byte) error {
 	if aligned(data) {
 		if s.detours.take(data) {
-			defer s.detours.give(uint64(len(data)))
+			defer s.detours.give(len(data))
 			v, release := s.onHugePages(data)
 			defer release()
 			return s.main.Write(ctx, devices.Block(start), v)

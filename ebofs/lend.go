@@ -32,10 +32,17 @@ func (d *shares) lend(waiting int, heap int64) {
 	d.setLentLocked(min(d.lendable(waiting), memory/100*usedPercent-d.total-heap))
 }
 
-// takeBack is told how many onodes wait for a checkpoint now, and takes back what they need.
-// It costs next to nothing while that is less than a step.
+// takeBack takes back what onodes that wait by now need. It costs next to nothing while
+// that is less than a step. No lock is held: pages go.
+func (s *Store) takeBack() {
+	if s.shares.lent.Load() > 0 {
+		n, _, _ := s.dirty.pressure()
+		s.shares.takeBack(n)
+	}
+}
+
 func (d *shares) takeBack(waiting int) {
-	if lent := d.lent.Load(); lent == 0 || lent < d.lendable(waiting)+d.step {
+	if d.lent.Load() < d.lendable(waiting)+d.step {
 		return
 	}
 	d.mu.Lock()
@@ -43,12 +50,11 @@ func (d *shares) takeBack(waiting int) {
 	d.setLentLocked(min(d.lent.Load(), d.lendable(waiting)))
 }
 
-// lendable returns what so many onodes that wait leave of what is kept for them. They
-// are given it back four times as fast as they need it, for the heap grows faster than they
-// and pages that went leave holes in slabs.
+// lendable returns what so many onodes that wait leave of what is kept for them: four
+// times what they need is taken back, for the heap grows faster than they, and pages
+// that went leave holes in slabs.
 func (d *shares) lendable(waiting int) int64 {
-	kept := d.step * shareSteps / 100 * lentPercent
-	return max(kept-kept*4*int64(waiting)/int64(d.onodes), 0)
+	return max(d.step*shareSteps/100*lentPercent-4*dirtyFootprint*int64(waiting), 0)
 }
 
 func (d *shares) setLentLocked(n int64) {

@@ -199,12 +199,11 @@ func (s *Store) findLog(ctx context.Context) error {
 // budget divides the memory budget and makes the caches.
 func (s *Store) budget() error {
 	m := s.opt.MemoryBytes
-	s.pool = devices.NewPool(devices.PoolOptions{KeepBytes: m / 16}) // what a checkpoint takes and gives back
-	s.detours.most = max(m/16, 16<<20)                               // and detours: the pool keeps as much
+	s.pool = devices.NewPool(devices.PoolOptions{KeepBytes: m / 16}) // what a checkpoint or detours take and give back
+	s.detours.init(m / 16)
 	s.pages = s.newPages(m / 100 * framesPercent)
 	s.data = datacache.New(s.pool, m/100*dataPercent)
-	s.maxDirtyOnodes = max(minDirtyOnodes, int(m/100*20/dirtyFootprint))
-	s.shares.init(m, s.maxDirtyOnodes, s.pages.Cache, s.data)
+	s.shares.init(m, s.pages.Cache, s.data)
 	s.journals.init(s.pool, s.shares.take)
 	s.onodes.init(s.opt.MaxOnodes)
 	s.loads = make(chan struct{}, maxLoads)
@@ -215,6 +214,7 @@ func (s *Store) budget() error {
 		s.maxDirty = min(m/100*dirtyPercent, 512<<20)
 	}
 	s.maxDirty = min(s.maxDirty, s.ringSize)
+	s.maxDirtyOnodes = max(minDirtyOnodes, int(m/100*20/dirtyFootprint))
 	return nil
 }
 

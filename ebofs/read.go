@@ -456,7 +456,7 @@ func (s *Store) fetchPiece(ctx context.Context, key string, f fetch, off uint64,
 	}
 	detour := straight && s.detours.take(q)
 	if detour {
-		defer s.detours.give(n)
+		defer s.detours.give(len(q))
 	}
 	if detour || !straight {
 		fr := s.pool.Get(int(n))

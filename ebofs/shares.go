@@ -25,11 +25,10 @@ type shares struct {
 	pages *btree.Cache
 	data  *datacache.Cache
 
-	total       int64 // constant, as are the next five
+	total       int64 // constant, as are the next four
 	floor       int64 // of pages
 	step        int64
 	least, most int64 // of object data
-	onodes      int   // that may wait for a checkpoint
 
 	missed atomic.Int64 // bytes read into either since the last look
 	lent   atomic.Int64 // what frames have beyond total; changes with mu held
@@ -53,10 +52,9 @@ const (
 	shareSteps       = 64 // of a store's memory
 )
 
-// init divides the part of m bytes that is for frames, in a store where at most so many
-// onodes wait for a checkpoint.
-func (d *shares) init(m int64, onodes int, pages *btree.Cache, data *datacache.Cache) {
-	d.pages, d.data, d.onodes = pages, data, onodes
+// init divides the part of m bytes that is for frames.
+func (d *shares) init(m int64, pages *btree.Cache, data *datacache.Cache) {
+	d.pages, d.data = pages, data
 	d.total, d.floor, d.step = m/100*framesPercent, m/100*pagesPercent, m/shareSteps
 	d.least, d.most = m/100*leastDataPercent, m/100*dataPercent
 	d.object = min(d.most, d.total-d.floor)

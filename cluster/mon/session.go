@@ -28,10 +28,11 @@ type sub struct {
 	sent time.Time // since when something was, at all
 }
 
-// onceLasts is for how long who asks once for OSD maps gets more than the first. A
-// client asks when it has lost an OSD, and takes the first map for an answer: one that
-// says something else, or names an OSD that dies before it is reached, would leave it
-// with nobody to send to until it looks again, after objecter_timeout and a tick: 15 s.
+// onceLasts is for how long who asks once for OSD maps gets more than the first, and then
+// one more. A client asks when it has lost an OSD, and takes the first map for an
+// answer: one that says something else, or names an OSD that dies before it is reached,
+// would leave it with nobody to send to until it looks again, after objecter_timeout
+// and a tick: 15 s.
 const onceLasts = 30 * time.Second
 
 // has reports whether something is subscribed to.
@@ -180,8 +181,8 @@ func (m *Monitor) subscribe(s *session, st *State, p *msg.MonSubscribe) {
 		}
 		s.subs[what] = &sub{next: w.Start, once: w.Flags&msg.SubscribeOnce != 0}
 	}
-	// A client that comes back, for it knows the monitors, does not say what it had
-	// asked once: shown the newest change it asks for those before that it lacks.
+	// A client that knows the monitors may be one that comes back, and does not say what it
+	// had asked once: librados, shown the newest change, asks for those before that it lacks.
 	if s.subs["osdmap"] == nil && p.What["monmap"].Start > 0 && s.conn.Peer().ID.Type == ceph.TypeClient && m.maySubscribe(s, "osdmap") {
 		s.subs["osdmap"] = &sub{next: uint64(st.OSD.Epoch), once: true}
 	}

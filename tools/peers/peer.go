@@ -61,7 +61,7 @@ var peers = []peer{
 		setting: "O_DIRECT; put: each caller writes the next place of a log and calls fdatasync; overwrite: in place; reads and scans by pread, a scan 1 MiB at once"},
 	{name: "raw summed", procs: 64, without: opPut + " " + opOver + " " + opHot, open: openSummed,
 		setting: "raw, and the CRC-32C of each 4 KiB read is computed, as a store has to that verifies what it reads"},
-	{name: "raw huge", procs: 64, without: opHot, huge: true, open: openRaw,
+	{name: "raw huge", procs: 64, without: opHot + " " + opScan, huge: true, open: openRaw,
 		setting: "raw, with the memory of callers on huge pages; that of all others is of pages of 4 KiB, as most programs' is"},
 	{name: "raw group", procs: 8, without: opOver + " " + opCold + " " + opHot + " " + opScan, open: openGroup,
 		setting: "group commit: what waits goes out by one pwritev and one fdatasync; no index, no checksum, nothing copied"},
