@@ -107,13 +107,14 @@ func (s *Store) writeSummed(ctx context.Context, start uint64, data []byte) ([]u
 // memory is not aligned.
 func (s *Store) writeRun(ctx context.Context, start uint64, data []byte) error {
 	if aligned(data) {
+		v := devices.Vec{data}
 		if s.detours.take(data) {
 			defer s.detours.give(len(data))
-			v, release := s.onHugePages(data)
+			copied, release := s.onHugePages(data)
 			defer release()
-			return s.main.Write(ctx, devices.Block(start), v)
+			v = copied
 		}
-		return s.main.Write(ctx, devices.Block(start), devices.Vec{data})
+		return s.main.Write(ctx, devices.Block(start), v)
 	}
 	most := max(runBytes/int(s.unit), 1) * int(s.unit)
 	f := s.pool.Get(min(len(data), most))

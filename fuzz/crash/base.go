@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"ebofs/devices"
 	"ebofs/devices/crashdev"
@@ -122,3 +123,31 @@ type keepOpen struct{ *crashdev.Device }
 
 // Close leaves the device open.
 func (keepOpen) Close() error { return nil }
+
+// mortal is a device that a store can be killed on: after kill it takes nothing.
+type mortal struct {
+	keepOpen
+	dead atomic.Bool
+}
+
+var errKilled = errors.New("killed")
+
+func (d *mortal) Write(ctx context.Context, b devices.Block, v devices.Vec) error {
+	if d.dead.Load() {
+		return errKilled
+	}
+	return d.keepOpen.Write(ctx, b, v)
+}
+
+func (d *mortal) Flush(ctx context.Context) error {
+	if d.dead.Load() {
+		return errKilled
+	}
+	return d.keepOpen.Flush(ctx)
+}
+
+// kill ends a store so that the trace has nothing of it and its memory is given back.
+func (d *mortal) kill(ctx context.Context, s Store) {
+	d.dead.Store(true)
+	_ = s.Close(ctx) // it fails: the device is gone
+}

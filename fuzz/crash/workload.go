@@ -112,7 +112,8 @@ func (w *Workload) run(ctx context.Context, target *Target, b *base) (*trace, er
 	t.hist.Base()
 	t.mark()
 
-	s, err := target.Open(ctx, keepOpen{t.dev})
+	dev := &mortal{keepOpen: keepOpen{t.dev}}
+	s, err := target.Open(ctx, dev)
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
@@ -126,7 +127,7 @@ func (w *Workload) run(ctx context.Context, target *Target, b *base) (*trace, er
 			if err := s.Close(ctx); err != nil {
 				return nil, fmt.Errorf("operation %d: close: %w", i, err)
 			}
-			if s, err = target.Open(ctx, keepOpen{t.dev}); err != nil {
+			if s, err = target.Open(ctx, dev); err != nil {
 				return nil, fmt.Errorf("operation %d: open: %w", i, err)
 			}
 		case op.Do != nil:
@@ -151,10 +152,10 @@ func (w *Workload) run(ctx context.Context, target *Target, b *base) (*trace, er
 			return nil, fmt.Errorf("checkpoint: %w", err)
 		}
 	}
-	if w.Mode&Close != 0 {
-		if err := s.Close(ctx); err != nil {
-			return nil, fmt.Errorf("close: %w", err)
-		}
+	if w.Mode&Close == 0 {
+		dev.kill(ctx, s)
+	} else if err := s.Close(ctx); err != nil {
+		return nil, fmt.Errorf("close: %w", err)
 	}
 	return t, nil
 }
