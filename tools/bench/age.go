@@ -129,7 +129,6 @@ func (o AgeOptions) Validate(dev devices.Device) error {
 // aging is one run.
 type aging struct {
 	o          AgeOptions
-	pool       *devices.Pool
 	raw        *region
 	fresh, old *subject
 	largest    uint64 // object measured
@@ -156,8 +155,7 @@ func Age(ctx context.Context, dev devices.Device, o AgeOptions) (rep AgeReport, 
 	if o, err = o.complete(dev); err != nil {
 		return rep, err
 	}
-	a := &aging{o: o, pool: devices.NewPool(devices.PoolOptions{})}
-	defer func() { err = errors.Join(err, a.pool.Close()) }()
+	a := &aging{o: o}
 	rep = AgeReport{Bytes: int64(o.Bytes), StoreBytes: int64(o.agedBytes()), Seconds: o.Duration.Seconds(), Processors: runtime.GOMAXPROCS(0),
 		Fill: o.Fill, Rounds: o.Rounds, Seed: o.Seed}
 	if err := a.prepare(ctx, dev); err != nil {
@@ -202,7 +200,7 @@ func Age(ctx context.Context, dev devices.Device, o AgeOptions) (rep AgeReport, 
 func (a *aging) prepare(ctx context.Context, dev devices.Device) error {
 	o := &a.o
 	filled := int64(0)
-	err := fill(ctx, dev, a.pool, o.Bytes, func(n uint64) {
+	err := fill(ctx, dev, o.Bytes, func(n uint64) {
 		filled += int64(n)
 		o.Progress(phaseFill, filled, int64(o.Bytes))
 	})
@@ -463,9 +461,7 @@ func (a *aging) cell(ctx context.Context, c Cell) ([]AgeRow, error) {
 	depth := min(c.Depth, int(a.raw.lanes(k, 1)))
 	vecs := make([]devices.Vec, depth)
 	for i := range vecs {
-		v, release := frames(a.pool, c.Bytes)
-		defer release()
-		vecs[i] = v
+		vecs[i] = ordinary(c.Bytes)
 	}
 	var bare side
 	sides := make([]side, len(subjects))

@@ -130,7 +130,6 @@ type bench struct {
 	o     Options
 	dev   *counted // of the store
 	raw   *region
-	pool  *devices.Pool
 	disk  disk // below dev
 	store *ebofs.Store
 	cold  bool // how store was opened
@@ -152,12 +151,11 @@ func Run(ctx context.Context, dev devices.Device, o Options) (rep Report, err er
 		return rep, err
 	}
 	storeBytes := o.storeBytes()
-	b := &bench{o: o, dev: &counted{Device: dev}, disk: diskOf(dev), raw: o.rawRegion(dev), pool: devices.NewPool(devices.PoolOptions{})}
-	defer func() { err = errors.Join(err, b.pool.Close()) }()
+	b := &bench{o: o, dev: &counted{Device: dev}, disk: diskOf(dev), raw: o.rawRegion(dev)}
 	rep = Report{Bytes: int64(o.Bytes), StoreBytes: int64(storeBytes), Seconds: o.Duration.Seconds(), Processors: runtime.GOMAXPROCS(0)}
 
 	filled := int64(0)
-	err = fill(ctx, dev, b.pool, o.Bytes, func(n uint64) {
+	err = fill(ctx, dev, o.Bytes, func(n uint64) {
 		filled += int64(n)
 		o.Progress(phaseFill, filled, int64(o.Bytes))
 	})
@@ -257,9 +255,7 @@ func (b *bench) cell(ctx context.Context, w workload, depth int) (Row, error) {
 	}
 	vecs := make([]devices.Vec, depth)
 	for i := range vecs {
-		v, release := frames(b.pool, w.raw.bytes)
-		defer release()
-		vecs[i] = v
+		vecs[i] = ordinary(w.raw.bytes)
 	}
 	written, flushes := int64(0), int64(0)
 	var seen observed

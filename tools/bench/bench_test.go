@@ -166,23 +166,17 @@ func TestRegion(t *testing.T) {
 		at = append(at, fmt.Sprintf("%v %d", op, b))
 		return nil
 	}})
-	pool := devices.NewPool(devices.PoolOptions{})
 	r := region{dev, 1000, 5}
 	for _, k := range []raw{rawCommit, rawRead} {
-		v, release := frames(pool, k.bytes)
-		c := r.caller(k, 0, 1, func(n uint64) uint64 { return n - 1 }, v)
+		c := r.caller(k, 0, 1, func(n uint64) uint64 { return n - 1 }, ordinary(k.bytes))
 		for range 3 {
 			if _, n, err := c(ctx); err != nil || n != int64(k.bytes) {
 				t.Fatal(n, err)
 			}
 		}
-		release()
 	}
 	want := "[write 1000 flush 0 write 1002 flush 0 write 1000 flush 0 read 1004 read 1004 read 1004]"
 	if fmt.Sprint(at) != want {
 		t.Errorf("I/O %v, want %s", at, want)
-	}
-	if err := pool.Close(); err != nil {
-		t.Error(err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/ncw/directio"
+
 	"ebofs/devices"
 )
 
@@ -46,24 +48,16 @@ var (
 	rawRead4M  = raw{4 << 20, false, 1}
 )
 
-// maxFrame is the largest piece of memory given to one I/O vector.
-const maxFrame = 1 << 20
+// fillBytes is how much fill writes at once.
+const fillBytes = 1 << 20
 
-// frames returns memory for one I/O and how to give it back.
-func frames(pool *devices.Pool, bytes int) (v devices.Vec, release func()) {
-	var all []*devices.Frame
-	for ; bytes > 0; bytes -= min(bytes, maxFrame) {
-		f := pool.Get(min(bytes, maxFrame))
-		for i := range f.Bytes() {
-			f.Bytes()[i] = byte(i>>8) ^ byte(i)*7
-		}
-		all, v = append(all, f), append(v, f.Bytes())
+// ordinary returns the memory of one I/O, of ordinary pages, as the engine's callers have here.
+func ordinary(bytes int) devices.Vec {
+	p := directio.AlignedBlock(bytes)[:bytes]
+	for i := range p {
+		p[i] = byte(i>>8) ^ byte(i)*7
 	}
-	return v, func() {
-		for _, f := range all {
-			f.Release()
-		}
-	}
+	return devices.Vec{p}
 }
 
 // lanes returns how many units of k each of depth callers has to itself.
@@ -92,10 +86,9 @@ func (r *region) caller(k raw, w, depth int, random func(n uint64) uint64, v dev
 }
 
 // fill writes the first bytes of the device once.
-func fill(ctx context.Context, dev devices.Device, pool *devices.Pool, bytes uint64, done func(uint64)) error {
-	v, release := frames(pool, maxFrame)
-	defer release()
-	const step = maxFrame / devices.BlockSize
+func fill(ctx context.Context, dev devices.Device, bytes uint64, done func(uint64)) error {
+	v := ordinary(fillBytes)
+	const step = fillBytes / devices.BlockSize
 	blocks := bytes / devices.BlockSize
 	for b := uint64(0); b < blocks; b += step {
 		if err := ctx.Err(); err != nil {

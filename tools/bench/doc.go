@@ -4,7 +4,8 @@
 //
 //	workload   what is measured: write4k, randread4k, write4m, …
 //	depth      how many callers, each with one call at a time
-//	raw        what the device itself does for the same bytes, same depth
+//	raw        what the device itself does for the same bytes, same depth, with
+//	           memory of ordinary pages, as the engine's callers have here
 //	slice      one stretch of time of either; raw and engine take turns
 //
 // # Layout
