@@ -81,6 +81,8 @@ var rules = []rule{
 	// What Prometheus and the page are told is told by the library etcd uses, too.
 	{packages: "tools/metrics", module: []string{"ebofs", "devices", "cluster/mon", "osd/daemon"}, others: []string{"github.com/prometheus/"}},
 	{packages: "tools/status/fixture", module: []string{"tools/status", "ebofs", "devices", "cluster/ceph", "cluster/conf", "cluster/mon", "cluster/msg", "osd/daemon", "osd/track"}}, // for tests
+	{packages: "tools/bench", module: []string{"tools/...", "ebofs/...", "allocator", "devices/..."},
+		others: []string{"golang.org/x/sys/", "github.com/ncw/directio", "github.com/spf13/pflag"}},
 	{packages: "tools/...", module: []string{"tools/...", "osd/...", "ebofs/...", "allocator", "btree", "devices/...", "cluster/..."},
 		others: []string{"golang.org/x/sys/", "golang.org/x/term", "github.com/spf13/pflag"}},
 
