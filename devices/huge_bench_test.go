@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -15,19 +13,13 @@ import (
 )
 
 // BenchmarkMemory compares what one caller's reads and durable writes of a loop device
-// cost with ordinary pages, with huge ones, and with a copy between the two. See
-// docs/decisions/huge-pages.md for the figures of
+// cost with ordinary pages, with huge ones, and with a copy between the two: whether a
+// detour (docs/decisions/huge-pages.md) pays on a machine.
 //
-//	go test ./devices -run - -bench Memory -benchtime 1000x -count 5
+//	go test ./devices -run - -bench Memory -benchtime 1000x
 func BenchmarkMemory(b *testing.B) {
-	dir := os.Getenv("EBOFS_BENCH_DIR")
-	if dir == "" {
-		dir = b.TempDir()
-	}
 	const blocks = 1 << 30 / devices.BlockSize
-	path := filepath.Join(dir, "bench.image")
-	image := benchImage(b, path, blocks)
-	defer os.Remove(path)
+	image := benchImage(b, blocks)
 	pool := devices.NewPool(devices.PoolOptions{})
 	defer pool.Close()
 	ctx := context.Background()

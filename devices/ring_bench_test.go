@@ -35,14 +35,8 @@ func cpuMicros(tb testing.TB) float64 {
 //
 // in the directory named by EBOFS_BENCH_DIR, else a temporary one.
 func BenchmarkDepth(b *testing.B) {
-	dir := os.Getenv("EBOFS_BENCH_DIR")
-	if dir == "" {
-		dir = b.TempDir()
-	}
 	const blocks = 128 << 20 / devices.BlockSize
-	path := filepath.Join(dir, "bench.image")
-	image := benchImage(b, path, blocks)
-	defer os.Remove(path)
+	image := benchImage(b, blocks)
 	targets := map[string]string{"image": image, "loop": ""}
 	for _, target := range []string{"image", "loop"} {
 		for _, procs := range []int{2, 8} {
@@ -69,13 +63,7 @@ func BenchmarkDepth(b *testing.B) {
 
 // BenchmarkSizes is BenchmarkDepth for larger calls, 16 at once, with two threads.
 func BenchmarkSizes(b *testing.B) {
-	dir := os.Getenv("EBOFS_BENCH_DIR")
-	if dir == "" {
-		dir = b.TempDir()
-	}
-	path := filepath.Join(dir, "bench.image")
-	image := benchImage(b, path, 256<<20/devices.BlockSize)
-	defer os.Remove(path)
+	image := benchImage(b, 256<<20/devices.BlockSize)
 	for _, write := range []bool{false, true} {
 		for _, blocks := range []int{1, 4, 16, 64, 256} {
 			for _, mode := range []string{"blocking", "ring"} {
@@ -87,7 +75,15 @@ func BenchmarkSizes(b *testing.B) {
 	}
 }
 
-func benchImage(b *testing.B, path string, blocks int) string {
+// benchImage returns an image all of whose blocks were written, in the directory named by
+// EBOFS_BENCH_DIR, else a temporary one.
+func benchImage(b *testing.B, blocks int) string {
+	dir := os.Getenv("EBOFS_BENCH_DIR")
+	if dir == "" {
+		dir = b.TempDir()
+	}
+	path := filepath.Join(dir, "bench.image")
+	b.Cleanup(func() { _ = os.Remove(path) })
 	f, err := devices.OpenFile(path, devices.FileOptions{CreateBytes: uint64(blocks) * devices.BlockSize})
 	if err != nil {
 		b.Fatal(err)

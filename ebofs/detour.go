@@ -23,7 +23,7 @@ const (
 type detours struct {
 	most int64        // bytes of frames under way
 	now  atomic.Int64 // of them
-	made atomic.Int64
+	made atomic.Int64 // since the store was opened
 }
 
 func (d *detours) init(most int64) {

@@ -33,25 +33,17 @@ func TestShares(t *testing.T) {
 	}
 	name := func(i int) ObjectID { return NewObjectID(1, fmt.Sprint(i)) }
 	s := open()
-	apply := func(fill func(x *Txn)) {
-		t.Helper()
-		x := NewTxn()
-		fill(x)
-		if err := s.Apply(ctx, x); err != nil {
-			t.Fatal(err)
-		}
-	}
 	body := bytes.Repeat([]byte{1}, inlineBytes) // lies in the tree
-	apply(func(x *Txn) { x.MkColl("c", CollSpec{Shard: -1, Pool: 1}) })
+	apply(t, s, func(x *Txn) { x.MkColl("c", CollSpec{Shard: -1, Pool: 1}) })
 	for i := 0; i < small; i += 256 {
-		apply(func(x *Txn) {
+		apply(t, s, func(x *Txn) {
 			for j := range 256 {
 				x.Write("c", name(i+j), 0, body)
 			}
 		})
 	}
 	hot := NewObjectID(1, "hot")
-	apply(func(x *Txn) { x.Write("c", hot, 0, bytes.Repeat([]byte{2}, large)) })
+	apply(t, s, func(x *Txn) { x.Write("c", hot, 0, bytes.Repeat([]byte{2}, large)) })
 	if err := s.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +92,7 @@ func TestShares(t *testing.T) {
 		t.Fatalf("data read again and again has %d of its %d bytes in RAM", data, large)
 	}
 	for i := 0; i < 8<<20; i += 64 << 10 {
-		apply(func(x *Txn) { x.Write("c", NewObjectID(1, "new"), uint64(i), bytes.Repeat([]byte{3}, 4096)) })
+		apply(t, s, func(x *Txn) { x.Write("c", NewObjectID(1, "new"), uint64(i), bytes.Repeat([]byte{3}, 4096)) })
 		for range 8 {
 			read(name(rnd.IntN(small)), 0, 1)
 		}
