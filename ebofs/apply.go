@@ -234,7 +234,7 @@ func (s *Store) placeLocked(b *body, c *change, epoch uint64) {
 		for i, crc := range run.crc {
 			at := blk % layout.ChunkBlocks
 			if e == nil || at == 0 {
-				e = b.over.editsFor(blk / layout.ChunkBlocks)
+				e = b.over.editsFor(blk/layout.ChunkBlocks, len(run.crc)-i)
 			}
 			if dead := e.place(at, decided{addr: run.addr + layout.Addr(i), crc: crc}, epoch); dead.addr != 0 {
 				s.dirty.addDead(dead, epoch)

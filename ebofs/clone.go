@@ -272,11 +272,7 @@ func (s *Store) planLocked(ctx context.Context, b *body, first, last uint64, rec
 			}
 		}
 		if e != nil {
-			for i := range uint64(n) {
-				if e.mask>>i&1 == 1 {
-					c.Addr[i], c.CRC[i], c.Flags[i] = e.addr[i], e.crc[i], e.flags[i]
-				}
-			}
+			e.over(&c)
 		}
 		any := false
 		for i := range uint64(n) {
@@ -342,7 +338,7 @@ func (s *Store) markShared(o *onode, plan []planned, epoch uint64) {
 				continue
 			}
 			s.touchLocked(o, epoch)
-			o.cur.over.editsFor(plan[p].index).set(i, decided{c.Addr[i], c.CRC[i], c.Flags[i]}, epoch)
+			o.cur.over.editsFor(plan[p].index, 1).set(i, decided{c.Addr[i], c.CRC[i], c.Flags[i]}, epoch)
 		}
 	}
 }

@@ -114,14 +114,8 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 	f.val = val
 	var fresh uint64 // blocks decided in this epoch: no checkpoint has seen them
 	if e := b.over.edits.get(k); e != nil {
-		for i := range uint64(layout.ChunkBlocks) {
-			if e.mask>>i&1 == 1 {
-				c.Addr[i], c.CRC[i], c.Flags[i] = e.addr[i], e.crc[i], e.flags[i]
-				if e.epoch[i] == f.ck.epoch && e.addr[i] != 0 {
-					fresh |= 1 << i
-				}
-			}
-		}
+		e.over(c)
+		fresh = e.in(f.ck.epoch)
 	}
 	inline := k == 0 && b.inline != nil
 	if inline {
@@ -161,7 +155,7 @@ func (f *folder) foldChunk(v *version, k uint64) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if fresh>>i&1 == 1 {
+		if fresh>>i&1 == 1 && c.Addr[i] != 0 {
 			f.ck.drop(decided{c.Addr[i], c.CRC[i], c.Flags[i]})
 		}
 		c.Addr[i], c.CRC[i], c.Flags[i] = layout.MakeAddr(0, at), layout.CRC(p), flags

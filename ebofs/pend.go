@@ -46,16 +46,6 @@ type pieces struct {
 	shared bool     // also held by a frozen version or a clone
 }
 
-// edits is the decided overlay of one chunk.
-type edits struct {
-	mask   uint64 // bit i: block i of the chunk is decided here
-	epoch  [layout.ChunkBlocks]uint64
-	addr   [layout.ChunkBlocks]layout.Addr // 0 = hole
-	crc    [layout.ChunkBlocks]uint32
-	flags  [layout.ChunkBlocks]uint8 // layout.BlockShared, BlockDamaged
-	shared bool
-}
-
 // overlay holds both layers of one version of one object.
 type overlay struct {
 	pieces chunks[pieces]
@@ -124,67 +114,18 @@ func (o *overlay) cutChunk(k, off, end uint64) {
 	}
 }
 
-// decided is what an edit says of one block.
-type decided struct {
-	addr  layout.Addr // 0: a hole
-	crc   uint32
-	flags uint8
-}
-
-// place decides block b. Journaled bytes over it are the caller's to cut. It
-// returns what the same epoch had decided before, which no checkpoint will ever
-// see; no address if there was none.
+// place decides block b. Journaled bytes over it are the caller's to cut. It returns
+// what edits.place does.
 func (o *overlay) place(b uint64, d decided, epoch uint64) (dead decided) {
-	return o.editsFor(b/layout.ChunkBlocks).place(b%layout.ChunkBlocks, d, epoch)
-}
-
-// place is overlay.place for block i of the chunk.
-func (e *edits) place(i uint64, d decided, epoch uint64) (dead decided) {
-	if e.mask>>i&1 == 1 && e.epoch[i] == epoch {
-		dead = e.at(i)
-	}
-	e.set(i, d, epoch)
-	return dead
-}
-
-// editsFor returns the edits of chunk k for changing.
-func (o *overlay) editsFor(k uint64) *edits {
-	e := o.edits.get(k)
-	switch {
-	case e == nil:
-		e = new(edits)
-		o.edits.set(k, e)
-	case e.shared:
-		c := *e
-		e, c.shared = &c, false
-		o.edits.set(k, e)
-	}
-	return e
-}
-
-func (e *edits) at(i uint64) decided { return decided{e.addr[i], e.crc[i], e.flags[i]} }
-
-func (e *edits) set(i uint64, d decided, epoch uint64) {
-	e.mask |= 1 << i
-	e.epoch[i], e.addr[i], e.crc[i], e.flags[i] = epoch, d.addr, d.crc, d.flags
-}
-
-// each calls fn for every block, but holes, decided by epoch.
-func (e *edits) each(epoch uint64, fn func(decided)) {
-	for i := range uint64(layout.ChunkBlocks) {
-		if e.mask>>i&1 == 1 && e.epoch[i] == epoch && e.addr[i] != 0 {
-			fn(e.at(i))
-		}
-	}
+	return o.editsFor(b/layout.ChunkBlocks, 1).place(b%layout.ChunkBlocks, d, epoch)
 }
 
 // lookup returns what edits say of block b.
 func (o *overlay) lookup(b uint64) (d decided, ok bool) {
-	e, i := o.edits.get(b/layout.ChunkBlocks), b%layout.ChunkBlocks
-	if e == nil || e.mask>>i&1 == 0 {
-		return decided{}, false
+	if e := o.edits.get(b / layout.ChunkBlocks); e != nil {
+		return e.at(b % layout.ChunkBlocks)
 	}
-	return e.at(i), true
+	return decided{}, false
 }
 
 // settle drops every entry of an epoch ≤ epoch: the base holds them now.
@@ -199,19 +140,12 @@ func (o *overlay) settle(epoch uint64) {
 		c.list = slices.DeleteFunc(c.list, func(p piece) bool { return p.epoch <= epoch })
 	}
 	for k, e := range o.edits.all() {
-		mask := e.mask
-		for i := range uint64(layout.ChunkBlocks) {
-			if e.epoch[i] <= epoch {
-				mask &^= 1 << i
-			}
-		}
-		switch {
-		case mask == 0:
+		switch mask := e.since(epoch); mask {
+		case 0:
 			o.edits.drop(k)
-		case mask != e.mask:
-			c := *e
-			c.mask, c.shared = mask, false
-			o.edits.set(k, &c)
+		case e.mask:
+		default:
+			o.edits.set(k, e.only(mask))
 		}
 	}
 }

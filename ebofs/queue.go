@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-	"unsafe"
 
 	"ebofs/allocator"
 	"ebofs/ebofs/wal"
@@ -213,7 +212,7 @@ func (s *Store) commit(p *pass, begin time.Time, onCommit func(error)) (wal.LSN,
 func (c *change) dirtyBytes() int64 {
 	n := int64(len(c.data)) + c.weight
 	if c.code == opPlace {
-		n += int64(unsafe.Sizeof(edits{})) * int64(1+c.n>>chunkShift)
+		n += editsBytes*int64(1+c.n>>chunkShift) + decidedBytes*int64(c.n>>blockShift)
 	}
 	for i := range c.pairs {
 		n += int64(len(c.pairs[i].key)+len(c.pairs[i].value)) + 32

@@ -180,9 +180,9 @@ func directBlock(t *testing.T, s *Store, name string) uint64 {
 	defer o.refs.Add(-1)
 	if !fresh && o.cur != nil {
 		for _, e := range o.cur.over.edits.all() {
-			for i := range e.addr {
-				if e.mask>>i&1 == 1 && e.addr[i] != 0 {
-					return e.addr[i].Block()
+			for _, d := range e.all() {
+				if d.addr != 0 {
+					return d.addr.Block()
 				}
 			}
 		}
