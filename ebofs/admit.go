@@ -84,13 +84,14 @@ func (s *Store) admitLog(p *pass, cost int64) (half, full bool) {
 // load says whether a budget is half used, and whether one is used up, if a
 // transaction took that much more of the log.
 func (s *Store) load(cost int64) (half, full bool) {
-	onodes, bytes, replay := s.dirty.pressure()
+	w := s.dirty.pressure()
 	// In this order: a record that is appended in between counts twice, not never.
 	inflight := s.inflight.Load()
 	free := s.wal.Free() - inflight - cost
-	replay += time.Duration(s.ringSize-free) * replayByte
-	half = s.space.scarce() || !s.opt.Inline && (s.space.spent.Load() || s.space.strained.Load()) || bytes > s.maxDirty/2 || onodes > s.maxDirtyOnodes/2 || free < s.ringSize/2 || replay > replayFull/2
-	full = bytes > s.maxDirty || onodes > s.maxDirtyOnodes || free < s.ringSize/8 || replay > replayFull
+	replay := w.replay + time.Duration(s.ringSize-free)*replayByte
+	bytes, heap := w.data+w.heap, w.inHeap()
+	half = s.space.scarce() || !s.opt.Inline && (s.space.spent.Load() || s.space.strained.Load()) || bytes > s.maxDirty/2 || heap > s.maxDirtyHeap/2 || free < s.ringSize/2 || replay > replayFull/2
+	full = bytes > s.maxDirty || heap > s.maxDirtyHeap || free < s.ringSize/8 || replay > replayFull
 	return half, full
 }
 

@@ -357,7 +357,7 @@ func (c *cleaning) promise(live uint64) bool {
 		return false
 	}
 	s.gate.RLock()
-	s.dirty.account(s.epoch, 0, 0, t)
+	s.dirty.account(s.epoch, burden{tokens: t})
 	s.gate.RUnlock()
 	return true
 }

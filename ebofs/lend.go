@@ -16,16 +16,16 @@ const (
 // lend has frames lent what onodes that wait for a checkpoint do not take, and returns
 // how many there are. An inline store lends nothing: what it does depends on its calls alone.
 func (s *Store) lend() int {
-	n, _, _ := s.dirty.pressure()
+	w := s.dirty.pressure()
 	if !s.opt.Inline {
-		s.shares.lend(n, s.opt.heapBytes())
+		s.shares.lend(w.inHeap(), s.opt.heapBytes())
 	}
-	return n
+	return w.onodes
 }
 
-// lend is told from time to time how many onodes wait for a checkpoint and what memory
-// the heap has of the system, and lends frames what that leaves.
-func (d *shares) lend(waiting int, heap int64) {
+// lend is told from time to time what waits for a checkpoint in the heap and what memory
+// that has of the system, and lends frames what that leaves.
+func (d *shares) lend(waiting, heap int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	memory := d.step * shareSteps
@@ -36,12 +36,12 @@ func (d *shares) lend(waiting int, heap int64) {
 // that is less than a step. No lock is held: pages go.
 func (s *Store) takeBack() {
 	if s.shares.lent.Load() > 0 {
-		n, _, _ := s.dirty.pressure()
-		s.shares.takeBack(n)
+		w := s.dirty.pressure()
+		s.shares.takeBack(w.inHeap())
 	}
 }
 
-func (d *shares) takeBack(waiting int) {
+func (d *shares) takeBack(waiting int64) {
 	if d.lent.Load() < d.lendable(waiting)+d.step {
 		return
 	}
@@ -50,11 +50,11 @@ func (d *shares) takeBack(waiting int) {
 	d.setLentLocked(min(d.lent.Load(), d.lendable(waiting)))
 }
 
-// lendable returns what so many onodes that wait leave of what is kept for them: four
-// times what they need is taken back, for the heap grows faster than they, and pages
+// lendable returns what onodes that wait, and need that much, leave of what is kept for
+// them: four times as much is taken back, for the heap grows faster than they, and pages
 // that went leave holes in slabs.
-func (d *shares) lendable(waiting int) int64 {
-	return max(d.step*shareSteps/100*lentPercent-4*dirtyFootprint*int64(waiting), 0)
+func (d *shares) lendable(waiting int64) int64 {
+	return max(d.step*shareSteps/100*lentPercent-4*waiting, 0)
 }
 
 func (d *shares) setLentLocked(n int64) {

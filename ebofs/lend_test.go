@@ -20,7 +20,7 @@ func TestLend(t *testing.T) {
 	if all < memory/100*lentPercent-step || s.shares.pagesBudget() != s.shares.total+all-s.shares.dataBudget() {
 		t.Fatalf("idle: pages may have %d bytes, %d of them lent", s.shares.pagesBudget(), all)
 	}
-	const some = 640 // a bit more than half of what is lent
+	const some = 1024 // a bit more than half of what is lent
 	for i := 0; i < some; i += 32 {
 		apply(t, s, func(x *Txn) {
 			for j := range 32 {
@@ -28,10 +28,10 @@ func TestLend(t *testing.T) {
 			}
 		})
 	}
-	if n, _, _ := s.dirty.pressure(); n < some {
-		t.Fatalf("%d onodes wait", n)
-	} else if lent := s.shares.lent.Load(); lent == 0 || lent > s.shares.lendable(n)+2*step || lent > all*2/3 {
-		t.Fatalf("%d of %d bytes lent while %d onodes of %d wait", lent, all, n, s.maxDirtyOnodes)
+	if w := s.dirty.pressure(); w.onodes < some {
+		t.Fatalf("%d onodes wait", w.onodes)
+	} else if lent := s.shares.lent.Load(); lent == 0 || lent > s.shares.lendable(w.inHeap())+2*step || lent > all*2/3 {
+		t.Fatalf("%d of %d bytes lent while %d onodes wait with %d bytes", lent, all, w.onodes, w.inHeap())
 	}
 	mustCheckpoint(t, s)
 	if s.lend(); s.shares.lent.Load() != all {

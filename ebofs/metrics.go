@@ -60,7 +60,8 @@ func (s *Store) Metrics() Metrics {
 	}
 	m.Discarded = c.Discarded.Load()
 	m.ReplayRecords, m.ReplayBytes, m.ReplayNanos = c.ReplayRecords.Load(), c.ReplayBytes.Load(), c.ReplayNanos.Load()
-	m.DirtyOnodes, m.DirtyBytes, _ = s.dirty.pressure()
+	w := s.dirty.pressure()
+	m.DirtyOnodes, m.DirtyBytes = w.onodes, w.data+w.heap
 	n := s.space.counts()
 	m.FreeBlocks, m.LimboBlocks = n.free, n.limbo
 	if s.wal != nil {

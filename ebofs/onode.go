@@ -3,7 +3,6 @@ package ebofs
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"ebofs/btree"
 )
@@ -138,88 +137,4 @@ func (o *onode) waitLoaded() {
 	if !o.loaded.open.Load() {
 		<-o.loaded.wait()
 	}
-}
-
-// dirtyList collects the onodes changed in each epoch, and the bodies and
-// blocks that epoch dropped.
-type dirtyList struct {
-	sync.Mutex
-	epochs [2]dirtyEpoch // epoch e in slot e%2: at most two are open
-}
-
-type dirtyEpoch struct {
-	onodes  []*onode
-	removed []*body   // bodies whose saved state the checkpoint must free
-	dead    []decided // blocks decided and dropped again in the same epoch
-	lost    []string  // keys of objects whose changes were lost
-	bytes   int64     // journaled bytes
-	replay  time.Duration
-	tokens  spaceTokens // blocks promised to it
-}
-
-func (d *dirtyList) add(o *onode, epoch uint64) {
-	o.refs.Add(1) // a dirty onode stays
-	d.Lock()
-	e := &d.epochs[epoch%2]
-	e.onodes = append(e.onodes, o)
-	d.Unlock()
-}
-
-func (d *dirtyList) addRemoved(b *body, epoch uint64) {
-	d.Lock()
-	e := &d.epochs[epoch%2]
-	e.removed = append(e.removed, b)
-	d.Unlock()
-}
-
-func (d *dirtyList) addDead(dead decided, epoch uint64) {
-	d.Lock()
-	e := &d.epochs[epoch%2]
-	e.dead = append(e.dead, dead)
-	d.Unlock()
-}
-
-func (d *dirtyList) addLost(key string, epoch uint64) {
-	d.Lock()
-	e := &d.epochs[epoch%2]
-	e.lost = append(e.lost, key)
-	d.Unlock()
-}
-
-// account adds what one transaction costs its checkpoint, and a mount that has to
-// replay it.
-func (d *dirtyList) account(epoch uint64, bytes int64, replay time.Duration, tokens spaceTokens) {
-	d.Lock()
-	e := &d.epochs[epoch%2]
-	e.bytes += bytes
-	e.replay += replay
-	e.tokens.add(tokens)
-	d.Unlock()
-}
-
-// pressure returns the number of dirty onodes and journaled bytes of both
-// open epochs, and how long their records take to be applied again.
-func (d *dirtyList) pressure() (onodes int, bytes int64, replay time.Duration) {
-	d.Lock()
-	defer d.Unlock()
-	for i := range d.epochs {
-		onodes += len(d.epochs[i].onodes)
-		bytes += d.epochs[i].bytes
-		replay += d.epochs[i].replay
-	}
-	return onodes, bytes, replay
-}
-
-// take returns the list of epoch, which no transaction adds to any more. The
-// slot is emptied by done.
-func (d *dirtyList) take(epoch uint64) dirtyEpoch {
-	d.Lock()
-	defer d.Unlock()
-	return d.epochs[epoch%2]
-}
-
-func (d *dirtyList) done(epoch uint64) {
-	d.Lock()
-	d.epochs[epoch%2] = dirtyEpoch{}
-	d.Unlock()
 }

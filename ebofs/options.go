@@ -98,11 +98,11 @@ const DefaultMemory = 2 << 30
 const (
 	minMemory      = 64 << 20
 	onodeFootprint = 1 << 10 // measured: a decoded onode with its trees and table entry
-	// Onodes that wait for a checkpoint: at least minDirtyOnodes, and with more memory
-	// more, for on a large store each change falls into a leaf of its own unless
-	// there are many.
-	minDirtyOnodes = 64 << 10
-	dirtyFootprint = 2 << 10 // measured: 1.7 KiB for such an onode with its entries in all deltas
+	// Onodes that wait for a checkpoint may have minDirtyHeap at least, and with more
+	// memory more, for on a large store each change falls into a leaf of its own unless
+	// there are many. dirtyFootprint is for one of them, beside burden.heap.
+	minDirtyHeap   = 128 << 20
+	dirtyFootprint = 5 << 8
 )
 
 func (o *Options) fill() error {

@@ -33,6 +33,7 @@ type pass struct {
 	record   int64  // bytes the record will take at most
 	admitted int64  // of it, counted in Store.inflight
 	view     []objectView
+	met      int    // index in view of the object that was looked for last
 	structs  bool   // changes collections
 	frees    bool   // only gives space back
 	clones   bool   // copies from objects
@@ -168,7 +169,7 @@ func (s *Store) try(ctx context.Context, t *Txn, slack uint64, begin time.Time, 
 func (s *Store) commit(p *pass, begin time.Time, onCommit func(error)) (wal.LSN, error) {
 	// Journaled data is kept in RAM until it is folded; the caller's memory is
 	// the caller's again when we return.
-	dirty, user := int64(0), int64(0)
+	user := int64(0)
 	journal := s.journals.of(s.epoch)
 	for i := range p.changes {
 		c := &p.changes[i]
@@ -176,7 +177,6 @@ func (s *Store) commit(p *pass, begin time.Time, onCommit func(error)) (wal.LSN,
 		if c.code == opWrite {
 			c.data = journal.keep(c.data)
 		}
-		dirty += c.dirtyBytes()
 	}
 	flags := uint16(0)
 	if len(p.placed) > 0 {
@@ -185,7 +185,7 @@ func (s *Store) commit(p *pass, begin time.Time, onCommit func(error)) (wal.LSN,
 	epoch := s.epoch
 	parts := p.enc.encode(epoch, p.changes)
 	s.apply(p.changes, p.view, epoch)
-	s.dirty.account(epoch, dirty, replayCost(p.changes), p.tokens)
+	s.dirty.account(epoch, burdenOf(p.changes, p.tokens))
 	p.tokens, p.placed = spaceTokens{}, p.placed[:0] // what lies beside is the log's from here on
 
 	s.logMu.Lock()
@@ -205,19 +205,6 @@ func (s *Store) commit(p *pass, begin time.Time, onCommit func(error)) (wal.LSN,
 	s.metrics.Transactions.Add(1)
 	s.metrics.UserBytes.Add(user)
 	return lsn, nil
-}
-
-// dirtyBytes is what a change keeps in RAM until its checkpoint: journaled
-// data, or entries of a delta with what an entry costs beside its bytes.
-func (c *change) dirtyBytes() int64 {
-	n := int64(len(c.data)) + c.weight
-	if c.code == opPlace {
-		n += editsBytes*int64(1+c.n>>chunkShift) + decidedBytes*int64(c.n>>blockShift)
-	}
-	for i := range c.pairs {
-		n += int64(len(c.pairs[i].key)+len(c.pairs[i].value)) + 32
-	}
-	return n
 }
 
 // userBytes is what a change brings to be stored.

@@ -62,7 +62,7 @@ func (s *Store) recover(ctx context.Context, roots *Roots) error {
 	s.incarnation = ring.Incarnation
 	if r.records > 0 && res.Resumable() && !s.opt.ReplayImage && s.kept.yield == 0 && int64(filled) < s.ringSize-s.ringSize/16 &&
 		s.space.promise(r.tokens, r.longest, false, s.metaBlocks.Load()) {
-		s.dirty.account(s.epoch, 0, 0, r.tokens)
+		s.dirty.account(s.epoch, burden{tokens: r.tokens})
 		if err := s.goOn(ctx, tail, &res); err != nil {
 			return err
 		}

@@ -49,7 +49,6 @@ func (r *replayer) replay(ctx context.Context, rec wal.Record) error {
 	if err := r.cost(ctx, cs); err != nil {
 		return fmt.Errorf("transaction %d: %w", rec.Txid, err)
 	}
-	dirty := int64(0)
 	for i := range cs {
 		c := &cs[i]
 		for _, p := range c.place {
@@ -62,7 +61,6 @@ func (r *replayer) replay(ctx context.Context, rec wal.Record) error {
 		} else {
 			c.data = bytes.Clone(c.data)
 		}
-		dirty += c.dirtyBytes()
 		s.nextID.Store(max(s.nextID.Load(), c.id))
 		if c.code.onColl() {
 			s.apply(cs[i:i+1], nil, s.epoch)
@@ -76,7 +74,7 @@ func (r *replayer) replay(ctx context.Context, rec wal.Record) error {
 		}
 	}
 	s.txid = rec.Txid
-	s.dirty.account(s.epoch, dirty, replayCost(cs), spaceTokens{})
+	s.dirty.account(s.epoch, burdenOf(cs, spaceTokens{}))
 	r.records++
 	return nil
 }

@@ -45,7 +45,7 @@ func TestReadOnlyRunsNothing(t *testing.T) {
 	s.Abandon()
 	dev := &hooked{Mem: mem, write: func() { t.Error("write to a store opened read-only") }}
 	s = open(t, dev, Options{ReadOnly: true, CheckpointInterval: time.Microsecond})
-	if n, _, _ := s.dirty.pressure(); n == 0 {
+	if s.dirty.pressure().onodes == 0 {
 		t.Fatal("nothing was replayed")
 	}
 	ran := make(chan struct{})

@@ -92,7 +92,7 @@ type Store struct {
 	ringSize int64
 	maxDirty int64
 
-	maxDirtyOnodes int
+	maxDirtyHeap int64 // of onodes that wait for a checkpoint
 
 	room    *sync.Cond // signalled when there may be room: see waitRoom
 	roomMu  sync.Mutex // innermost but for dirtyList and the log's own

@@ -351,7 +351,7 @@ func (w *sweep) promise(live uint64, paths int) bool {
 		return false
 	}
 	s.gate.RLock()
-	s.dirty.account(s.epoch, 0, 0, t)
+	s.dirty.account(s.epoch, burden{tokens: t})
 	s.gate.RUnlock()
 	w.promised += live
 	w.budget -= min(w.budget, live+uint64(paths))
