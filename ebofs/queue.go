@@ -144,6 +144,10 @@ func (s *Store) try(ctx context.Context, t *Txn, slack uint64, begin time.Time, 
 		s.refuse(p)
 		return 0, stopwatch{}, err
 	}
+	if err := s.meet(ctx, p); err != nil {
+		s.refuse(p)
+		return 0, stopwatch{}, err
+	}
 	if err := s.lock(ctx, t, p); err != nil {
 		s.refuse(p)
 		return 0, stopwatch{}, err

@@ -195,21 +195,56 @@ func (s *Store) member(id CollectionID, o *ObjectID, view collectionMap) error {
 	return c.holds(o)
 }
 
-// see returns the index in p.view of the object of that key. With know its
-// existence is certain afterwards. A damaged object is seen only to be removed.
-func (s *Store) see(ctx context.Context, p *pass, key string, know, remove bool) (int, error) {
-	i := len(p.view) - 1
-	for i >= 0 && p.view[i].o.key != key {
-		i--
+// meet finds the onodes of all objects that the transaction names, before it holds its
+// queues: others need not wait for that, least of all when an object has to be read.
+func (s *Store) meet(ctx context.Context, p *pass) error {
+	for i := range p.changes {
+		c := &p.changes[i]
+		if c.code.onColl() {
+			continue
+		}
+		know := !c.code.creates() || p.clones
+		if _, err := s.viewOf(ctx, p, c.key, know); err != nil {
+			return err
+		}
+		if c.to != "" {
+			if _, err := s.viewOf(ctx, p, c.to, know); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
+}
+
+// viewOf returns the index in p.view of the object of that key. If it is new there and
+// cold, with wait it is read now.
+func (s *Store) viewOf(ctx context.Context, p *pass, key string, wait bool) (int, error) {
+	for i := p.met; i < min(p.met+2, len(p.view)); i++ { // mostly in the order in which they were met
+		if p.view[i].o.key == key {
+			p.met = i
+			return i, nil
+		}
+	}
+	i := slices.IndexFunc(p.view, func(v objectView) bool { return v.o.key == key })
 	if i < 0 {
 		p.key = append(p.key[:0], key...)
-		o, err := s.onodeOf(ctx, p.key, know)
+		o, err := s.onodeOf(ctx, p.key, wait)
 		if err != nil {
 			return 0, err
 		}
 		i = len(p.view)
 		p.view = append(p.view, objectView{o: o})
+	}
+	p.met = i
+	return i, nil
+}
+
+// see is viewOf of an object that meet has met. With know its existence is certain
+// afterwards. A damaged object is seen only to be removed.
+func (s *Store) see(ctx context.Context, p *pass, key string, know, remove bool) (int, error) {
+	i, err := s.viewOf(ctx, p, key, know)
+	if err != nil {
+		return 0, err
 	}
 	v := &p.view[i]
 	// Also if the transaction itself made the object: what needs to know it
