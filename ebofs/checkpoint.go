@@ -488,6 +488,7 @@ func (ck *checkpoint) writeRoot() error {
 	sb.Generation++
 	sb.Epoch = ck.epoch
 	sb.Root = ref
+	sb.Features.Incompat |= layout.FeatDenseOnodes // of an older store, from its first checkpoint on
 	if len(ck.shared) > 0 {
 		sb.Features.Incompat |= layout.FeatSharedBlocks
 	}

@@ -13,7 +13,7 @@ import (
 // TestWarm reads objects in no order after a mount: with Warm none of them waits for a
 // leaf, and the leaves were read many at a time.
 func TestWarm(t *testing.T) {
-	const objects = 3000
+	const objects = 6000
 	o := newOrdered(t, objects, blockSize)
 	order := rand.New(rand.NewPCG(3, 4)).Perm(objects)
 	read := func(opt Options) (misses uint64, begun, all int64) {

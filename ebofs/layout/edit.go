@@ -14,6 +14,7 @@ import (
 type ValueEditor struct {
 	Root  func(kind TreeKind, descriptor []byte) error
 	Bytes func(p []byte) // contents: omap header, inline data, sections of newer versions
+	Sums  func(p []byte) // checksums of data, four bytes each
 }
 
 // EditValue changes an onode, cnode or trash record. An error says that p is none,
@@ -22,22 +23,27 @@ func EditValue(p []byte, e *ValueEditor) error {
 	if len(p) == 0 {
 		return truncated("value", "type", 0, 1)
 	}
-	var fixed int
+	var q []byte // its sections
 	var err error
 	roots := map[uint8]TreeKind{}
 	contents := func(tag uint8) bool { return true }
 	switch p[0] {
 	case 'O':
-		fixed, err = onodeFixed, new(Onode).Decode(p)
+		var o Onode
+		if err = o.Decode(p); err == nil {
+			q, err = o.fixed(p)
+		}
 		roots[secOnodeAttrs], roots[secOnodeOmap], roots[secOnodeExtents] = TreeAttrs, TreeOmap, TreeExtents
 		contents = func(tag uint8) bool { return tag != secOnodeHint }
 	case 'K':
-		fixed = cnodeFixed
-		_, err = DecodeCnode(p)
+		if _, err = DecodeCnode(p); err == nil {
+			q = p[valueHeader+cnodeFixed:]
+		}
 		roots[secAttrs] = TreeAttrs
 	case 'T':
-		fixed = trashFixed
-		_, err = DecodeTrash(p)
+		if _, err = DecodeTrash(p); err == nil {
+			q = p[valueHeader+trashFixed:]
+		}
 		roots[secTrashAttrs], roots[secTrashOmap], roots[secTrashExtents] = TreeAttrs, TreeOmap, TreeExtents
 	default:
 		err = malformed("value", "type", p[0], "onode, cnode or trash")
@@ -46,16 +52,20 @@ func EditValue(p []byte, e *ValueEditor) error {
 		return err
 	}
 	last := 0
-	for q := p[valueHeader+fixed:]; len(q) > 0; {
+	for len(q) > 0 {
 		tag, body, _, rest, err := nextSection("value", last, q)
 		if err != nil {
 			return err
 		}
-		if kind, ok := roots[tag]; ok {
+		kind, ok := roots[tag]
+		switch {
+		case ok:
 			if err := e.Root(kind, body); err != nil {
 				return err
 			}
-		} else if contents(tag) {
+		case p[0] == 'O' && tag == secOnodeRun:
+			e.Sums(runCRCs(body))
+		case contents(tag):
 			e.Bytes(body)
 		}
 		last, q = int(tag), rest

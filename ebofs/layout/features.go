@@ -29,14 +29,16 @@ const (
 	FeatExternalLog                       // the WAL ring is on another device
 	FeatSharedBlocks                      // blocks of data mapped more than once, counted by the refs tree
 	FeatMetadataOnly                      // an image without data (package image): no read of data may succeed
+	FeatDenseOnodes                       // onodes of version 2
 )
 
 var incompatNames = []string{
 	"carry", "owner-index", "hard-geometry", "inline-data", "blob-values", "multi-ring", "subtree-sharing", "external-log", "shared-blocks", "metadata-only",
+	"dense-onodes",
 }
 
 // KnownIncompat are the incompatible features this program can read.
-const KnownIncompat = FeatOwnerIndex | FeatHardGeometry | FeatInlineData | FeatExternalLog | FeatSharedBlocks | FeatMetadataOnly
+const KnownIncompat = FeatOwnerIndex | FeatHardGeometry | FeatInlineData | FeatExternalLog | FeatSharedBlocks | FeatMetadataOnly | FeatDenseOnodes
 
 // KnownROCompat are the features this program can write.
 const KnownROCompat uint64 = 0

@@ -175,7 +175,7 @@ func FuzzCnode(f *testing.F) {
 }
 
 func FuzzOnode(f *testing.F) {
-	fuzzValue(f, DecodeOnode, func(o *Onode) ([]byte, error) { return o.Append(nil) }, "onode", "onode-inline")
+	fuzzValue(f, DecodeOnode, func(o *Onode) ([]byte, error) { return o.Append(nil) }, "onode", "onode-inline", "onode-run", "onode-v1", "onode-inline-v1")
 }
 
 func FuzzTrash(f *testing.F) {

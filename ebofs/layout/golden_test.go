@@ -231,16 +231,34 @@ func TestGoldenValues(t *testing.T) {
 	if p, err = o.Append(nil); err != nil {
 		t.Fatal(err)
 	}
-	fixed := []field{{8, "object id"}, {8, "size"}, {4, "flags"}, {4, "reserved"}, {2, "section 1: alloc hint, length"}, {4, "object size"}, {3, "write size"}, {1, "flags"}, {2, "section 2: omap header, length"}, {6, "omap header"}}
-	p = golden(t, "onode", p, fields(head, fixed, []field{{4, "section 4: attrs, length"}}, ptr("attrs"), []field{{4, "section 5: omap, length"}}, ptr("omap"), []field{{4, "section 6: extents, length"}}, ptr("extents")))
+	fixed := func(size int) []field {
+		return []field{{1, "type"}, {1, "version"}, {1, "min reader"}, {1, "object id"}, {size, "size"}, {1, "flags"}}
+	}
+	hints := []field{{2, "section 1: alloc hint, length"}, {4, "object size"}, {3, "write size"}, {1, "flags"}, {2, "section 2: omap header, length"}, {6, "omap header"}}
+	p = golden(t, "onode", p, fields(fixed(4), hints, []field{{4, "section 4: attrs, length"}}, ptr("attrs"), []field{{4, "section 5: omap, length"}}, ptr("omap"), []field{{4, "section 6: extents, length"}}, ptr("extents")))
 	equal(t, "onode", o)(decodePtr(DecodeOnode(p)))
 
 	small := &Onode{ID: 7, Size: 10, Inline: []byte("hello, you")}
 	if p, err = small.Append(nil); err != nil {
 		t.Fatal(err)
 	}
-	p = golden(t, "onode-inline", p, fields(head, []field{{8, "object id"}, {8, "size"}, {4, "flags"}, {4, "reserved"}, {2, "section 3: inline data, length"}, {10, "data"}}))
+	p = golden(t, "onode-inline", p, fields(fixed(1), []field{{2, "section 3: inline data, length"}, {10, "data"}}))
 	equal(t, "onode", small)(decodePtr(DecodeOnode(p)))
+
+	two := testRunOnode(t)
+	if p, err = two.Append(nil); err != nil {
+		t.Fatal(err)
+	}
+	p = golden(t, "onode-run", p, fields(fixed(2), []field{{2, "section 7: run, length"}, {1, "chunk"}, {1, "first block"}, {1, "blocks"}, {1, "flags"}, {2, "address"}, {8, "crc"}}))
+	equal(t, "onode", two)(decodePtr(DecodeOnode(p)))
+
+	for name, want := range map[string]*Onode{"onode-v1": o, "onode-inline-v1": small} {
+		text, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, name, want)(decodePtr(DecodeOnode(parseGolden(t, string(text)))))
+	}
 
 	tr := testTrash()
 	if p, err = tr.Append(nil); err != nil {

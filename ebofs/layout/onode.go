@@ -21,8 +21,9 @@ const (
 	// could not be read when they were due: no read of it may succeed.
 	OnodeDamaged uint32 = 1 << 31
 
-	onodeVersion = 1
-	onodeFixed   = 24
+	onodeVersion = 2
+	onodeHeader  = 3
+	onodeFixed   = 24 // of version 1
 
 	secOnodeHint    = 1
 	secOnodeHeader  = 2
@@ -30,6 +31,7 @@ const (
 	secOnodeAttrs   = 4
 	secOnodeOmap    = 5
 	secOnodeExtents = 6
+	secOnodeRun     = 7
 )
 
 // AllocHint is what a client said it would do with an object.
@@ -43,18 +45,26 @@ type AllocHint struct {
 // and its data.
 //
 //	off len field
-//	  0   8 value header, type 'O'
-//	  8   8 object id    never reused; owner id of its trees
-//	 16   8 size         bytes
-//	 24   4 flags        the client's hint, and OnodeDamaged
-//	 28   4 reserved, zero
-//	 32     sections, each left out when empty
+//	  0   1 type         'O'
+//	  1   1 version      2
+//	  2   1 min reader
+//	  3     uvarints
+//	        object id    never reused; owner id of its trees
+//	        size         bytes
+//	        flags        the client's hint, and OnodeDamaged
+//	        sections, each left out when empty
 //	        1 alloc hint    object size, write size, flags: uvarints
 //	        2 omap header   bytes
 //	        3 inline data   bytes 0.. of the object, at most 2 KiB; no extents then
 //	        4 attrs         root descriptor
 //	        5 omap          root descriptor
 //	        6 extents       root descriptor
+//	        7 run           in place of 6, if the extents are one chunk of one run:
+//	                        uvarint chunk, 1 first block, 1 blocks, 1 flags, uvarint
+//	                        address, 4 for each block: CRC-32C
+//
+// Version 1, which this program reads, has a value header, then 8 bytes of id, 8 of size,
+// 4 of flags and 4 that are zero, and no section 7.
 type Onode struct {
 	ID         uint64
 	Size       uint64
@@ -67,6 +77,7 @@ type Onode struct {
 	Extents    btree.Root
 
 	extra []byte // sections of newer versions, kept
+	page  []byte // memory for Extents.Inline of section 7
 }
 
 func (o *Onode) check() error {
@@ -92,11 +103,10 @@ func (o *Onode) Append(dst []byte) ([]byte, error) {
 		return dst, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	from := len(dst)
-	dst = appendValueHeader(dst, 'O', onodeVersion)
-	dst = le.AppendUint64(dst, o.ID)
-	dst = le.AppendUint64(dst, o.Size)
-	dst = le.AppendUint32(dst, o.Flags)
-	dst = append(dst, 0, 0, 0, 0)
+	dst = append(dst, 'O', onodeVersion, onodeVersion)
+	dst = binary.AppendUvarint(dst, o.ID)
+	dst = binary.AppendUvarint(dst, o.Size)
+	dst = binary.AppendUvarint(dst, uint64(o.Flags))
 	if o.Hint != (AllocHint{}) {
 		var b [3 * binary.MaxVarintLen64]byte
 		h := binary.AppendUvarint(b[:0], o.Hint.ObjectSize)
@@ -111,12 +121,17 @@ func (o *Onode) Append(dst []byte) ([]byte, error) {
 	}
 	dst = appendRootSection(dst, secOnodeAttrs, &o.Attrs)
 	dst = appendRootSection(dst, secOnodeOmap, &o.Omap)
-	dst = appendRootSection(dst, secOnodeExtents, &o.Extents)
+	var run [maxRunSection]byte
+	if r := appendRun(run[:0], &o.Extents); r != nil {
+		dst = appendSection(dst, secOnodeRun, r)
+	} else {
+		dst = appendRootSection(dst, secOnodeExtents, &o.Extents)
+	}
 	dst = append(dst, o.extra...)
 	if n := len(dst) - from; n > MaxOnodeBytes {
 		return dst[:from], fmt.Errorf("onode of %d bytes, at most %d: %w", n, MaxOnodeBytes, ErrInvalid)
 	}
-	return endValue(dst, from), nil
+	return dst, nil
 }
 
 // appendRootSection appends a root descriptor as a section, without a copy of an
@@ -138,31 +153,69 @@ func appendRootSection(dst []byte, tag uint8, r *btree.Root) []byte {
 }
 
 // DecodeOnode reads a value of the objects tree. Omap header, inline data and
-// inline roots alias p.
+// inline roots alias p, or have memory of their own.
 func DecodeOnode(p []byte) (Onode, error) {
 	var o Onode
 	err := o.Decode(p)
+	o.page = nil
 	return o, err
 }
 
-// Decode is DecodeOnode into o, for callers that reuse it.
+// Decode is DecodeOnode into o, for callers that reuse it and its memory.
 func (o *Onode) Decode(p []byte) error {
-	*o = Onode{}
+	*o = Onode{page: o.page}
 	if err := o.decode(p); err != nil {
-		*o = Onode{}
+		*o = Onode{page: o.page}
 		return err
 	}
 	return nil
 }
 
+// fixed reads what every onode has and returns the sections behind.
+func (o *Onode) fixed(p []byte) ([]byte, error) {
+	const kind = "onode"
+	if len(p) > 1 && p[1] == 1 {
+		q, err := openValue(kind, p, 'O', onodeVersion, onodeFixed, MaxOnodeBytes)
+		if err != nil {
+			return nil, err
+		}
+		o.ID, o.Size, o.Flags = le.Uint64(q), le.Uint64(q[8:]), le.Uint32(q[16:])
+		return q[onodeFixed:], nil
+	}
+	switch {
+	case len(p) < onodeHeader:
+		return nil, truncated(kind, "value", len(p), onodeHeader)
+	case p[0] != 'O':
+		return nil, &Corruption{Kind: kind, Field: "type", Got: fmt.Sprint(p[0]), Want: fmt.Sprint('O'), Err: ErrBadMagic}
+	case p[1] == 0 || p[2] > p[1]:
+		return nil, malformed(kind, "version, min reader", fmt.Sprint(p[1], ", ", p[2]), nil)
+	case p[2] > onodeVersion:
+		return nil, &Corruption{Kind: kind, Field: "min reader", Got: fmt.Sprint(p[2]), Want: fmt.Sprintf("≤ %d", onodeVersion), Err: ErrNewer}
+	case len(p) > MaxOnodeBytes:
+		return nil, malformed(kind, "length", len(p), fmt.Sprintf("at most %d", MaxOnodeBytes))
+	}
+	q := p[onodeHeader:]
+	var flags uint64
+	for _, v := range [...]*uint64{&o.ID, &o.Size, &flags} {
+		n, w := binary.Uvarint(q)
+		if w <= 0 {
+			return nil, truncated(kind, "value", len(p), len(p)+1)
+		}
+		*v, q = n, q[w:]
+	}
+	if flags > 1<<32-1 {
+		return nil, malformed(kind, "flags", flags, "32 bits")
+	}
+	o.Flags = uint32(flags)
+	return q, nil
+}
+
 func (o *Onode) decode(p []byte) error {
 	const kind = "onode"
-	q, err := openValue(kind, p, 'O', onodeVersion, onodeFixed, MaxOnodeBytes)
+	q, err := o.fixed(p)
 	if err != nil {
 		return err
 	}
-	o.ID, o.Size, o.Flags = le.Uint64(q), le.Uint64(q[8:]), le.Uint32(q[16:])
-	q = q[onodeFixed:]
 	last := 0
 	for len(q) > 0 {
 		tag, body, raw, rest, err := nextSection(kind, last, q)
@@ -182,6 +235,11 @@ func (o *Onode) decode(p []byte) error {
 			o.Omap, err = decodeRoot(kind, "omap", body)
 		case secOnodeExtents:
 			o.Extents, err = decodeRoot(kind, "extents", body)
+		case secOnodeRun:
+			if last == secOnodeExtents {
+				return malformed(kind, "sections", "extents and a run", "one of them")
+			}
+			err = o.decodeRun(body)
 		default:
 			err = unknownSection(kind, tag)
 			o.extra = append(o.extra, raw...)

@@ -74,6 +74,24 @@ func testOnode() *Onode {
 		Attrs: nodeRoot(6020, 2), Omap: nodeRoot(6024, 1000), Extents: nodeRoot(6028, 16)}
 }
 
+// testRunOnode is an object of two blocks that are neighbours.
+func testRunOnode(t testing.TB) *Onode {
+	var c Chunk
+	for i := range 2 {
+		c.Addr[i], c.CRC[i] = MakeAddr(0, 7000+uint64(i)), 11+uint32(i)
+	}
+	return &Onode{ID: 7, Size: 8192, Extents: soleChunk(t, 0, &c)}
+}
+
+// soleChunk is the root of extents that are one chunk.
+func soleChunk(t testing.TB, k uint64, c *Chunk) btree.Root {
+	val, err := c.Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return btree.Root{Kind: btree.RootInline, Inline: append(btree.AppendSole(nil, k), val...), Count: 1, Bytes: 8 + uint64(len(val))}
+}
+
 func testTrash() *Trash {
 	return &Trash{ID: 9, Size: 4 << 20, Blocks: 1024, Omap: nodeRoot(6024, 1000), Extents: nodeRoot(6028, 16)}
 }
@@ -175,7 +193,7 @@ func TestSections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p = endValue(appendSection(p, 17, []byte("from the future")), 0)
+	p = appendSection(p, 17, []byte("from the future"))
 	o, err := DecodeOnode(p)
 	if err != nil {
 		t.Fatal(err)
@@ -185,11 +203,11 @@ func TestSections(t *testing.T) {
 	if err != nil || !bytes.HasSuffix(q, []byte("from the future")) {
 		t.Fatalf("%v %q", err, q)
 	}
-	p = endValue(appendSection(p, 17|mustKnow, nil), 0)
+	p = appendSection(p, 17|mustKnow, nil)
 	if _, err := DecodeOnode(p); !errors.Is(err, ErrFeature) || errors.Is(err, ErrCorrupt) {
 		t.Fatal(err)
 	}
-	p = endValue(appendSection(q, 17, nil), 0) // twice
+	p = appendSection(q, 17, nil) // twice
 	if _, err := DecodeOnode(p); !errors.Is(err, ErrMalformed) {
 		t.Fatal(err)
 	}

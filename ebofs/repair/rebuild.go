@@ -19,6 +19,7 @@ func (r *repairer) rebuild(rootErr error) error {
 	// The store finds owners anew once it is mounted.
 	r.root.Owners = btree.Root{}
 	r.sb.Features.Incompat &^= layout.FeatOwnerIndex
+	r.sb.Features.Incompat |= layout.FeatDenseOnodes
 	r.busy, r.shared = newBlockSet(&r.place), blockSet{}
 	r.used = newBlockSet(&r.place)
 	r.loadUsed()
