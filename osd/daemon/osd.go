@@ -86,6 +86,7 @@ type OSD struct {
 	damageSaid atomic.Int64          // when damage was last said, in seconds
 	reclaiming atomic.Bool
 	logLength  atomic.Int64 // of each PG's log
+	known      atomic.Int64 // requests that each PG knows
 
 	soon  chan struct{} // there is news to report
 	trims chan struct{} // there may be snapshots to trim

@@ -42,11 +42,22 @@ type mapping struct {
 func (m mapping) alone() bool { return len(m.acting) == 1 }
 
 // logEntries is how many entries the logs of all PGs may have together, half a
-// kilobyte each in RAM; leastLog is what each has at least.
+// kilobyte each in RAM; leastLog is what each has at least. Of older requests dups are
+// kept, dupEntries of all PGs together, 65 bytes each in RAM: with up to 363 PGs as many
+// as a PG wants. A PG goes by it when it trims next, in steps of 256.
 const (
 	logEntries = 50_000
 	leastLog   = 250
+	dupEntries = 1_000_000
 )
+
+// shareLogs returns how many entries each of so many PGs may have in its log, and how
+// many requests it may know, dups included.
+func shareLogs(pgs int) (entries, known int) {
+	pgs = max(1, pgs)
+	entries = max(leastLog, logEntries/pgs)
+	return entries, entries + dupEntries/pgs
+}
 
 // setMap makes m the map. PGs that are here now are opened, or made if the
 // monitors have said so; those that are not are closed; requests that waited for it
@@ -160,7 +171,9 @@ func (o *OSD) setMap(m *osdmap.Map) {
 		}
 	}
 	o.mu.m, o.mu.placer, o.mu.up, o.mu.want = m, placer, me, want
-	o.logLength.Store(int64(max(leastLog, logEntries/max(1, len(o.mu.places)))))
+	entries, known := shareLogs(len(o.mu.places))
+	o.logLength.Store(int64(entries))
+	o.known.Store(int64(known))
 	// Those for a PG came before those for a map.
 	again, o.mu.waiting = append(again, o.mu.waiting...), nil
 	turn := make(chan struct{})
@@ -247,6 +260,7 @@ func (o *OSD) open(m *osdmap.Map, id ceph.PG, told *order) (*pg.PG, error) {
 		Full:      func() pg.Full { return o.fullOf(id.Pool) },
 		Fetch:     o.fetch,
 		LogLength: func() int { return int(o.logLength.Load()) },
+		Known:     func() int { return int(o.known.Load()) },
 		Removed:   func(s ceph.SnapID) bool { return o.removed(id.Pool, s) },
 		PoolSnaps: func() ops.SnapContext { return o.poolSnaps(id.Pool) },
 	})

@@ -115,8 +115,8 @@ func (p *PG) release(s *slot) {
 	p.run(ready)
 }
 
-// repeated answers a request that is in the log already, at once or when it is
-// durable.
+// repeated answers a request that is in the log or its dups already, at once or when
+// it is durable.
 func (p *PG) repeated(w *work) bool {
 	p.mu.Lock()
 	n := p.mu.log.find(w.req.ReqID)
@@ -172,14 +172,11 @@ func (p *PG) commit(w *work, out *ops.Outcome) {
 		p.mu.lastUser = max(user, n.UserVersion)
 	}
 	p.mu.log.add(n)
-	first, last, due := p.mu.log.trim(p.logLength())
+	c := p.mu.log.cut(p.logLength(), p.known())
 	s.uncommitted++
 	p.mu.Unlock()
 	txn.OmapSet(p.env.Coll, metaObject(p.cfg.PG), map[string][]byte{n.key(): n.bytes()})
-	if due {
-		txn.OmapRmRange(p.env.Coll, metaObject(p.cfg.PG), first, last)
-	}
-	err := p.cfg.Store.Queue(p.ctx, txn, nil, func(err error) { p.committed(w, n, out, err) })
+	c, err := p.queue(txn, c, func(err error) { p.committed(w, n, out, err) })
 
 	p.mu.Lock()
 	if err != nil { // nothing happened
@@ -189,6 +186,9 @@ func (p *PG) commit(w *work, out *ops.Outcome) {
 		s.loaded = false
 	} else if happened {
 		s.state, s.loaded = out.Head, true
+	}
+	if err == nil && c != nil {
+		p.mu.log.forget(c)
 	}
 	s.writing = false
 	ready := p.startLocked(s)
@@ -324,7 +324,7 @@ func (p *PG) writeReply(req *ops.Request, n *Entry) *msg.OSDOpReply {
 	}
 	r.Replay, r.UserVersion = n.Version, n.UserVersion
 	switch {
-	case n.Result == int32(ceph.ENOENT):
+	case n.priorTold():
 		r.BadReplay = n.Prior
 	case n.UserVersion == 0:
 		r.BadReplay = n.Version

@@ -6,7 +6,8 @@
 //
 // Nouns. A slot is an object in use: its State and the requests that wait for it.
 // The log is the newest requests that changed something, failed ones included,
-// kept in the omap of the PG's meta object. A session is a client's connection.
+// kept in the omap of the PG's meta object. Of older ones there are dups: what a
+// repeated request is told. A session is a client's connection.
 //
 //	Submit ── dup? ── slot ──▶ ops.Run ──▶ Seal, Queue ──▶ committed ──▶ reply, effects
 //	            │      │ reads share it, writes follow each other
@@ -18,6 +19,7 @@
 //	I1  Requests on one object happen in the order of Submit.
 //	I2  A request that writes is in the log, in the same transaction as its
 //	    changes; one that is in the log is answered from it, after it is durable.
+//	    Only then it may be trimmed, and the same transaction has its dup.
 //	I3  Versions in the log follow each other without a gap; the order of
 //	    transactions in the store is theirs.
 //	I4  No read returns what is not committed.

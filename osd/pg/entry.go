@@ -78,15 +78,26 @@ func (n *Entry) Encode(e *denc.Encoder) {
 	e.I32(n.Result)
 	e.U64(n.UserVersion)
 	n.Prior.Encode(e)
+	n.encodeOps(e)
+	n.MTime.Encode(e)
+	n.Stats.encode(e)
+	e.End(m)
+}
+
+// encodeOps appends what the operations came to.
+func (n *Entry) encodeOps(e *denc.Encoder) {
 	e.U32(uint32(len(n.Results)))
 	for i := range n.Results {
 		e.I32(n.Results[i])
 		e.Blob(n.Outputs[i])
 		e.U16(uint16(n.Codes[i]))
 	}
-	n.MTime.Encode(e)
-	n.Stats.encode(e)
-	e.End(m)
+}
+
+func (n *Entry) decodeOps(d *denc.Decoder) {
+	for range d.Count(10) {
+		n.Results, n.Outputs, n.Codes = append(n.Results, d.I32()), append(n.Outputs, d.Bytes()), append(n.Codes, msg.OpCode(d.U16()))
+	}
 }
 
 func (n *Entry) bytes() []byte {
@@ -103,9 +114,7 @@ func DecodeEntry(p []byte) (*Entry, error) {
 	n.Version, n.Object, n.ReqID = ceph.DecodeEVersion(d), ceph.DecodeHObject(d), ceph.DecodeReqID(d)
 	n.Result, n.UserVersion = d.I32(), d.U64()
 	n.Prior = ceph.DecodeEVersion(d)
-	for range d.Count(10) {
-		n.Results, n.Outputs, n.Codes = append(n.Results, d.I32()), append(n.Outputs, d.Bytes()), append(n.Codes, msg.OpCode(d.U16()))
-	}
+	n.decodeOps(d)
 	n.MTime, n.Stats = ceph.DecodeTime(d), decodeStats(d)
 	d.End(s)
 	return n, d.Finish()

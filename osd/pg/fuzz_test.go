@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"ebofs/cluster/ceph"
+	"ebofs/cluster/denc"
 	"ebofs/cluster/msg"
 )
 
@@ -28,6 +29,35 @@ func FuzzDecodeEntry(f *testing.F) {
 		}
 		if twice := again.bytes(); !bytes.Equal(once, twice) {
 			t.Fatalf("%x\n%x", once, twice)
+		}
+	})
+}
+
+// FuzzDecodeDups is FuzzDecodeEntry for what stays of entries.
+func FuzzDecodeDups(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(newBatch([]*Entry{
+		{ReqID: ceph.ReqID{Tid: 3}, Version: ceph.EVersion{Version: 5, Epoch: 2}, Result: int32(ceph.ENOENT), Prior: ceph.EVersion{Version: 4, Epoch: 2}},
+		{ReqID: ceph.ReqID{Tid: 4}, Results: []int32{0, -2}, Outputs: [][]byte{nil, []byte("x")}, Codes: []msg.OpCode{msg.OpRead, msg.OpDelete}},
+	}).value)
+	f.Fuzz(func(t *testing.T, p []byte) {
+		var list []*Entry
+		d := denc.NewDecoder(p)
+		for _, n := range dupsOf(d) {
+			list = append(list, n)
+		}
+		if d.Finish() != nil || len(list) == 0 {
+			return
+		}
+		once := newBatch(list)
+		b, err := decodeBatch(once.key, once.value)
+		if err != nil || b.n != len(list) {
+			t.Fatalf("%v: %x", err, once.value)
+		}
+		again := newDups()
+		again.add(b)
+		if twice := newBatch(again.list()); !bytes.Equal(once.value, twice.value) {
+			t.Fatalf("%x\n%x", once.value, twice.value)
 		}
 	})
 }

@@ -11,10 +11,13 @@ import (
 )
 
 const (
-	// logLength is how many entries are kept, unless Config.LogLength says fewer: a
-	// client repeats a request at most some seconds later, at ten thousand a second
-	// for a whole OSD.
-	logLength = 3000
+	// remembered is how many requests of clients are known in any case, unless
+	// Config.Known says fewer: a client repeats a request at most some seconds later, at
+	// ten thousand a second for a whole OSD. Ceph's number, too.
+	remembered = 3000
+	// logLength is of how many of them the log has the entry, unless Config.LogLength
+	// says fewer; of the older ones there are dups.
+	logLength = remembered
 	// logSlack is how many more there may be before they are trimmed, so that
 	// trimming is one range in many requests.
 	logSlack = 256
@@ -29,10 +32,12 @@ type Info struct {
 	Scrubs  Scrubs
 }
 
-// log is the newest entries, oldest first, and who asked for them.
+// log is the newest entries, oldest first, who asked for them, and what is left of
+// older ones.
 type log struct {
 	entries []*logged
 	byID    map[ceph.ReqID]*logged
+	dups    dups
 }
 
 // logged is an entry and whether it can be replied to.
@@ -42,7 +47,15 @@ type logged struct {
 	waiters []func() // called when it is; guarded by PG.mu
 }
 
-func (l *log) find(id ceph.ReqID) *logged { return l.byID[id] }
+func (l *log) find(id ceph.ReqID) *logged {
+	if n := l.byID[id]; n != nil {
+		return n
+	}
+	if n := l.dups.find(id); n != nil {
+		return &logged{Entry: *n, durable: true}
+	}
+	return nil
+}
 
 func (l *log) add(n *logged) {
 	l.entries = append(l.entries, n)
@@ -61,28 +74,18 @@ func (l *log) drop(n *logged) {
 	}
 }
 
-// trim forgets the oldest entries if there are more than most and some; the keys of
-// [first, last) then have to go from the store.
-func (l *log) trim(most int) (first, last string, due bool) {
-	if len(l.entries) <= most+logSlack {
-		return "", "", false
-	}
-	n := len(l.entries) - most
-	for _, e := range l.entries[:n] {
-		if l.byID[e.ReqID] == e {
-			delete(l.byID, e.ReqID)
-		}
-	}
-	last = l.entries[n].key()
-	l.entries = append([]*logged(nil), l.entries[n:]...)
-	return firstLogKey, last, true
-}
-
 func (p *PG) logLength() int {
 	if p.cfg.LogLength == nil {
 		return logLength
 	}
 	return min(p.cfg.LogLength(), logLength)
+}
+
+func (p *PG) known() int {
+	if p.cfg.Known == nil {
+		return remembered
+	}
+	return min(p.cfg.Known(), remembered)
 }
 
 // metaObject is where a PG keeps its log: an object without a name, which sorts
@@ -127,7 +130,7 @@ func decodeInfo(p []byte) (i Info, err error) {
 
 // load reads the meta object of the PG in collection c.
 func load(ctx context.Context, s osd.ObjectStore, c osd.CollectionID, pg ceph.PG) (Info, log, error) {
-	l := log{byID: map[ceph.ReqID]*logged{}}
+	l := log{byID: map[ceph.ReqID]*logged{}, dups: newDups()}
 	meta := metaObject(pg)
 	kv, err := s.OmapGet(ctx, c, meta, []string{infoKey})
 	if err != nil {
@@ -152,6 +155,9 @@ func load(ctx context.Context, s osd.ObjectStore, c osd.CollectionID, pg ceph.PG
 	})
 	if err == nil {
 		err = bad
+	}
+	if err == nil {
+		err = l.dups.load(ctx, s, c, pg)
 	}
 	return info, l, err
 }

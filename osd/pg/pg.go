@@ -44,6 +44,9 @@ type Config struct {
 	// LogLength returns how many entries the log is to have, which its OSD shares out
 	// among its PGs; nil: 3000.
 	LogLength func() int
+	// Known returns how many requests of clients are to be known, be it by no more than
+	// their answer; nil: 3000.
+	Known func() int
 
 	// After calls f later unless stop is called first; nil: time.AfterFunc.
 	After func(d time.Duration, f func()) (stop func() bool)
@@ -153,6 +156,7 @@ func (p *PG) Close() {
 type Status struct {
 	Last, LogStart ceph.EVersion
 	LogEntries     int
+	Dups           int    // older requests that are known
 	LastUser       uint64 // newest user version
 	Created        ceph.Epoch
 	Stats          Stats
@@ -165,7 +169,7 @@ type Status struct {
 func (p *PG) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Status{Last: p.mu.last, LastUser: p.mu.lastUser, LogEntries: len(p.mu.log.entries), Created: p.info.Created, Stats: p.mu.stats, Scrubs: p.info.Scrubs}
+	s := Status{Last: p.mu.last, LastUser: p.mu.lastUser, LogEntries: len(p.mu.log.entries), Dups: p.mu.log.dups.n, Created: p.info.Created, Stats: p.mu.stats, Scrubs: p.info.Scrubs}
 	if s.LogEntries > 0 {
 		s.LogStart = p.mu.log.entries[0].Version
 	}

@@ -107,16 +107,21 @@ func (t *timers) fire(d time.Duration) (n int) {
 // bench is a PG of its own.
 type bench struct {
 	*PG
-	t      *testing.T
+	t      testing.TB
 	store  *lazy
 	timers *timers
 	tid    uint64
+
+	pg    ceph.PG
+	pgNum uint32
+	// logLength and known are of Config; 0: as many as may be.
+	logLength, known int
 }
 
 var testPG = ceph.PG{Pool: 3}
 
-func newBench(t *testing.T) *bench {
-	b := &bench{t: t, store: &lazy{ObjectStore: memstore.New(memstore.Options{})}, timers: &timers{}}
+func newBench(t testing.TB) *bench {
+	b := &bench{t: t, pg: testPG, pgNum: 1, store: &lazy{ObjectStore: memstore.New(memstore.Options{})}, timers: &timers{}}
 	var txn osd.Transaction
 	Create(&txn, testPG, 1, Info{Created: 7})
 	if err := osd.Apply(context.Background(), b.store.ObjectStore, &txn); err != nil {
@@ -128,10 +133,15 @@ func newBench(t *testing.T) *bench {
 }
 
 func (b *bench) open() {
+	cfg := Config{Store: b.store, PG: b.pg, PGNum: b.pgNum, Epoch: func() ceph.Epoch { return 9 }, After: b.timers.after}
+	if b.logLength > 0 {
+		cfg.LogLength = func() int { return b.logLength }
+	}
+	if b.known > 0 {
+		cfg.Known = func() int { return b.known }
+	}
 	var err error
-	b.PG, err = Open(context.Background(), Config{
-		Store: b.store, PG: testPG, PGNum: 1, Epoch: func() ceph.Epoch { return 9 }, After: b.timers.after,
-	})
+	b.PG, err = Open(context.Background(), cfg)
 	if err != nil {
 		b.t.Fatal(err)
 	}

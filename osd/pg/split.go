@@ -3,20 +3,26 @@ package pg
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"ebofs/cluster/ceph"
 	"ebofs/osd"
 	"ebofs/osd/ops"
 )
 
-// splitLogBytes bounds what of a log goes along when a PG is split: the newest
-// requests of the part, which are those that clients may repeat.
-const splitLogBytes = 512 << 10
+// What of a log goes along when a PG is split is bounded, to be one transaction: the
+// newest entries of the part, dups of the older ones, and the newest dups.
+const (
+	splitLogBytes = 512 << 10
+	splitDupBytes = 512 << 10 // more than all of them have, but for outputs
+)
 
 // Split makes a closed PG of a store as large as it is among pgNum PGs, and returns
 // the new PGs that have the rest. Each is split off in one transaction with its
-// statistics and the part of the log that is about its objects; a crash in between
-// leaves the PG between its old size and the new one, to be split further.
+// statistics and the part of the log and of the dups that is about its objects; a crash
+// in between leaves the PG between its old size and the new one, to be split further.
+// The PG itself keeps all of both: what is about others' objects nobody asks it for, and
+// it goes with time.
 func Split(ctx context.Context, s osd.ObjectStore, id ceph.PG, pgNum uint32, epoch ceph.Epoch) (parts []ceph.PG, err error) {
 	for {
 		spec, err := s.Collection(ctx, Collection(id))
@@ -71,14 +77,7 @@ func splitOff(ctx context.Context, s osd.ObjectStore, id ceph.PG, bits uint8, ep
 
 	info.Created = epoch
 	kv := map[string][]byte{infoKey: info.encode()}
-	room := splitLogBytes
-	for i := len(l.entries) - 1; i >= 0 && room > 0; i-- {
-		if e := l.entries[i]; e.Object.Hash>>bits&1 == 1 {
-			p := e.bytes()
-			kv[e.key()] = p
-			room -= len(p)
-		}
-	}
+	l.part(kv, osd.CollectionSpec{Bits: bits + 1, Seed: part.Seed})
 	n := mark(own)
 	kv[n.key()] = n.bytes()
 	var t osd.Transaction
@@ -87,6 +86,31 @@ func splitOff(ctx context.Context, s osd.ObjectStore, id ceph.PG, bits uint8, ep
 	n = mark(rest)
 	t.OmapSet(Collection(id), metaObject(id), map[string][]byte{n.key(): n.bytes()})
 	return part, osd.Apply(ctx, s, &t)
+}
+
+// part puts into kv what of the log is about objects in spec.
+func (l *log) part(kv map[string][]byte, spec osd.CollectionSpec) {
+	holds := func(n *Entry) bool { return spec.Contains(osd.ObjectID{Hash: n.Object.Hash}) }
+	room, i := splitLogBytes, len(l.entries)
+	for ; i > 0 && room > 0; i-- {
+		if n := l.entries[i-1]; holds(&n.Entry) {
+			p := n.bytes()
+			kv[n.key()] = p
+			room -= len(p)
+		}
+	}
+	old := l.dups.list()
+	for _, n := range l.entries[:i] {
+		old = append(old, &n.Entry)
+	}
+	old = slices.DeleteFunc(old, func(n *Entry) bool { return !holds(n) })
+	room = splitDupBytes
+	for _, b := range slices.Backward(pack(old)) {
+		if room -= len(b.value); room < 0 {
+			break
+		}
+		kv[b.key] = b.value
+	}
 }
 
 // sumOf counts what the part of a PG holds that is to be split off.

@@ -16,6 +16,7 @@ type Stored struct {
 	Spec    osd.CollectionSpec
 	Info    Info
 	Entries []Entry // the log, oldest first
+	dups    dups
 }
 
 // ReadStored reads what the PG in collection c says of itself.
@@ -30,17 +31,22 @@ func ReadStored(ctx context.Context, s osd.ObjectStore, c osd.CollectionID, pg c
 	for _, e := range l.entries {
 		r.Entries = append(r.Entries, e.Entry)
 	}
+	r.dups = l.dups
 	return r, err
 }
 
 // Status returns how the PG was at its last request.
 func (r *Stored) Status() Status {
-	s := Status{Created: r.Info.Created, LogEntries: len(r.Entries)}
+	s := Status{Created: r.Info.Created, LogEntries: len(r.Entries), Dups: r.dups.n}
 	if n := len(r.Entries); n > 0 {
 		s.LogStart, s.Last, s.Stats = r.Entries[0].Version, r.Entries[n-1].Version, r.Entries[n-1].Stats
 	}
 	return s
 }
+
+// Dups returns the requests from before the log that are known, oldest first, with what
+// they are answered if they are repeated. Of the object only the hash is there.
+func (r *Stored) Dups() []*Entry { return r.dups.list() }
 
 // LastUser returns the newest version that a client has seen.
 func (r *Stored) LastUser() (v uint64) {
