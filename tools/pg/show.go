@@ -82,6 +82,7 @@ type infoResult struct {
 		Version  string  `json:"version"`
 		LogStart string  `json:"log_start"`
 		LogSize  int     `json:"log_size"`
+		LogDups  int     `json:"log_dups_size"`
 		Sum      statSum `json:"stat_sum"`
 	} `json:"stats"`
 	Bits    uint8  `json:"bits"` // how many low bits of the hash are the group's
@@ -114,13 +115,13 @@ func (info) run(ctx context.Context, c *verb.Call, s *session) error {
 	now, n := st.Status(), st.Status().Stats
 	r := infoResult{PG: st.PG.String(), LastUpdate: now.Last.String(), UserVersion: st.LastUser(), Bits: st.Spec.Bits, OSD: o.OSD, OSDID: o.UUID.String(), Cluster: o.FSID.String()}
 	r.History.Created = now.Created
-	r.Stats.Version, r.Stats.LogStart, r.Stats.LogSize = r.LastUpdate, now.LogStart.String(), now.LogEntries
+	r.Stats.Version, r.Stats.LogStart, r.Stats.LogSize, r.Stats.LogDups = r.LastUpdate, now.LogStart.String(), now.LogEntries, now.Dups
 	r.Stats.Sum = statSum{n.Bytes, n.Objects, n.Clones, n.Whiteouts, n.OmapObjects, n.Reads, n.ReadKB, n.Writes, n.WriteKB}
 	c.Set(r)
 	c.Printf("pg %s of osd.%d, cluster %s\n", r.PG, r.OSD, r.Cluster)
 	c.Printf("created in epoch %d, %d bits of the hash\n", r.History.Created, r.Bits)
 	c.Printf("last update %s, last version seen by a client %d\n", r.LastUpdate, r.UserVersion)
-	c.Printf("log of %d requests from %s\n", now.LogEntries, r.Stats.LogStart)
+	c.Printf("log of %d requests from %s, %d older ones known by their answers\n", now.LogEntries, r.Stats.LogStart, now.Dups)
 	c.Printf("%d objects (%d clones, %d with omap, %d whiteouts), %s\n", n.Objects, n.Clones, n.OmapObjects, n.Whiteouts, sizes.Human(uint64(max(0, n.Bytes))))
 	c.Printf("%d reads of %d KiB, %d writes of %d KiB\n", n.Reads, n.ReadKB, n.Writes, n.WriteKB)
 	return nil
@@ -148,8 +149,8 @@ func (j *logs) check(*verb.Call) error {
 type entry struct {
 	Version string `json:"version"`
 	Prior   string `json:"prior_version"`
-	Op      string `json:"op"` // "modify", or "error": nothing was changed
-	Object  string `json:"object"`
+	Op      string `json:"op"`     // "modify", "error": nothing was changed, or "dup": its entry is trimmed
+	Object  string `json:"object"` // of a dup not known any more
 	ReqID   string `json:"reqid"`
 	Result  int32  `json:"return_code"`
 	User    uint64 `json:"user_version"`
@@ -163,30 +164,52 @@ func (j *logs) run(ctx context.Context, c *verb.Call, s *session) error {
 	if err != nil {
 		return err
 	}
-	list := st.Entries
+	list := make([]*pg.Entry, 0, len(st.Entries))
+	for i := range st.Entries {
+		list = append(list, &st.Entries[i])
+	}
+	dups := st.Dups()
 	if j.last > 0 {
+		dups = dups[max(0, len(dups)-max(0, j.last-len(list))):]
 		list = list[max(0, len(list)-j.last):]
 	}
-	for i := range list {
-		e := &list[i]
-		r := entry{Version: e.Version.String(), Prior: e.Prior.String(), Op: "modify", Object: e.Object.String(), ReqID: e.ReqID.String(), Result: e.Result, User: e.UserVersion, MTime: e.MTime.String(), Ops: []string{}}
-		if e.Result < 0 {
-			r.Op = "error"
-		}
-		for _, code := range e.Codes {
-			r.Ops = append(r.Ops, code.String())
-		}
-		c.Row(r)
-		what := r.Op
-		if len(r.Ops) > 0 {
-			what += " (" + strings.Join(r.Ops, " ") + ")"
-		}
-		if e.Result != 0 {
-			what += " = " + strconv.Itoa(int(e.Result))
-		}
-		c.Printf("%-12s %-26s %s  %s\n", r.Version, r.ReqID, printable(r.Object), what)
+	for _, e := range dups {
+		r := newEntry(e)
+		r.Op, r.Prior, r.Object, r.MTime = "dup", "", "", ""
+		r.show(c)
+	}
+	for _, e := range list {
+		r := newEntry(e)
+		r.show(c)
 	}
 	return nil
+}
+
+func newEntry(e *pg.Entry) entry {
+	r := entry{Version: e.Version.String(), Prior: e.Prior.String(), Op: "modify", Object: e.Object.String(), ReqID: e.ReqID.String(), Result: e.Result, User: e.UserVersion, MTime: e.MTime.String(), Ops: []string{}}
+	if e.Result < 0 {
+		r.Op = "error"
+	}
+	for _, code := range e.Codes {
+		r.Ops = append(r.Ops, code.String())
+	}
+	return r
+}
+
+func (r *entry) show(c *verb.Call) {
+	c.Row(*r)
+	what := r.Op
+	if len(r.Ops) > 0 {
+		what += " (" + strings.Join(r.Ops, " ") + ")"
+	}
+	if r.Result != 0 {
+		what += " = " + strconv.Itoa(int(r.Result))
+	}
+	object := "-"
+	if r.Object != "" {
+		object = printable(r.Object)
+	}
+	c.Printf("%-12s %-26s %s  %s\n", r.Version, r.ReqID, object, what)
 }
 
 // printable is s as one word on a line.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -180,6 +181,10 @@ func asOSD(t *testing.T, d *datadriven.TestData) {
 		e.Encode(&b)
 		log[fmt.Sprintf("%010d.%020d", 9, i+1)] = b.Bytes()
 	}
+	maps.Copy(log, pg.PackDups([]*pg.Entry{
+		{Version: ceph.EVersion{Version: 8, Epoch: 8}, ReqID: ceph.ReqID{Name: ceph.EntityID{Type: ceph.TypeClient, Num: 4122}, Tid: 5}, UserVersion: 8},
+		{Version: ceph.EVersion{Version: 9, Epoch: 8}, ReqID: ceph.ReqID{Name: ceph.EntityID{Type: ceph.TypeClient, Num: 4122}, Tid: 6}, UserVersion: 8, Result: int32(ceph.EEXIST)},
+	}))
 	x.OmapSet(c, osd.ObjectID{Shard: ceph.NoShard, Pool: 1, Hash: 1, Snap: uint64(ceph.NoSnap), Generation: 1<<64 - 1}, log)
 	if err := osd.Apply(ctx, st, &x); err != nil {
 		t.Fatal(err)
