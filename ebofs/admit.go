@@ -10,7 +10,7 @@ import (
 )
 
 // Admission keeps what waits for the next checkpoint within bounds: bytes in
-// the log, the time to replay it, journaled bytes and dirty onodes in RAM, and free
+// the log, the time to replay it, journaled bytes and the heap of dirty onodes, and free
 // space. From half
 // of a bound on a checkpoint is asked for; at the bound itself callers wait
 // here, before they hold anything, never inside a transaction.

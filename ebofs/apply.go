@@ -289,12 +289,8 @@ func (s *Store) punchLocked(b *body, first, last, epoch uint64) {
 		head = min(last, n) // block 0 may be inline, which only an edit hides
 	}
 	tail := max(head, last/n*n)
-	for blk := first; blk < head; blk++ {
-		s.placeBlock(b, blk, decided{}, epoch)
-	}
-	for blk := tail; blk < last; blk++ {
-		s.placeBlock(b, blk, decided{}, epoch)
-	}
+	s.holesLocked(b, first, head, epoch)
+	s.holesLocked(b, tail, last, epoch)
 	lo, hi := head/n, tail/n // whole chunks
 	if lo >= hi {
 		return
@@ -307,6 +303,19 @@ func (s *Store) punchLocked(b *body, first, last, epoch uint64) {
 	}
 	if b.extents != nil {
 		b.extents.DeleteRange(chunkKey(lo), chunkKey(hi))
+	}
+}
+
+// holesLocked is punchLocked within one chunk.
+func (s *Store) holesLocked(b *body, first, last, epoch uint64) {
+	if first >= last {
+		return
+	}
+	e := b.over.editsFor(first/layout.ChunkBlocks, int(last-first))
+	for blk := first; blk < last; blk++ {
+		if dead := e.place(blk%layout.ChunkBlocks, decided{}, epoch); dead.addr != 0 {
+			s.dirty.addDead(dead, epoch)
+		}
 	}
 }
 

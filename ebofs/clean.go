@@ -352,7 +352,8 @@ func (s *space) liveIn(v allocator.Stripe, own []int) (live []uint64, ok bool) {
 // is there.
 func (c *cleaning) promise(live uint64) bool {
 	s := c.ck.s
-	t := spaceTokens{data: live, path: 12 * uint64(len(c.plan.chunks)+len(c.plan.nodes)), growth: 1}
+	chunks := uint64(len(c.plan.chunks))
+	t := spaceTokens{data: live, path: 12 * (chunks + uint64(len(c.plan.nodes))), growth: 1 + chunks*denseLoss*2/blockSize}
 	if !s.space.promise(t, 0, true, s.metaBlocks.Load()) {
 		return false
 	}

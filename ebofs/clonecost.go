@@ -31,11 +31,12 @@ func (n *need) add(m need) {
 
 func (n *need) exceeds(m need) bool { return n.chunks > m.chunks || n.data > m.data || n.meta > m.meta }
 
-// bytes is what the clone keeps in RAM until then: edits of source and clone,
-// journaled blocks, entries of deltas.
-func (n *need) bytes() int64 {
-	const edit = 1500
-	return int64(2*edit*n.chunks + n.data<<blockShift + n.meta + n.meta/2)
+// bytes is what the clone keeps in RAM until then.
+func (n *need) bytes() int64 { return int64(n.data<<blockShift) + n.heap() }
+
+// heap is what of it are no journaled blocks: edits of source and clone, entries of deltas.
+func (n *need) heap() int64 {
+	return 2*int64(n.chunks)*(editsBytes+layout.ChunkBlocks*decidedBytes) + int64(n.meta+n.meta/2)
 }
 
 // tokens is the space for it.
@@ -135,7 +136,7 @@ func (p *pass) needs(held func(key string) (need, error)) (all need, err error) 
 				to.add(n)
 				has[c.to] = to
 			}
-			c.weight = n.bytes()
+			c.takes = n
 			all.add(n)
 		default:
 			n := of(c.key)

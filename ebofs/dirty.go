@@ -3,6 +3,8 @@ package ebofs
 import (
 	"sync"
 	"time"
+
+	"ebofs/ebofs/layout"
 )
 
 // dirtyList collects the onodes changed in each epoch, and the bodies and
@@ -40,23 +42,37 @@ func (b *burden) add(c burden) {
 func burdenOf(cs []change, tokens spaceTokens) burden {
 	b := burden{replay: replayCost(cs), tokens: tokens}
 	for i := range cs {
-		b.data += int64(len(cs[i].data))
-		b.heap += cs[i].heapBytes()
+		data, heap := cs[i].kept()
+		b.data += data
+		b.heap += heap
 	}
 	return b
 }
 
-// heapBytes is what a change keeps in RAM beside journaled data: entries of a delta
-// with what an entry costs beside its bytes, blocks that are decided.
-func (c *change) heapBytes() int64 {
-	n := c.weight
-	if c.code == opPlace {
-		n += editsBytes*int64(1+c.n>>chunkShift) + decidedBytes*int64(c.n>>blockShift)
+// kept returns the bytes that a change keeps in RAM until its checkpoint: journaled ones,
+// and entries of deltas, with what an entry costs beside its bytes, and decided blocks.
+func (c *change) kept() (data, heap int64) {
+	const entry = 32
+	chunks, blocks := int64(0), int64(c.n>>blockShift)
+	switch {
+	case c.code == opWrite:
+		data = int64(len(c.data))
+	case c.code == opPlace:
+		chunks = 1 + int64(c.n>>chunkShift)
+	case c.code == opZero: // whole chunks between two others are ranges of the tree
+		chunks, blocks = 2, min(blocks, 2*layout.ChunkBlocks)
+	case c.code == opTruncate:
+		chunks, blocks = 1, layout.ChunkBlocks
+	case c.code.clones():
+		return int64(c.takes.data << blockShift), c.takes.heap()
+	default:
+		heap = int64(len(c.data))
 	}
+	heap += chunks*editsBytes + blocks*decidedBytes
 	for i := range c.pairs {
-		n += int64(len(c.pairs[i].key)+len(c.pairs[i].value)) + 32
+		heap += int64(len(c.pairs[i].key)+len(c.pairs[i].value)) + entry
 	}
-	return n
+	return data, heap
 }
 
 func (d *dirtyList) add(o *onode, epoch uint64) {

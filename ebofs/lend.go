@@ -6,7 +6,7 @@ import "runtime/metrics"
 // checkpoint at full load. While there are few of them frames are lent that part. It
 // is lent by what the heap has at that moment, for garbage that was not collected
 // and memory that was not given back are no use to anybody else, and taken back
-// by the number of onodes. See docs/decisions/memory-shares.md.
+// by what the onodes take. See docs/decisions/memory-shares.md.
 const (
 	lentPercent = 15 // of the memory, at most
 	// usedPercent is what the heap and frames have together, at most, when some is lent.

@@ -21,6 +21,9 @@ func TestOnodesOfBefore(t *testing.T) {
 		g.step(t, s, m)
 	}
 	mustCheckpoint(t, s)
+	if s.super.Features.Incompat&layout.FeatDenseOnodes == 0 {
+		t.Fatal("a store with dense onodes does not say so")
+	}
 	older := map[string][]byte{}
 	err := s.objects.Iter(bg, nil, nil, func(key, val []byte) bool {
 		on, err := layout.DecodeOnode(slices.Clone(val))

@@ -214,7 +214,7 @@ func (s *Store) budget() error {
 		s.maxDirty = min(m/100*dirtyPercent, 512<<20)
 	}
 	s.maxDirty = min(s.maxDirty, s.ringSize)
-	s.maxDirtyHeap = max(minDirtyHeap, m/100*20)
+	s.maxDirtyHeap = max(minDirtyHeap, m/100*dirtyHeapPercent)
 	return nil
 }
 

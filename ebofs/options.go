@@ -72,8 +72,8 @@ type Options struct {
 	// MaxOnodes bounds the onodes kept decoded; 0 derives it from MemoryBytes.
 	MaxOnodes int
 
-	// MaxDirtyBytes bounds journaled data kept in RAM between checkpoints, in
-	// bytes; 0 derives it from MemoryBytes and the size of the log.
+	// MaxDirtyBytes bounds what changes keep in RAM between checkpoints, journaled data
+	// before all, in bytes; 0 derives it from MemoryBytes and the size of the log.
 	MaxDirtyBytes int64
 
 	// Refuse, if set, is asked before every allocation and every promise of
@@ -98,11 +98,13 @@ const DefaultMemory = 2 << 30
 const (
 	minMemory      = 64 << 20
 	onodeFootprint = 1 << 10 // measured: a decoded onode with its trees and table entry
-	// Onodes that wait for a checkpoint may have minDirtyHeap at least, and with more
-	// memory more, for on a large store each change falls into a leaf of its own unless
-	// there are many. dirtyFootprint is for one of them, beside burden.heap.
-	minDirtyHeap   = 128 << 20
-	dirtyFootprint = 5 << 8
+	// Onodes that wait for a checkpoint may have dirtyHeapPercent of the memory, and
+	// minDirtyHeap at least, for on a large store each change falls into a leaf of its own
+	// unless there are many. dirtyFootprint is for one of them while its checkpoint writes
+	// it, beside burden.heap (measured: TestDirtyFootprint).
+	dirtyHeapPercent = 25
+	minDirtyHeap     = 80 << 20
+	dirtyFootprint   = 1536
 )
 
 func (o *Options) fill() error {

@@ -159,6 +159,9 @@ func (s *Store) splitWrite(p *pass, op *txnOp, index int, least uint64) int {
 // below 2^56 and a length.
 const placedBytes = 4 + 8 + 1
 
+// denseLoss is what an onode may grow by when its extents are not one run any more.
+const denseLoss = 96
+
 // cost bounds what the transaction needs: log bytes, blocks of data, and what
 // its checkpoint will write for it.
 func (p *pass) cost() {
@@ -188,6 +191,7 @@ func (p *pass) cost() {
 		case opZero, opTruncate:
 			p.tokens.data += c.edges()
 			p.tokens.path += 24
+			grow += denseLoss
 		case opSetAttrs, opOmapSet, opRmAttrs, opOmapRm:
 			for _, kv := range c.pairs {
 				p.record += int64(len(kv.key) + len(kv.value) + 16)

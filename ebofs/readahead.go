@@ -170,12 +170,12 @@ func probes(list []wanted) (some []wanted) {
 // wants appends to list where the object whose record is val has n bytes from off on,
 // as the last checkpoint left it; the cache may have them.
 func (s *Store) wants(val []byte, off uint64, n int, list []wanted) []wanted {
-	on, err := layout.DecodeOnode(val)
-	if err != nil || on.Flags&layout.OnodeDamaged != 0 || on.Extents.Kind == btree.RootEmpty || off >= on.Size {
-		return list
-	}
 	x := scratches.Get().(*scratch)
 	defer scratches.Put(x)
+	on := &x.onode
+	if on.Decode(val) != nil || on.Flags&layout.OnodeDamaged != 0 || on.Extents.Kind == btree.RootEmpty || off >= on.Size {
+		return list
+	}
 	k := off >> chunkShift
 	end := min(off+uint64(n), on.Size, (k+1)<<chunkShift)
 	chunk, ok, known := btree.New(s.cfg.extents, s.pages, btree.Owner{}, on.Extents).GetResident(chunkKey(k), x.chunk[:0])

@@ -24,7 +24,7 @@ type change struct {
 	place      []placed
 	spec       CollSpec
 
-	weight int64  // bytes a clone keeps in RAM; not logged
+	takes  need   // what a clone takes; not logged
 	op     int    // which operation of the transaction it is part of; not logged
 	o, dst *onode // found by the queue or by replay; not logged
 }

@@ -216,16 +216,11 @@ func (s *Store) meet(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// viewOf returns the index in p.view of the object of that key. If it is new there and
-// cold, with wait it is read now.
+// viewOf returns the index in p.view of the object of that key. With wait it is loaded
+// afterwards: also if the transaction itself makes it, what needs to know it cannot be
+// left to its stub.
 func (s *Store) viewOf(ctx context.Context, p *pass, key string, wait bool) (int, error) {
-	for i := p.met; i < min(p.met+2, len(p.view)); i++ { // mostly in the order in which they were met
-		if p.view[i].o.key == key {
-			p.met = i
-			return i, nil
-		}
-	}
-	i := slices.IndexFunc(p.view, func(v objectView) bool { return v.o.key == key })
+	i := p.find(key)
 	if i < 0 {
 		p.key = append(p.key[:0], key...)
 		o, err := s.onodeOf(ctx, p.key, wait)
@@ -236,7 +231,24 @@ func (s *Store) viewOf(ctx context.Context, p *pass, key string, wait bool) (int
 		p.view = append(p.view, objectView{o: o})
 	}
 	p.met = i
+	if o := p.view[i].o; wait && !o.loaded.open.Load() {
+		select {
+		case <-o.loaded.wait():
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
 	return i, nil
+}
+
+// find returns the index in p.view of the object of that key, -1 if it is not there.
+func (p *pass) find(key string) int {
+	for i := p.met; i < min(p.met+2, len(p.view)); i++ { // mostly in the order in which they were met
+		if p.view[i].o.key == key {
+			return i
+		}
+	}
+	return slices.IndexFunc(p.view, func(v objectView) bool { return v.o.key == key })
 }
 
 // see is viewOf of an object that meet has met. With know its existence is certain
@@ -247,15 +259,6 @@ func (s *Store) see(ctx context.Context, p *pass, key string, know, remove bool)
 		return 0, err
 	}
 	v := &p.view[i]
-	// Also if the transaction itself made the object: what needs to know it
-	// cannot be left to its stub.
-	if know && !v.o.loaded.open.Load() {
-		select {
-		case <-v.o.loaded.wait():
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
-	}
 	v.o.mu.RLock()
 	defer v.o.mu.RUnlock()
 	if v.o.loadErr != nil && !v.known {

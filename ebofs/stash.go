@@ -41,8 +41,9 @@ func (t *spaceTokens) sub(u spaceTokens) {
 	t.growth -= u.growth
 }
 
-// meta is the bound on node blocks: the growth, and copies of old nodes, of
-// which there are at most all, each written at most a quarter larger.
+// meta is the bound on node blocks: the growth, what onodes gain that are less dense
+// included, and copies of old nodes, of which there are at most all, each written at most a
+// quarter larger.
 func (t spaceTokens) meta(metaBlocks uint64) uint64 {
 	return t.growth + min(t.path, metaBlocks+metaBlocks/4+64)
 }

@@ -344,7 +344,7 @@ func (w *sweep) object(c *cleaning, key []byte, on *layout.Onode) (full bool, er
 // promise takes the space for moving so many blocks, or says that it is short.
 func (w *sweep) promise(live uint64, paths int) bool {
 	s := w.s
-	t := spaceTokens{data: live, path: 12 * uint64(paths), growth: 1}
+	t := spaceTokens{data: live, path: 12 * uint64(paths), growth: 1 + uint64(paths)*denseLoss*2/blockSize}
 	meta := s.metaBlocks.Load()
 	if w.short = s.space.room(meta) < live || !s.space.promise(t, 0, false, meta); w.short {
 		w.budget = 0

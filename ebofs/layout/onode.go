@@ -161,7 +161,8 @@ func DecodeOnode(p []byte) (Onode, error) {
 	return o, err
 }
 
-// Decode is DecodeOnode into o, for callers that reuse it and its memory.
+// Decode is DecodeOnode into o, for callers that reuse it and its memory: the extents
+// of before, and of copies of *o, are not valid any more.
 func (o *Onode) Decode(p []byte) error {
 	*o = Onode{page: o.page}
 	if err := o.decode(p); err != nil {
@@ -175,7 +176,7 @@ func (o *Onode) Decode(p []byte) error {
 func (o *Onode) fixed(p []byte) ([]byte, error) {
 	const kind = "onode"
 	if len(p) > 1 && p[1] == 1 {
-		q, err := openValue(kind, p, 'O', onodeVersion, onodeFixed, MaxOnodeBytes)
+		q, err := openValue(kind, p, 'O', 1, onodeFixed, MaxOnodeBytes)
 		if err != nil {
 			return nil, err
 		}

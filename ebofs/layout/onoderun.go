@@ -74,10 +74,10 @@ func decodeRun(p, page []byte) (btree.Root, error) {
 	if n == 0 || int(first)+int(n) > ChunkBlocks || flags&^blockFlags != 0 || len(crcs) != 4*int(n) || !(Extent{Addr(addr), uint64(n)}).sound() {
 		return bad()
 	}
-	bytes := chunkHeader + chunkRun + len(crcs)
+	size := chunkHeader + chunkRun + len(crcs)
 	page = btree.AppendSole(page, k)
-	page = append(page, 'C', chunkVersion, chunkVersion, 0, 1, n, byte(bytes), byte(bytes>>8))
+	page = append(page, 'C', chunkVersion, chunkVersion, 0, 1, n, byte(size), byte(size>>8))
 	page = append(page, first, n, flags, 0, 0, 0, 0, 0)
 	page = append(le.AppendUint64(page, addr), crcs...)
-	return btree.Root{Kind: btree.RootInline, Inline: page, Count: 1, Bytes: extentsKey + uint64(bytes)}, nil
+	return btree.Root{Kind: btree.RootInline, Inline: page, Count: 1, Bytes: extentsKey + uint64(size)}, nil
 }

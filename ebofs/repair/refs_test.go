@@ -149,5 +149,8 @@ func TestClonesGo(t *testing.T) {
 		if sb.Features.Incompat&layout.FeatSharedBlocks == 0 {
 			t.Error("the feature is gone")
 		}
+		if sb.Features.Incompat&layout.FeatDenseOnodes == 0 {
+			t.Error("dense onodes without their feature")
+		}
 	}
 }
