@@ -320,13 +320,15 @@ func (c *cluster) isUp(id int) (bool, string) {
 	return false, "not in the map"
 }
 
-// pgs returns how many PGs are in which state on which OSDs.
-func (c *cluster) pgs() (map[string]int, error) {
+// pgs returns how many PGs are in which state on which OSDs, as they were reported in
+// epoch since or later.
+func (c *cluster) pgs(since int) (map[string]int, error) {
 	var d struct {
 		Map struct {
 			Stats []struct {
-				State  string
-				Acting []int
+				State    string
+				Acting   []int
+				Reported json.Number `json:"reported_epoch"`
 			} `json:"pg_stats"`
 		} `json:"pg_map"`
 	}
@@ -335,6 +337,9 @@ func (c *cluster) pgs() (map[string]int, error) {
 	}
 	out := map[string]int{}
 	for _, s := range d.Map.Stats {
+		if at, err := s.Reported.Int64(); err != nil || at < int64(since) {
+			s.State = fmt.Sprint("as of epoch ", s.Reported, ": ", s.State)
+		}
 		out[fmt.Sprint(s.State, " ", s.Acting)]++
 	}
 	return out, nil
@@ -344,8 +349,15 @@ func (c *cluster) pgs() (map[string]int, error) {
 // acting set.
 func (c *cluster) clean(pgs int) (by map[string]int) {
 	c.t.Helper()
+	return c.cleanSince(pgs, 0)
+}
+
+// cleanSince is clean, of what was reported in that epoch or later: OSDs report every
+// five seconds, and what was clean before need not be so any more.
+func (c *cluster) cleanSince(pgs, epoch int) (by map[string]int) {
+	c.t.Helper()
 	c.until("all PGs active+clean", func() (bool, string) {
-		got, err := c.pgs()
+		got, err := c.pgs(epoch)
 		if err != nil {
 			return false, err.Error()
 		}

@@ -47,7 +47,7 @@ func TestMonitor(t *testing.T) {
 	c.run(strings.NewReader("y"), "rados", "-p", "p", "put", "o", "-")
 	c.start("osd.1.out", "ceph-osd", "-f", "-i", "1", "--keyring", c.file("osd.1.keyring"))
 	c.until("osd.1 up again", func() (bool, string) { return c.isUp(1) })
-	c.clean(8)
+	c.cleanSince(8, c.upFrom(1))
 	c.must(first.term())
 	if up, seen := c.isUp(0); up {
 		t.Errorf("stopped, and in the map: %s", seen)

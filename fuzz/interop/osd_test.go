@@ -160,7 +160,7 @@ func beside(c *cluster) {
 	c.run(strings.NewReader("x"), "rados", "-p", "p", "put", "o", "-")
 	their := c.theirs(1)
 	c.until("some PGs down", func() (bool, string) {
-		got, err := c.pgs()
+		got, err := c.pgs(0)
 		return err == nil && got["down [1]"] > 0 && got["active+clean [0]"] > 0, fmt.Sprint(got, err)
 	})
 	c.run(nil, "ceph", "osd", "crush", "reweight", "osd.1", "0")
