@@ -88,15 +88,7 @@ func (s *saver) renamed(kind int) func(string) string {
 // value takes the contents out of a record about an object, a collection or a
 // removed object.
 func (s *saver) value(_, val []byte) {
-	e := layout.ValueEditor{
-		Root: s.root, Bytes: func(p []byte) { clear(p) },
-		Sums: func(p []byte) {
-			for ; len(p) > 0; p = p[4:] {
-				binary.LittleEndian.PutUint32(p, zeroBlockCRC)
-			}
-		},
-	}
-	if layout.EditValue(val, &e) != nil {
+	if layout.EditValue(val, &layout.ValueEditor{Root: s.root, Bytes: func(p []byte) { clear(p) }, CRC: zeroBlockCRC}) != nil {
 		clear(val[min(len(val), 3):]) // it is none, and stays none
 	}
 }

@@ -14,7 +14,7 @@ import (
 type ValueEditor struct {
 	Root  func(kind TreeKind, descriptor []byte) error
 	Bytes func(p []byte) // contents: omap header, inline data, sections of newer versions
-	Sums  func(p []byte) // checksums of data, four bytes each
+	CRC   uint32         // what checksums of data become
 }
 
 // EditValue changes an onode, cnode or trash record. An error says that p is none,
@@ -64,7 +64,7 @@ func EditValue(p []byte, e *ValueEditor) error {
 				return err
 			}
 		case p[0] == 'O' && tag == secOnodeRun:
-			e.Sums(runCRCs(body))
+			setCRCs(runCRCs(body), e.CRC)
 		case contents(tag):
 			e.Bytes(body)
 		}
@@ -127,10 +127,14 @@ func SetChunkCRCs(p []byte, crc uint32) error {
 	if err := ChunkRuns(p, func(*Run) bool { return true }); err != nil {
 		return err
 	}
-	for at := chunkHeader + int(p[4])*chunkRun; at < len(p); at += 4 {
-		le.PutUint32(p[at:], crc)
-	}
+	setCRCs(p[chunkHeader+int(p[4])*chunkRun:], crc)
 	return nil
+}
+
+func setCRCs(p []byte, crc uint32) {
+	for ; len(p) >= 4; p = p[4:] {
+		le.PutUint32(p, crc)
+	}
 }
 
 // EditCopy changes a label or superblock in place: unless text is 0, the text is

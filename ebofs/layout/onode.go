@@ -200,7 +200,7 @@ func (o *Onode) fixed(p []byte) ([]byte, error) {
 	for _, v := range [...]*uint64{&o.ID, &o.Size, &flags} {
 		n, w := binary.Uvarint(q)
 		if w <= 0 {
-			return nil, truncated(kind, "value", len(p), len(p)+1)
+			return nil, malformed(kind, "id, size, flags", fmt.Sprintf("%x", q[:min(len(q), binary.MaxVarintLen64)]), "3 uvarints")
 		}
 		*v, q = n, q[w:]
 	}
