@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"ebofs/devices"
@@ -25,27 +23,11 @@ func BenchmarkSmallObjects(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			defer debug.SetGCPercent(debug.SetGCPercent(400)) // as the programs do
 			s := benchStore(b, devices.NewMem(devices.MemOptions{Blocks: 1 << 20}), ebofs.Options{MemoryBytes: 512 << 20, DirectFrom: 1})
-			var next atomic.Int64
+			data := make([]byte, 4096)
 			write := func(n int64, name func(i int64) int64) {
-				next.Store(0)
-				var wg sync.WaitGroup
-				for range 64 {
-					wg.Go(func() {
-						x, data := ebofs.NewTxn(), make([]byte, 4096)
-						for i := next.Add(1); i <= n; i = next.Add(1) {
-							x.Reset()
-							x.Write("c", obj(fmt.Sprintf("small.%08d", name(i))), 0, data)
-							if err := s.Apply(bg, x); err != nil {
-								b.Error(err)
-								return
-							}
-						}
-					})
-				}
-				wg.Wait()
-				if err := s.Checkpoint(bg); err != nil {
-					b.Fatal(err)
-				}
+				benchCallers(b, s, n, func(x *ebofs.Txn, i int64) {
+					x.Write("c", obj(fmt.Sprintf("small.%08d", name(i))), 0, data)
+				})
 			}
 			shuffled := int64(rand.New(rand.NewPCG(1, 2)).Uint64() | 1)
 			write(objects, func(i int64) int64 { return i })

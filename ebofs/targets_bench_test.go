@@ -38,6 +38,30 @@ func benchApply(b *testing.B, s *ebofs.Store, x *ebofs.Txn) {
 	}
 }
 
+// benchCallers has 64 callers apply n transactions, the i-th of which fill makes, and
+// takes a checkpoint.
+func benchCallers(b *testing.B, s *ebofs.Store, n int64, fill func(x *ebofs.Txn, i int64)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			x := ebofs.NewTxn()
+			for i := next.Add(1); i <= n; i = next.Add(1) {
+				x.Reset()
+				fill(x, i)
+				if err := s.Apply(bg, x); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := s.Checkpoint(bg); err != nil {
+		b.Fatal(err)
+	}
+}
+
 // BenchmarkClone clones an object of 4 MiB no two of whose 1024 blocks are neighbours
 // on the device, in RAM, so that CPU is that of the clone.
 func BenchmarkClone(b *testing.B) {
@@ -74,31 +98,15 @@ func BenchmarkClone(b *testing.B) {
 func BenchmarkCreate(b *testing.B) {
 	s := benchStore(b, benchDevice(b, 4<<30), ebofs.Options{})
 	info, snaps := bytes.Repeat([]byte{1}, 250), bytes.Repeat([]byte{2}, 35)
-	var next atomic.Int64
 	b.ReportAllocs()
 	b.ResetTimer()
 	cpu := cpuTime()
-	var wg sync.WaitGroup
-	for range 64 {
-		wg.Go(func() {
-			x := ebofs.NewTxn()
-			for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-				o := obj(fmt.Sprintf("new.%08d", i))
-				x.Reset()
-				x.Touch("c", o)
-				x.SetAttr("c", o, "_", info)
-				x.SetAttr("c", o, "snapset", snaps)
-				if err := s.Apply(bg, x); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if err := s.Checkpoint(bg); err != nil {
-		b.Fatal(err)
-	}
+	benchCallers(b, s, int64(b.N), func(x *ebofs.Txn, i int64) {
+		o := obj(fmt.Sprintf("new.%08d", i))
+		x.Touch("c", o)
+		x.SetAttr("c", o, "_", info)
+		x.SetAttr("c", o, "snapset", snaps)
+	})
 	b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/1e3/float64(b.N), "cpu-µs/op")
 }
 
