@@ -30,20 +30,19 @@ func findHolders(path string) (h holders) {
 	return h
 }
 
-// beingLeft says whether all that is known to use the device or image is a process
-// that has ended: the kernel closes the files of a process with an io_uring a moment
-// after the process is gone. It gives up their locks before their claims on a device, so
-// of a device that is claimed it is enough that nobody is known to use it.
-func beingLeft(path string, claimed bool) bool {
-	h := findHolders(path)
-	return h.gone && len(h.found) == 1 || claimed && len(h.found) == 0
-}
-
 // holders collects users from the kernel's file systems.
 type holders struct {
 	sys, proc fs.FS
 	found     []string
 	gone      bool // a process that is not there any more has a lock
+}
+
+// left says whether all that is known to use the device or image is a process that
+// has ended: the kernel closes the files of a process with an io_uring a moment after
+// the process is gone. It gives up their locks before their claims on a device, so of
+// a device that is claimed it is enough that nobody is known to use it.
+func (h *holders) left(claimed bool) bool {
+	return h.gone && len(h.found) == 1 || claimed && len(h.found) == 0
 }
 
 // block looks at a device and its partitions: who is built on them, what is

@@ -91,9 +91,24 @@ func TestUntilLeft(t *testing.T) {
 	}
 	for _, refused := range []error{unix.EACCES, unix.EAGAIN} {
 		slept = 0
-		if err := f.untilLeft(o, func() error { return refused }); !errors.Is(err, refused) || slept != 0 {
-			t.Errorf("refused for another reason: %v, slept %v", err, slept)
+		attempts := 0
+		err := f.untilLeft(o, func() error {
+			attempts++
+			return refused
+		})
+		if !errors.Is(err, refused) || slept != 0 || attempts != 2 {
+			t.Errorf("refused by nobody who is known: %v, slept %v, %d attempts", err, slept, attempts)
 		}
+	}
+	locked := true
+	if err := f.untilLeft(o, func() error {
+		if locked {
+			locked = false
+			return unix.EAGAIN
+		}
+		return nil
+	}); err != nil || slept != 0 {
+		t.Errorf("given up before anybody looked: %v, slept %v", err, slept)
 	}
 	user, err := OpenFile(path, FileOptions{})
 	if err != nil {

@@ -46,16 +46,26 @@ const (
 )
 
 // untilLeft calls attempt again as long as it fails because of a process that has
-// ended, and not for ever.
+// ended, and not for ever. A lock nobody is known to have was given up after the
+// attempt, so it is tried once more; unless its owner is on another host.
 func (f *File) untilLeft(o FileOptions, attempt func() error) error {
-	for waited, step := time.Duration(0), leaveStep; ; step = min(2*step, lockStep) {
+	unowned := false
+	for waited, step := time.Duration(0), leaveStep; ; {
 		err := attempt()
 		claimed := errors.Is(err, unix.EBUSY)
-		if !isLocked(err) && !claimed || waited >= leaveTimeout || claimed && waited >= claimTimeout || !beingLeft(f.path, claimed) {
+		if !isLocked(err) && !claimed || waited >= leaveTimeout || claimed && waited >= claimTimeout {
 			return err
 		}
-		o.sleep(step)
-		waited += step
+		switch h := findHolders(f.path); {
+		case h.left(claimed):
+			o.sleep(step)
+			waited += step
+			step = min(2*step, lockStep)
+		case len(h.found) == 0 && !unowned:
+			unowned = true
+		default:
+			return err
+		}
 	}
 }
 
