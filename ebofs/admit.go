@@ -168,10 +168,10 @@ func (s *Store) reclaim(ctx context.Context, take, helps func() bool) (bool, err
 	}
 	for range 50 {
 		s.ckptMu.Lock()
-		done := s.tryRelease()
+		done := s.tryRelease(ctx)
 		ok := take()
 		if !ok && helps() && s.relieve() {
-			done = s.tryRelease()
+			done = s.tryRelease(ctx)
 			ok = take()
 		}
 		s.ckptMu.Unlock()
@@ -224,10 +224,10 @@ func (s *Store) kick() {
 }
 
 // releaseLimbo starts giving back what epoch freed. ckptMu is held.
-func (s *Store) releaseLimbo(epoch uint64) {
+func (s *Store) releaseLimbo(ctx context.Context, epoch uint64) {
 	s.limbo.want = epoch
 	s.holds.durable(&s.super)
-	s.tryRelease()
+	s.tryRelease(ctx)
 }
 
 // limboLimit returns the newest epoch whose limbo neither pins nor kept epochs
@@ -242,8 +242,8 @@ func (s *Store) limboLimit() uint64 {
 
 // tryRelease goes on with it as far as readers, pins and kept epochs allow, and
 // reports whether readers keep nothing back. ckptMu is held.
-func (s *Store) tryRelease() bool {
-	var give turns
+func (s *Store) tryRelease(ctx context.Context) bool {
+	give := turnsOf(ctx)
 	for s.limbo.done < s.limboLimit() {
 		if s.limbo.period <= s.limbo.done {
 			s.limbo.period = s.limboLimit()

@@ -54,7 +54,7 @@ func (s *Store) stopBackground() {
 // checkpointer takes checkpoints when a budget asks for one and when changes
 // have waited for long enough, and ends grace periods that readers held up.
 func (s *Store) checkpointer() {
-	ctx := context.Background()
+	ctx := patiently(context.Background())
 	tick := time.NewTicker(max(s.opt.CheckpointInterval/4, time.Millisecond))
 	defer tick.Stop()
 	last := time.Now()
@@ -71,7 +71,7 @@ func (s *Store) checkpointer() {
 		case <-soon:
 			soon = nil
 			s.ckptMu.Lock()
-			done := s.tryRelease()
+			done := s.tryRelease(ctx)
 			s.ckptMu.Unlock()
 			if !done {
 				soon = time.After(2 * time.Millisecond)

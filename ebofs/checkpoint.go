@@ -109,7 +109,7 @@ func (s *Store) checkpointLocked(ctx context.Context, clean bool, relay *relayou
 		begin := time.Now()
 		// From here on the caller's patience no longer matters: half a checkpoint
 		// would stop the store.
-		ck := &checkpoint{s: s, ctx: devices.WithClass(context.WithoutCancel(ctx), devices.ClassCheckpoint), clean: clean, relay: relay, nodes: make(map[uint64]int)}
+		ck := &checkpoint{s: s, ctx: devices.WithClass(context.WithoutCancel(ctx), devices.ClassCheckpoint), clean: clean, relay: relay, nodes: make(map[uint64]int), turns: turnsOf(ctx)}
 		if err := ck.run(); err != nil {
 			err = fmt.Errorf("checkpoint %d: %w", ck.epoch, err)
 			s.fail(err)
@@ -582,7 +582,7 @@ func (ck *checkpoint) finish(work dirtyEpoch) {
 	s.space.fulfil(work.tokens)
 	s.dirty.done(ck.epoch)
 	s.journals.end(ck.epoch)
-	s.releaseLimbo(ck.epoch)
+	s.releaseLimbo(ck.ctx, ck.epoch)
 	s.space.unload()
 	if !ck.clean {
 		if err := s.refill(ck.ctx); err != nil {

@@ -259,7 +259,7 @@ func (s *Store) sweepStep(ctx context.Context, w *sweep, o DefragOptions) error 
 func (s *Store) settleLimbo(ctx context.Context) error {
 	for range 50 {
 		s.ckptMu.Lock()
-		ok := s.tryRelease()
+		ok := s.tryRelease(ctx)
 		s.ckptMu.Unlock()
 		if ok || s.opt.Inline {
 			break
@@ -284,6 +284,7 @@ func (s *Store) defragmenter(o DefragOptions) {
 	}
 	ctx, cancel := s.whileOpen(devices.ClassClean)
 	defer cancel()
+	ctx = patiently(ctx)
 	every := min(max(s.opt.CheckpointInterval/4, time.Millisecond), time.Second/4)
 	wait := every
 	for o.pause(ctx, wait) == nil {

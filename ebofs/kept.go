@@ -92,7 +92,7 @@ func (s *Store) relieve() bool {
 func (s *Store) refill(ctx context.Context) error {
 	err := s.space.refill(ctx)
 	if err == nil && s.space.stashShort() && s.expirePins() {
-		s.tryRelease()
+		s.tryRelease(ctx)
 		err = s.space.refill(ctx)
 	}
 	if err == nil && s.space.stashShort() {

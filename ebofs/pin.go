@@ -1,6 +1,7 @@
 package ebofs
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -77,7 +78,7 @@ func (p *Pin) Close() {
 	p.s.holds.end(ErrClosed, func(q *Pin) bool { return q == p })
 	// If a checkpoint runs, it or the checkpointer's next look does this.
 	if p.s.ckptMu.TryLock() {
-		p.s.tryRelease()
+		p.s.tryRelease(context.Background())
 		p.s.ckptMu.Unlock()
 	}
 }

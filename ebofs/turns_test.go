@@ -2,10 +2,18 @@ package ebofs
 
 import (
 	"bytes"
+	"context"
+	"os"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ebofs/internal/thread"
 )
 
 // TestTurns: with one processor others run while a checkpoint works, many times.
@@ -36,5 +44,45 @@ func TestTurns(t *testing.T) {
 	wg.Wait()
 	if n, want := turns.Load(), int64(blocks*mergeTime/turn); n < want/2 {
 		t.Errorf("others ran %d times, want %d", n, want)
+	}
+}
+
+// TestPatientCheckpoints: what checkpoints a store has a patient thread, and others do not
+// compute on it.
+func TestPatientCheckpoints(t *testing.T) {
+	patient := func() map[int]bool {
+		tasks, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tids := map[int]bool{}
+		for _, task := range tasks {
+			tid, _ := strconv.Atoi(task.Name())
+			if a, err := unix.SchedGetAttr(tid, 0); err == nil && a.Runtime == 100e6 {
+				tids[tid] = true
+			}
+		}
+		return tids
+	}
+	able, end := make(chan bool), make(chan struct{})
+	go func() { able <- thread.Patient(); <-end }()
+	defer close(end)
+	if !<-able || runtime.GOMAXPROCS(0) == 1 {
+		t.Skip("there are no patient threads here")
+	}
+	before := patient()
+	s := newStore(t, newMem(64), FormatOptions{}, quiet())
+	defer closeStore(t, s)
+	found := false
+	for give := time.Now().Add(10 * time.Second); !found; runtime.Gosched() {
+		for tid := range patient() {
+			found = found || !before[tid]
+		}
+		if time.Now().After(give) {
+			t.Fatalf("patient threads: %v, before the store %v", patient(), before)
+		}
+	}
+	if turnsOf(context.Background()).patient {
+		t.Error("so is somebody else's work")
 	}
 }

@@ -1,0 +1,18 @@
+// Package thread tells the kernel how to treat the thread of a goroutine that
+// computes for long.
+//
+// # Nouns
+//
+//	slice    how long a thread computes before others get their turn; 3 ms unless it
+//	         asks for something else (sched_setattr(2), sched_runtime, Linux 6.12)
+//	patient  a thread that asked for the longest slice
+//
+// From Linux 6.6 on a thread that wakes up waits for the one that computes, until its
+// slice is over and the clock has ticked, 4 ms at 250 Hz; unless it asks for a shorter
+// slice. Over time each gets its share all the same. So what computes for long asks for a
+// long one, and everybody else is let in at once. It costs no right.
+//
+// # Locks and goroutines
+//
+// None. A goroutine that is patient keeps its thread and takes it with it.
+package thread
