@@ -34,7 +34,7 @@ type onode struct {
 	cur    *body  // nil: no such object
 	epoch  uint64 // epoch of the newest unsaved change; 0: clean
 	frozen *version
-	ring   onodeRing
+	place  onodePlace
 }
 
 // version is what an object was at the cut of a checkpoint that has not yet

@@ -17,20 +17,20 @@ type onodeTable struct {
 const onodeShards = 64
 
 type onodeShard struct {
-	mu sync.Mutex
-	m  map[string]*onode
-	// hand walks ring, a circular list; nil when the shard is empty.
-	hand *onode
+	mu   sync.Mutex
+	m    map[string]*onode
+	ring []*onode // all of m; hand walks over it, again and again
+	hand int
 	seen [seenKeys]uint16 // by hash: another part of the hashes of keys that had no onode
 }
 
 // seenKeys is how many such keys a shard remembers.
 const seenKeys = 128
 
-// onodeRing is an onode's place in its shard's circle, guarded by the shard.
-type onodeRing struct {
-	prev, next *onode
-	used       bool
+// onodePlace is an onode's place in its shard's ring, guarded by the shard.
+type onodePlace struct {
+	at   int
+	used bool // since the hand came by
 }
 
 func (t *onodeTable) init(limit int) {
@@ -86,7 +86,7 @@ func (sh *onodeShard) find(key []byte) *onode {
 	o := sh.m[string(key)]
 	if o != nil {
 		o.refs.Add(1)
-		o.ring.used = true
+		o.place.used = true
 	}
 	return o
 }
@@ -116,40 +116,33 @@ func (t *onodeTable) each(fn func(*onode)) {
 
 func (sh *onodeShard) insert(o *onode) {
 	sh.m[o.key] = o
-	if sh.hand == nil {
-		o.ring.prev, o.ring.next = o, o
-		sh.hand = o
-		return
-	}
-	p, n := sh.hand.ring.prev, sh.hand
-	o.ring.prev, o.ring.next = p, n
-	p.ring.next, n.ring.prev = o, o
+	o.place.at = len(sh.ring)
+	sh.ring = append(sh.ring, o)
 }
 
+// drop forgets o; the onode that came last has its place now.
 func (sh *onodeShard) drop(o *onode) {
 	delete(sh.m, o.key)
-	if o.ring.next == o {
-		sh.hand = nil
-	} else {
-		if sh.hand == o {
-			sh.hand = o.ring.next
-		}
-		o.ring.prev.ring.next = o.ring.next
-		o.ring.next.ring.prev = o.ring.prev
-	}
-	o.ring = onodeRing{}
+	end := len(sh.ring) - 1
+	last := sh.ring[end]
+	sh.ring[o.place.at], last.place.at = last, o.place.at
+	sh.ring[end] = nil
+	sh.ring = sh.ring[:end]
 }
 
 // evict drops unused onodes until limit are left or every one had its chance.
 // A dirty onode holds a reference, so zero references means clean.
 func (sh *onodeShard) evict(limit int) {
 	for tries := 16; tries > 0 && len(sh.m) > limit; tries-- {
-		o := sh.hand
-		sh.hand = o.ring.next
+		if sh.hand >= len(sh.ring) {
+			sh.hand = 0
+		}
+		o := sh.ring[sh.hand]
+		sh.hand++
 		switch {
 		case o.refs.Load() != 0:
-		case o.ring.used:
-			o.ring.used = false
+		case o.place.used:
+			o.place.used = false
 		default:
 			sh.drop(o)
 		}
