@@ -47,7 +47,8 @@ const (
 
 // untilLeft calls attempt again as long as it fails because of a process that has
 // ended, and not for ever. A lock nobody is known to have was given up after the
-// attempt, so it is tried once more; unless its owner is on another host.
+// attempt, so it is tried once more; unless its owner is where nobody here sees him, on
+// another host or in a container.
 func (f *File) untilLeft(o FileOptions, attempt func() error) error {
 	unowned := false
 	for waited, step := time.Duration(0), leaveStep; ; {

@@ -33,8 +33,9 @@
 //	    live object that maps it, and counted in the refs tree (clone.go, refs.go).
 //
 // Locks are ordered on Store. Goroutines: a writable store that is not Inline
-// runs a checkpointer, the log's writer, a finisher for callbacks, and up to
-// maxLoads loads of cold objects; Close ends and waits for all of them.
+// runs a checkpointer, the log's writer, a finisher for callbacks, a defragmenter
+// if asked to, and up to maxLoads loads of cold objects; Close ends and waits for
+// all of them. Checkpointer and defragmenter have a thread each (internal/thread).
 //
 // Durable: what Apply returned for, or onCommit was told nil for. A crash may
 // keep later transactions too, each whole, in each collection a prefix of the

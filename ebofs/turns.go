@@ -11,7 +11,8 @@ import (
 // turns has long work let others run now and then. The runtime takes a goroutine off
 // its processor after 10 ms; whoever was woken there waits so long, and on a machine of
 // two he may be the one who leads the log, with everybody behind him. On a patient thread
-// that is the kernel's business: docs/decisions/patient-threads.md.
+// the kernel sees to it, and other processors take what is queued behind such work:
+// docs/decisions/patient-threads.md.
 type turns struct {
 	worked  time.Duration // since others could run
 	patient bool

@@ -12,7 +12,7 @@
 //	ebofs
 //	allocator  btree
 //	devices
-//	internal             on the standard library alone
+//	internal             on the standard library, and the kernel's calls
 //
 // Invariants:
 //

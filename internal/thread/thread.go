@@ -6,14 +6,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// longest is the longest slice the kernel gives, in nanoseconds.
-const longest = 100e6
+// long is the slice of a patient thread, in nanoseconds: longer than any the kernel gives
+// by itself. Before Linux 6.17 who is ready already, and has not just woken up, may wait
+// for it to end.
+const long = 6e6
 
 // Patient gives the calling goroutine a patient thread, until it ends. It returns false
 // where the kernel has none, and nothing has changed then.
 func Patient() bool {
 	runtime.LockOSThread()
-	if askSlice(longest) == nil {
+	if askSlice(long) == nil {
 		return true
 	}
 	runtime.UnlockOSThread()
@@ -29,12 +31,9 @@ func askSlice(nanos uint64) error {
 	if a.Policy != unix.SCHED_NORMAL && a.Policy != unix.SCHED_BATCH {
 		return unix.EINVAL // the field is something else for others
 	}
+	if a.Runtime == 0 {
+		return unix.ENOSYS // an older kernel, which would take it and do nothing
+	}
 	a.Runtime = nanos
-	if err := unix.SchedSetAttr(0, a, 0); err != nil {
-		return err
-	}
-	if a, err = unix.SchedGetAttr(0, 0); err == nil && a.Runtime != nanos {
-		err = unix.ENOSYS // older kernels take it and do nothing
-	}
-	return err
+	return unix.SchedSetAttr(0, a, 0)
 }
