@@ -61,8 +61,9 @@ func testTurns(t *testing.T, ctx context.Context, wanted bool) {
 	}
 }
 
-// TestPatientCheckpoints: what checkpoints a store has a patient thread.
-func TestPatientCheckpoints(t *testing.T) {
+// TestPatientThreads: what checkpoints a store has a patient thread, and what defragments
+// it in the background.
+func TestPatientThreads(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	usual, err := unix.SchedGetAttr(0, 0)
@@ -86,16 +87,22 @@ func TestPatientCheckpoints(t *testing.T) {
 		}
 		return tids
 	}
-	before := patient()
-	s := newStore(t, newMem(64), FormatOptions{}, quiet())
-	defer closeStore(t, s)
-	found := false
-	for give := time.Now().Add(10 * time.Second); !found; runtime.Gosched() {
-		for tid := range patient() {
-			found = found || !before[tid]
+	for want, o := range map[int]DefragOptions{1: {}, 2: {Score: 0.5}} {
+		opt := quiet()
+		opt.Defrag = o
+		before := patient()
+		s := newStore(t, newMem(64), FormatOptions{}, opt)
+		for n, give := 0, time.Now().Add(10*time.Second); n < want; runtime.Gosched() {
+			n = 0
+			for tid := range patient() {
+				if !before[tid] {
+					n++
+				}
+			}
+			if time.Now().After(give) {
+				t.Fatalf("patient threads: %v, before the store %v, want %d more", patient(), before, want)
+			}
 		}
-		if time.Now().After(give) {
-			t.Fatalf("patient threads: %v, before the store %v", patient(), before)
-		}
+		closeStore(t, s)
 	}
 }

@@ -15,15 +15,15 @@ const long = 6e6
 // where the kernel has none, and nothing has changed then.
 func Patient() bool {
 	runtime.LockOSThread()
-	if askSlice(long) == nil {
+	if askLong() == nil {
 		return true
 	}
 	runtime.UnlockOSThread()
 	return false
 }
 
-// askSlice asks for slices of so many nanoseconds for the calling thread.
-func askSlice(nanos uint64) error {
+// askLong asks for long slices for the calling thread.
+func askLong() error {
 	a, err := unix.SchedGetAttr(0, 0)
 	if err != nil {
 		return err
@@ -34,6 +34,6 @@ func askSlice(nanos uint64) error {
 	if a.Runtime == 0 {
 		return unix.ENOSYS // an older kernel, which would take it and do nothing
 	}
-	a.Runtime = nanos
+	a.Runtime = long
 	return unix.SchedSetAttr(0, a, 0)
 }
