@@ -35,12 +35,13 @@
 //
 // # Locks and goroutines
 //
-// A File has up to one goroutine that owns its ring (internal/uring), made when
-// that is first of use, and workers that make blocking calls for Submit where
-// there is no ring; Close waits for what is in flight and then for both. Calls
-// in flight are counted by a gate, not by a lock: Done may submit again while
-// Close waits. Everything else starts no goroutine. Pool: shard.mu before
-// Pool.mu; neither, nor workers.mu or limiter.mu, is held across I/O.
+// A File has up to one goroutine that takes the results of its ring
+// (internal/aio), made when that is first of use, and workers that make blocking
+// calls for Submit where there is no ring; Close waits for what is in flight and then
+// for both. Calls in flight are counted by a gate, not by a lock: Done may submit again
+// while Close waits. Everything else starts no goroutine. Pool: shard.mu before
+// Pool.mu; neither, nor ring.mu, workers.mu or limiter.mu, is held across I/O or system
+// calls.
 //
 // # Durability
 //

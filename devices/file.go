@@ -13,7 +13,7 @@ import (
 // File is a block device or an image file, read and written past the page
 // cache where the file system allows it. It implements Device, Discarder,
 // Zeroer, Submitter and Identity. Its calls block the calling thread; where many
-// run at once they go through an io_uring, if the kernel has one.
+// run at once they go through the kernel's asynchronous I/O, if it has that.
 type File struct {
 	// Constant once open.
 	f        *os.File

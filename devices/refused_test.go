@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refuseEnv holds the error number a child process gets for io_uring_setup.
+// refuseEnv holds the error number a child process gets for io_setup.
 const refuseEnv = "EBOFS_TEST_REFUSE"
 
-// TestKernelRefuses runs a file where the kernel has no io_uring, or forbids it:
+// TestKernelRefuses runs a file where the kernel has no asynchronous I/O, or forbids it:
 // a child process under a filter of system calls. It works as before, by
 // blocking calls.
 func TestKernelRefuses(t *testing.T) {
@@ -49,11 +49,11 @@ func TestKernelRefuses(t *testing.T) {
 	}
 }
 
-// refuse makes io_uring_setup fail in all threads of this process.
+// refuse makes io_setup fail in all threads of this process.
 func refuse(t *testing.T, errno unix.Errno) {
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number of the call
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_IO_URING_SETUP},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_IO_SETUP},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}

@@ -11,9 +11,12 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"ebofs/devices/internal/aio"
 )
 
 // eachWay runs a test on a file with a ring and on one that was refused it, and
@@ -181,7 +184,7 @@ func TestHalfDone(t *testing.T) {
 		}
 		return 0, syscall.EINTR
 	}
-	r := &ring{workers: &f.async.workers, slots: make([]*call, 1)}
+	r := &ring{workers: &f.async.workers}
 	p := heapAligned(5 * BlockSize)
 	for i := range p {
 		p[i] = byte(i/BlockSize + 1)
@@ -194,8 +197,7 @@ func TestHalfDone(t *testing.T) {
 		clear(ff.data)
 		copy(ff.data[3*BlockSize:], p[:c.n])
 		c2 := newCall(f, writev, 3, Vec{p[:2*BlockSize], p[2*BlockSize:]}, nil)
-		r.slots[0] = c2
-		r.reaped(0, c.n, c.err)
+		r.end(outcome{c2, c.n, c.err})
 		err := c2.wait()
 		if !errors.Is(err, c.is) || err != nil && err.Error() != "fake: write blocks 3~5: input/output error" {
 			t.Errorf("%d bytes and %v became %v", c.n, c.err, err)
@@ -366,4 +368,75 @@ func TestRingOverhead(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// TestGather: calls go to the kernel while it has few, and several at a time above;
+// none is left, however many call at once.
+func TestGather(t *testing.T) {
+	for _, c := range []struct {
+		inside, waiting int
+		due             bool
+	}{{0, 1, true}, {ringGather - 1, 1, true}, {ringGather, 1, false}, {ringGather, ringGather - 1, false}, {ringGather, ringGather, true}, {ringDepth, 1, false}} {
+		var r ring
+		r.mu.slots = make([]slot, ringDepth)
+		r.mu.free = make([]uint64, ringDepth-c.inside)
+		r.mu.n = c.waiting
+		if r.dueLocked() != c.due {
+			t.Errorf("%d with the kernel, %d waiting: handed over %v", c.inside, c.waiting, !c.due)
+		}
+	}
+	const each = 200
+	f := openImage(t, 64, FileOptions{ring: ringAlways})
+	if err := f.Ring(); err != nil {
+		t.Skip("no ring here: ", err)
+	}
+	want := int64(0)
+	for _, callers := range []int{1, 2, ringGather + 1, 3 * ringGather, ringDepth + 3} {
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				v := Vec{heapAligned(BlockSize)}
+				for i := range each {
+					if err := f.Read(context.Background(), Block(i%64), v); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if want += int64(callers * each); f.RingCalls() != want {
+			t.Errorf("%d callers: %d calls of %d went through the ring", callers, f.RingCalls(), want)
+		}
+	}
+	// One waits while the kernel has enough, and nobody calls any more.
+	r := f.async.ring.Load()
+	var cs []*call
+	r.mu.Lock()
+	for range ringGather {
+		cs = append(cs, newCall(f, readv, 0, Vec{heapAligned(BlockSize)}, nil))
+		r.addLocked(cs[len(cs)-1])
+	}
+	var list [ringSend]*aio.Request
+	if n := r.fillLocked(list[:]); n != ringGather {
+		t.Fatalf("%d calls to be handed over", n)
+	}
+	cs = append(cs, newCall(f, readv, 1, Vec{heapAligned(BlockSize)}, nil))
+	r.addLocked(cs[ringGather])
+	due := r.dueLocked()
+	r.mu.Unlock()
+	r.submit(list[:ringGather])
+	for i, c := range cs {
+		select {
+		case <-c.ready:
+			if c.outcome != nil {
+				t.Error(c.outcome)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("call %d was left", i)
+		}
+	}
+	if r.mu.Lock(); r.mu.n != 0 || due {
+		t.Errorf("%d calls are counted as waiting when all are done; one was due %v", r.mu.n, due)
+	}
+	r.mu.Unlock()
 }

@@ -8,20 +8,18 @@ import (
 )
 
 // When calls go through the ring. Below, the caller's own blocking call costs
-// less: there is nobody to hand over to and no batch to gather. See
-// docs/decisions/io-uring.md for the figures.
+// less: nobody is to be woken but its thread, and there is no batch to gather. See
+// docs/decisions/async-io.md for the figures.
 //
-// With more threads of Go (GOMAXPROCS) more blocking calls run at once, and the
-// one owner of a ring has more of them to serve.
+// With more threads of Go (GOMAXPROCS) more blocking calls run at once.
 func ringDepths(procs int) (from, until int64) {
 	from = int64(min(max(4*procs, 12), 32))
 	return from, from / 2
 }
 
-// ringBytes is the largest call that goes through the ring. The owner's thread
-// would have to prepare larger ones, and the kernel hands many of them to
-// threads of its own: 1 MiB costs up to twice as much there. A call of so many
-// blocks has no more slices than the kernel takes.
+// ringBytes is the largest call that goes through the ring: whoever hands over a
+// larger one, others' too, would be busy with it for long. A call of so many blocks has
+// no more slices than the kernel takes.
 const ringBytes = 256 << 10
 
 // ringUse is a choice for tests.
@@ -51,8 +49,8 @@ type asyncState struct {
 }
 
 var (
-	errNoRingHere = errors.New("io_uring: not for this file")
-	errRingOff    = errors.New("io_uring: switched off")
+	errNoRingHere = errors.New("asynchronous I/O: not for this file")
+	errRingOff    = errors.New("asynchronous I/O: switched off")
 )
 
 // Ring makes the ring, which else is made when it is first of use, and returns
@@ -65,10 +63,10 @@ func (f *File) Ring() error {
 		case a.use == ringNever:
 			a.err = errRingOff
 		case !real || !f.direct:
-			a.err = errNoRingHere // the page cache would cost a kernel thread a call
+			a.err = errNoRingHere // through the page cache whoever hands over waits for the data
 		default:
 			var r *ring
-			if r, a.err = newRing(int(fd), &a.workers); a.err == nil {
+			if r, a.err = newRing(int(fd), !f.block, &a.workers); a.err == nil {
 				a.ring.Store(r)
 			}
 		}
@@ -135,7 +133,7 @@ func (f *File) Submit(ctx context.Context, rs []Request) {
 			block.add(c)
 		}
 	}
-	if ring != nil {
+	if through.first != nil { // or somebody may be closing the ring
 		ring.push(through)
 	}
 	f.async.workers.start(block)

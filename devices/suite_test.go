@@ -59,7 +59,7 @@ func needRing(t testing.TB, f *devices.File) string {
 		f.Close()
 		t.Skip("the fall-back only, not run through the ring: ", err)
 	}
-	return "io_uring"
+	return "asynchronous I/O"
 }
 
 func TestOverlay(t *testing.T) {
