@@ -36,7 +36,8 @@ const (
 type ring struct {
 	workers *workers
 	queue   *aio.Ring
-	ended   atomic.Int64  // calls
+	nowait  bool          // what would have to wait to be handed over goes to workers
+	ended   atomic.Int64  // calls, without those that workers made after all
 	over    chan struct{} // closed when the reaper has ended
 
 	mu struct {
@@ -62,7 +63,7 @@ func newRing(fd int, nowait bool, w *workers) (*ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &ring{workers: w, queue: q, over: make(chan struct{})}
+	r := &ring{workers: w, queue: q, nowait: nowait, over: make(chan struct{})}
 	r.mu.slots = make([]slot, ringDepth)
 	for i := range uint64(ringDepth) {
 		r.mu.free = append(r.mu.free, i)
@@ -135,12 +136,14 @@ func (r *ring) reap() {
 			moved, err := x.Moved()
 			done = append(done, outcome{r.releaseLocked(x.User), moved, err})
 		}
-		r.send()
+		r.mu.Unlock()
 		for i := range done {
 			r.end(done[i])
 		}
 		clear(done)
 		done = done[:0]
+		r.mu.Lock()
+		r.send()
 		// Those who waited go on here and now, and ask for more: with this thread back
 		// in the kernel another would have to be woken first, to find them.
 		runtime.Gosched()
@@ -203,7 +206,8 @@ func (r *ring) releaseLocked(user uint64) *call {
 	return c
 }
 
-// submit hands over the requests of list. One the kernel does not take ends with why.
+// submit hands over the requests of list. Workers make the calls of those the kernel
+// does not take, and learn why.
 func (r *ring) submit(list []*aio.Request) {
 	for len(list) > 0 {
 		n, err := r.queue.Submit(list)
@@ -213,11 +217,17 @@ func (r *ring) submit(list []*aio.Request) {
 		case unix.EAGAIN, unix.EINTR:
 			time.Sleep(time.Millisecond) // a shortage of memory
 		default:
-			r.mu.Lock()
-			c := r.releaseLocked(list[0].User())
-			r.mu.Unlock()
-			r.end(outcome{c, 0, err})
+			user := list[0].User()
+			if user == stopUser {
+				panic(fmt.Sprintf("devices: io_submit: %v", err)) // New has tried the like
+			}
 			list = list[1:]
+			r.mu.Lock()
+			c := r.releaseLocked(user)
+			r.mu.Unlock()
+			r.workers.start(callList{c, c})
+			r.mu.Lock()
+			r.send() // what waited for it
 		}
 	}
 }
@@ -229,14 +239,15 @@ type outcome struct {
 	err error
 }
 
-// end ends the call of o, or passes on what is not whole.
+// end ends the call of o, or passes on what is not whole. Nor is an error final where
+// the kernel was asked not to wait: before Linux 5.5 EIO can stand for that.
 func (r *ring) end(o outcome) {
-	r.ended.Add(1)
 	switch c := o.c; {
-	case o.err == unix.EINTR || o.err == unix.EAGAIN || o.err == nil && o.n != VecBytes(c.v):
+	case o.err == unix.EINTR || o.err == unix.EAGAIN || o.err != nil && r.nowait || o.err == nil && o.n != VecBytes(c.v):
 		c.moved = o.n
 		r.workers.start(callList{c, c})
 	default:
+		r.ended.Add(1)
 		c.finish(o.err)
 	}
 }

@@ -18,9 +18,9 @@
 // # Locks and goroutines
 //
 // None. Any goroutine may Submit, at any time; Wait belongs to one. A request ends in
-// the interrupt of the device: no thread has to run for it, neither the one that handed
-// it over, as with an io_uring many submit to, nor any other. See
-// docs/decisions/async-io.md.
+// the interrupt of the device, a write to a file system in a thread of the kernel's: the
+// thread that handed it over has not to run for it, as with an io_uring many submit to.
+// See docs/decisions/async-io.md.
 //
 // # Memory
 //
@@ -28,7 +28,8 @@
 // memory, and the vector naming it, referenced until the result is there; that is
 // memory of the heap or mapped, for stacks move. Request itself is copied by Submit.
 //
-// Where a file is on a file system, handing over might wait: for space to be
-// allocated, for a journal. There the kernel refuses such a request, with EAGAIN as its
-// result (RWF_NOWAIT, 4.13), and the caller makes it some other way.
+// Where a file is on a file system, handing over might wait for space to be allocated
+// or found. There the kernel can be asked to refuse such a request, with EAGAIN as its
+// result (RWF_NOWAIT, 4.13), and the caller makes it some other way. It waits all the
+// same while the file system is frozen, or the device has as many requests as it takes.
 package aio

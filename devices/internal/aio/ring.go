@@ -1,6 +1,7 @@
 package aio
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"unsafe"
@@ -20,6 +21,9 @@ type Ring struct {
 // The error says why there is none: no such system call, filtered away, too many rings
 // in the system (fs.aio-max-nr), a file that cannot do without waiting.
 func New(requests, fd int, nowait bool) (*Ring, error) {
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		return nil, errors.New("io_setup: not on big-endian machines") // where Request differs
+	}
 	r := &Ring{fd: uint32(fd)}
 	if nowait {
 		r.flags = rwfNowait

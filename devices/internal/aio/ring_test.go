@@ -2,8 +2,10 @@ package aio
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -190,11 +192,18 @@ func TestNowait(t *testing.T) {
 		t.Errorf("moved %v, failed %v", moved, failed)
 	}
 	t.Log("into a hole: ", moved, failed)
-	if dir, err := os.Open(t.TempDir()); err != nil {
+	fd, err := unix.MemfdCreate("memory", unix.MFD_CLOEXEC)
+	if err != nil {
 		t.Fatal(err)
-	} else if r, err := New(8, int(dir.Fd()), true); err == nil {
+	}
+	defer unix.Close(fd)
+	if r, err := New(8, fd, false); err != nil {
+		t.Error("waiting allowed: ", err)
+	} else {
 		r.Close()
-		t.Error("a ring for a directory")
+	}
+	if r, err := New(8, fd, true); !errors.Is(err, unix.EOPNOTSUPP) {
+		t.Errorf("a ring that does not wait for memory, which does not know that: %v, %v", r, err)
 	}
 }
 
@@ -248,6 +257,7 @@ func TestManyThreads(t *testing.T) {
 					t.Error("no result")
 					return
 				}
+				runtime.KeepAlive(p)
 			}
 		})
 	}
