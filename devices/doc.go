@@ -37,11 +37,10 @@
 //
 // A File has up to one goroutine that takes the results of its ring
 // (internal/aio), made when that is first of use, and workers that make blocking
-// calls for Submit where there is no ring; Close waits for what is in flight and then
+// calls for Submit where there is no ring, and what a ring leaves; Close waits for what is in flight and then
 // for both. Calls in flight are counted by a gate, not by a lock: Done may submit again
 // while Close waits. Everything else starts no goroutine. Pool: shard.mu before
-// Pool.mu; neither, nor ring.mu, workers.mu or limiter.mu, is held across I/O or system
-// calls.
+// Pool.mu; neither, nor ring.mu, workers.mu or limiter.mu, is held across I/O.
 //
 // # Durability
 //

@@ -39,8 +39,9 @@ type holders struct {
 
 // left says whether all that is known to use the device or image is a process that
 // has ended: the kernel may close the files of a process a moment after the process is
-// gone, as with an io_uring or with I/O in flight. It gives up their locks before their claims on a device, so of
-// a device that is claimed it is enough that nobody is known to use it.
+// gone, as with an io_uring or with I/O in flight. It gives up their locks before their
+// claims on a device, so of a device that is claimed it is enough that nobody is known
+// to use it.
 func (h *holders) left(claimed bool) bool {
 	return h.gone && len(h.found) == 1 || claimed && len(h.found) == 0
 }

@@ -207,6 +207,9 @@ func TestHalfDone(t *testing.T) {
 			t.Errorf("after %d bytes and %v the rest was not written", c.n, c.err)
 		}
 	}
+	if n := r.ended.Load(); n != 2 { // the whole one and the failed one
+		t.Errorf("%d calls count as the ring's", n)
+	}
 	// Where it was not to wait, an error is not the device's last word.
 	r.nowait = true
 	c := newCall(f, writev, 3, Vec{p}, nil)

@@ -36,7 +36,7 @@ func open(t *testing.T, requests, n int) (*Ring, *os.File) {
 	return r, f
 }
 
-// do hands over the requests of list and returns their results by user.
+// do hands over the requests of list, and takes as many results.
 func do(t *testing.T, r *Ring, list []*Request) (moved map[uint64]int, failed map[uint64]error) {
 	t.Helper()
 	for left := list; len(left) > 0; {
@@ -46,9 +46,15 @@ func do(t *testing.T, r *Ring, list []*Request) (moved map[uint64]int, failed ma
 		}
 		left = left[n:]
 	}
+	return take(t, r, len(list))
+}
+
+// take waits for n results and returns them by user.
+func take(t *testing.T, r *Ring, n int) (moved map[uint64]int, failed map[uint64]error) {
+	t.Helper()
 	moved, failed = map[uint64]int{}, map[uint64]error{}
 	results := make([]Result, 7)
-	for len(moved)+len(failed) < len(list) {
+	for len(moved)+len(failed) < n {
 		n, err := r.Wait(results)
 		if err != nil {
 			t.Fatal("wait: ", err)
@@ -151,21 +157,32 @@ func TestResults(t *testing.T) {
 	if n, err := r.Submit([]*Request{&q[3], &q[1]}); n != 0 || err == nil {
 		t.Errorf("%d were taken, %v", n, err)
 	}
-	if moved, _ := do(t, r, []*Request{&q[1]}); len(moved) == 0 {
-		t.Error("nothing was moved after a bad request")
+	if n, err := r.Submit([]*Request{&q[1]}); n != 1 || err != nil {
+		t.Errorf("%d were taken, %v", n, err)
 	}
-	results := make([]Result, 8)
-	for got := len(moved); got < 2; {
-		n, err := r.Wait(results)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got += n
+	if moved, failed := take(t, r, 2); moved[1] != 232 || len(failed) != 0 {
+		t.Errorf("beside a bad request: moved %v, failed %v", moved, failed)
 	}
 }
 
-// TestNowait: what would have to wait is refused, or made; and a file that cannot say
-// so has no such ring.
+// TestNowaitUnknown: a file that cannot say what would have to wait has no such ring.
+func TestNowaitUnknown(t *testing.T) {
+	fd, err := unix.MemfdCreate("memory", unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if r, err := New(8, fd, false); err != nil {
+		t.Error("waiting allowed: ", err)
+	} else {
+		r.Close()
+	}
+	if r, err := New(8, fd, true); !errors.Is(err, unix.EOPNOTSUPP) {
+		t.Errorf("a ring that does not wait for memory, which does not know that: %v, %v", r, err)
+	}
+}
+
+// TestNowait: what would have to wait is refused, or made.
 func TestNowait(t *testing.T) {
 	f, err := os.OpenFile(filepath.Join(t.TempDir(), "file"), os.O_CREATE|os.O_RDWR|unix.O_DIRECT, 0o600)
 	if err != nil {
@@ -192,19 +209,6 @@ func TestNowait(t *testing.T) {
 		t.Errorf("moved %v, failed %v", moved, failed)
 	}
 	t.Log("into a hole: ", moved, failed)
-	fd, err := unix.MemfdCreate("memory", unix.MFD_CLOEXEC)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	if r, err := New(8, fd, false); err != nil {
-		t.Error("waiting allowed: ", err)
-	} else {
-		r.Close()
-	}
-	if r, err := New(8, fd, true); !errors.Is(err, unix.EOPNOTSUPP) {
-		t.Errorf("a ring that does not wait for memory, which does not know that: %v, %v", r, err)
-	}
 }
 
 // TestManyThreads: many hand over, one takes the results.
