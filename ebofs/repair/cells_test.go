@@ -33,12 +33,11 @@ func cells(t *testing.T, o *original, kinds []string) {
 			t.Run(fmt.Sprintf("%s/%d/%s", p.kind, p.block, h.name), func(t *testing.T) {
 				dev := o.dev.Snapshot()
 				change(t, dev, p.block, p.blocks, h.do)
-				u := NewUndo(dev, new(memFile))
 				rep, err := check.Run(bg, dev, check.Options{Level: check.Deep})
 				if err != nil {
 					rep = nil
 				}
-				res, err := Run(bg, u, Options{Mode: All, Deep: true, Overwrite: true, Found: rep})
+				res, err := runUndo(dev, new(memFile), Options{Mode: All, Deep: true, Overwrite: true, Found: rep})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -80,8 +79,7 @@ func cells(t *testing.T, o *original, kinds []string) {
 				change(t, dev, p.block, p.blocks, h.do)
 				damaged := dev.Hash()
 				file := new(memFile)
-				u := NewUndo(dev, file)
-				if _, err := Run(bg, u, Options{Mode: All, Deep: true, Overwrite: true}); err != nil {
+				if _, err := runUndo(dev, file, Options{Mode: All, Deep: true, Overwrite: true}); err != nil {
 					t.Fatal(err)
 				}
 				for range 2 {

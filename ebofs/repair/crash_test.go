@@ -66,7 +66,7 @@ func TestInterrupted(t *testing.T) {
 			dev := crashdev.New(image)
 			file := new(memFile)
 			opt := Options{Mode: All, Overwrite: true, Deep: true}
-			if _, err := Run(bg, NewUndo(dev, file), opt); err != nil {
+			if _, err := runUndo(dev, file, opt); err != nil {
 				t.Fatal(err)
 			}
 			file = unfinished(t, file)
@@ -77,7 +77,7 @@ func TestInterrupted(t *testing.T) {
 			// finish repairs a state and takes all repairs back, this one first.
 			finish := func(what string, mem *devices.Mem, older ...*memFile) {
 				last := new(memFile)
-				if _, err := Run(bg, NewUndo(mem, last), opt); err != nil {
+				if _, err := runUndo(mem, last, opt); err != nil {
 					t.Fatalf("%s: %v", what, err)
 				}
 				clean(t, mem)
@@ -135,7 +135,7 @@ func TestInterrupted(t *testing.T) {
 func crashAgain(t *testing.T, mem *devices.Mem, opt Options, seed uint64) (*crashdev.State, *memFile) {
 	t.Helper()
 	dev, undo := crashdev.New(mem), new(memFile)
-	if _, err := Run(bg, NewUndo(dev, undo), opt); err != nil {
+	if _, err := runUndo(dev, undo, opt); err != nil {
 		t.Fatal(err)
 	}
 	undo = unfinished(t, undo)

@@ -26,7 +26,7 @@ func TestUnreadable(t *testing.T) {
 			if err := dev.Add(faultdev.Rule{Ops: faultdev.Only(devices.OpRead), Kind: faultdev.EIO, B: devices.Block(p.block), N: 1, Always: true}); err != nil {
 				t.Fatal(err)
 			}
-			res, err := Run(bg, NewUndo(dev, new(memFile)), Options{Mode: All, Overwrite: true, Deep: true})
+			res, err := runUndo(dev, new(memFile), Options{Mode: All, Overwrite: true, Deep: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -60,7 +60,7 @@ func TestFailedWrites(t *testing.T) {
 	was := damaged.Hash()
 	opt := Options{Mode: All, Overwrite: true}
 	count := faultdev.New(damaged.Snapshot(), faultdev.Options{})
-	if _, err := Run(bg, NewUndo(count, new(memFile)), opt); err != nil {
+	if _, err := runUndo(count, new(memFile), opt); err != nil {
 		t.Fatal(err)
 	}
 	n := count.Counts()
@@ -77,10 +77,10 @@ func TestFailedWrites(t *testing.T) {
 					t.Fatal(err)
 				}
 				first, second := new(memFile), new(memFile)
-				if _, err := Run(bg, NewUndo(dev, first), opt); !errors.Is(err, faultdev.ErrInjected) {
+				if _, err := runUndo(dev, first, opt); !errors.Is(err, faultdev.ErrInjected) {
 					t.Fatalf("%v %d: %v", op, nth, err)
 				}
-				if _, err := Run(bg, NewUndo(mem, second), opt); err != nil {
+				if _, err := runUndo(mem, second, opt); err != nil {
 					t.Fatalf("%v %d, again: %v", op, nth, err)
 				}
 				clean(t, mem)
@@ -116,7 +116,7 @@ func TestStaleUndo(t *testing.T) {
 			change(t, mem, p.block, p.blocks, clearAll)
 			was := mem.Hash()
 			file := new(memFile)
-			if _, err := Run(bg, NewUndo(mem, file), Options{Mode: All, Overwrite: true}); err != nil {
+			if _, err := runUndo(mem, file, Options{Mode: All, Overwrite: true}); err != nil {
 				t.Fatal(err)
 			}
 			u, err := openUndo(file)
@@ -193,12 +193,12 @@ func TestUndoFull(t *testing.T) {
 	change(t, damaged, p.block, p.blocks, clearAll)
 	was := damaged.Hash()
 	whole := new(memFile)
-	if _, err := Run(bg, NewUndo(damaged.Snapshot(), whole), Options{Mode: All}); err != nil {
+	if _, err := runUndo(damaged.Snapshot(), whole, Options{Mode: All}); err != nil {
 		t.Fatal(err)
 	}
 	for room := 0; room < len(whole.p); room += 9001 {
 		dev, f := damaged.Snapshot(), &badFile{room: room}
-		if _, err := Run(bg, NewUndo(dev, f), Options{Mode: All}); !errors.Is(err, ErrUndo) {
+		if _, err := runUndo(dev, f, Options{Mode: All}); !errors.Is(err, ErrUndo) {
 			t.Fatalf("room for %d bytes: %v", room, err)
 		}
 		if len(f.p) >= undoHeader {

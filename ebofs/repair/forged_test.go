@@ -356,7 +356,7 @@ func TestForged(t *testing.T) {
 			}
 			file := new(memFile)
 			was := dev.Hash()
-			res, err := Run(bg, NewUndo(dev, file), Options{Mode: mode, Found: before, Deep: true})
+			res, err := runUndo(dev, file, Options{Mode: mode, Found: before, Deep: true})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -50,7 +50,7 @@ func TestLogDevice(t *testing.T) {
 	}
 	for range 2 {
 		file := new(memFile)
-		if _, err := Run(bg, NewUndo(main, file), Options{Mode: All, LogDevice: log}); err != nil {
+		if _, err := runUndo(main, file, Options{Mode: All, LogDevice: log}); err != nil {
 			t.Fatal(err)
 		}
 		rep, err := check.Run(bg, main, check.Options{Level: check.Deep, LogDevice: log})

@@ -49,7 +49,7 @@ func TestRandomDamage(t *testing.T) {
 		}
 		was := dev.Hash()
 		file := new(memFile)
-		res, err := Run(bg, NewUndo(dev, file), Options{Mode: All, Overwrite: true, Deep: true})
+		res, err := runUndo(dev, file, Options{Mode: All, Overwrite: true, Deep: true})
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}

@@ -53,7 +53,7 @@ func salvageAll(t *testing.T, o *original, cases ...string) {
 				}
 				damaged := dev.Hash()
 				file := new(memFile)
-				res, err := Run(bg, NewUndo(dev, file), Options{Mode: All, Overwrite: true})
+				res, err := runUndo(dev, file, Options{Mode: All, Overwrite: true})
 				if err != nil {
 					t.Fatal(err)
 				}

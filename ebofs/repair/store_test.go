@@ -48,6 +48,13 @@ func open(t testing.TB, dev devices.Device, o ebofs.Options) *ebofs.Store {
 	return s
 }
 
+// runUndo is Run of dev with an undo file at, which gives its memory back.
+func runUndo(dev devices.Device, at UndoStorage, o Options) (*Result, error) {
+	u := NewUndo(dev, at)
+	res, err := Run(bg, u, o)
+	return res, errors.Join(err, u.Close())
+}
+
 // content is what can be read of an object.
 type content struct {
 	data  []byte
