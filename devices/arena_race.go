@@ -2,21 +2,24 @@
 
 package devices
 
-// arenaBytes is small here: heap memory is zeroed when taken.
-const arenaBytes = 4 << 20
+// Both are small here: heap memory is zeroed when taken.
+const (
+	arenaBytes = 4 << 20
+	hugeBytes  = 2 << 20
+)
 
 // KeepArenas keeps nothing: arenas are heap memory.
 func KeepArenas(int) {}
 
 // mapArena returns heap memory: the race detector sees no other.
-func mapArena(g grain) (mapping, bool) { return mapping{grain: g, mem: heapAligned(arenaBytes)}, true }
+func mapArena() (mapping, bool) { return mapping{mem: heapAligned(arenaBytes)}, true }
 
 func (m *mapping) unmap() error { return nil }
 
 func dontNeed([]byte) {}
 
-// InHugeFrame is false: no frame is.
-func InHugeFrame([]byte) bool { return false }
+// InFrame is false: no frame is.
+func InFrame([]byte) bool { return false }
 
 // poison overwrites a frame nobody refers to, so that whoever still reads it
 // gets wrong bytes, and the race detector sees a write.

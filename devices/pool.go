@@ -7,51 +7,32 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 )
 
 const (
-	mostBytes    = 1 << 20 // of a frame of a slab
-	evenClasses  = 6       // of 1 to 6 blocks: what is kept for long, as nodes are, is mostly that small
+	slabBytes    = hugeBytes / 2
+	mostBytes    = slabBytes // of a frame of a slab
+	evenClasses  = 6         // of 1 to 6 blocks: what is kept for long, as nodes are, is mostly that small
 	numClasses   = evenClasses + 6
 	firstDoubled = 32 << 10 // of the others, each twice the one before, up to mostBytes
+	largeFrom    = 64 << 10 // there are few of these at a time: all are of one shard
 	maxShards    = 8        // more would scatter free frames for little less waiting
 	leastKept    = 16 << 20 // see PoolOptions.KeepBytes
+	keptByShard  = 16 << 20 // of what is kept: each shard may have slabs of which it uses little
 )
 
-// grain is how large the pages are that frames are cut from.
-type grain int
-
-const (
-	fine   grain = iota // those of the system
-	coarse              // huge ones, as far as the system has them: classes from coarseFrom bytes on
-	grains
-
-	coarseFrom = 64 << 10
-)
-
-// slabBytes is how much is cut into frames of one class at a time: of the coarse ones a
-// huge page.
-func (g grain) slabBytes() int {
-	if g == coarse {
-		return 2 << 20
-	}
-	return 1 << 20
-}
-
-// grainOf returns where the frames of a class come from.
-func grainOf(class int) grain {
-	if classBytes(class) >= coarseFrom {
-		return coarse
-	}
-	return fine
-}
-
-// HugePages reports whether the system has huge pages for frames.
+// HugePages reports whether the system has huge pages for frames, of the size of two slabs.
 var HugePages = sync.OnceValue(func() bool {
-	p, err := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled")
-	return err == nil && !strings.Contains(string(p), "[never]")
+	const dir = "/sys/kernel/mm/transparent_hugepage/"
+	enabled, err := os.ReadFile(dir + "enabled")
+	if err != nil || strings.Contains(string(enabled), "[never]") {
+		return false
+	}
+	size, err := os.ReadFile(dir + "hpage_pmd_size")
+	return err == nil && strings.TrimSpace(string(size)) == strconv.Itoa(hugeBytes)
 })
 
 // classFor returns the smallest class for n bytes, which are whole blocks, at least
@@ -88,13 +69,11 @@ type PoolOptions struct {
 // Frames come in classes of 1 to 6 blocks, then of powers of two up to 1 MiB.
 // They are cut from slabs of mapped arenas; a slab serves one class of one
 // shard while any of its frames is in use and goes back to the common list
-// afterwards. Beyond a few, free slabs give their pages back to the system; an
-// arena that is free as a whole is unmapped.
-//
-// Frames of the classes of 64 KiB and more lie on huge pages where the system has them: a transfer
-// of 4 KiB pages is as many segments for the kernel and the device, of huge ones a
-// few (docs/decisions/huge-pages.md). There are few such frames at a time, so all are
-// of one shard: a slab of each class for each shard would be memory nobody uses.
+// afterwards. Two slabs are a huge page where the system has them: a long transfer of
+// pages of 4 KiB is as many segments for the kernel and the device, and who looks at a
+// node waits for the page table before the node (docs/decisions/huge-pages.md). So the
+// memory of both comes and goes at once: beyond a few, free pairs are given back to the
+// system; an arena that is free as a whole is unmapped.
 //
 // Under the race detector arenas are heap memory, which it can see, and a
 // released frame is overwritten so that use after release shows.
@@ -108,9 +87,8 @@ type Pool struct {
 	mu struct {
 		sync.Mutex
 		arenas []*arena
-		warm   [grains][]*slab // free, memory resident
-		cold   [grains][]*slab // free, memory given back
-		kept   int             // bytes of warm
+		warm   []*slab // free, memory resident
+		cold   []*slab // the first of each free pair whose memory was given back
 		closed bool
 	}
 }
@@ -126,11 +104,12 @@ type shard struct {
 
 // NewPool returns an empty pool; memory is mapped when frames are asked for.
 func NewPool(o PoolOptions) *Pool {
+	keep := max(leastKept, int(o.KeepBytes))
 	n := 1
-	for n < min(runtime.GOMAXPROCS(0), maxShards) {
+	for n < min(runtime.NumCPU(), runtime.GOMAXPROCS(0), maxShards, keep/keptByShard) {
 		n *= 2
 	}
-	return &Pool{max: o.MaxBytes, keep: max(leastKept, int(o.KeepBytes)), shards: make([]shard, n)}
+	return &Pool{max: o.MaxBytes, keep: keep, shards: make([]shard, n)}
 }
 
 // Get returns a frame of n bytes rounded up to whole blocks, with one
@@ -147,7 +126,7 @@ func (p *Pool) Get(n int) *Frame {
 		return p.heapFrame(s, n)
 	}
 	class := classFor(n)
-	if grainOf(class) == coarse {
+	if classBytes(class) >= largeFrom {
 		s = &p.shards[0]
 	}
 	s.mu.Lock()
@@ -241,10 +220,7 @@ func (p *Pool) Stats() PoolStats {
 	for _, a := range p.mu.arenas {
 		st.ReservedBytes += int64(len(a.mem))
 	}
-	st.ResidentBytes = st.ReservedBytes
-	for g, cold := range p.mu.cold {
-		st.ResidentBytes -= int64(len(cold) * grain(g).slabBytes())
-	}
+	st.ResidentBytes = st.ReservedBytes - int64(len(p.mu.cold)*hugeBytes)
 	return st
 }
 
@@ -275,6 +251,6 @@ func (p *Pool) Close() error {
 	for _, a := range p.mu.arenas {
 		errs = append(errs, a.mapping.unmap())
 	}
-	p.mu.arenas, p.mu.warm, p.mu.cold = nil, [grains][]*slab{}, [grains][]*slab{}
+	p.mu.arenas, p.mu.warm, p.mu.cold = nil, nil, nil
 	return errors.Join(errs...)
 }

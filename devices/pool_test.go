@@ -2,7 +2,10 @@ package devices
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +17,7 @@ import (
 // frames share memory.
 func TestPoolModel(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	p := NewPool(PoolOptions{MaxBytes: 8 << 20})
+	p := NewPool(PoolOptions{MaxBytes: 8 << 20, KeepBytes: maxShards * keptByShard})
 	type held struct {
 		f    *Frame
 		mark byte
@@ -101,7 +104,7 @@ func TestPoolGivesBack(t *testing.T) {
 		f.Release()
 	}
 	st := p.Stats()
-	if st.ResidentBytes > leastKept+maxShards<<20 || st.ReservedBytes > 2*arenaBytes+leastKept>>20*arenaBytes/4 {
+	if st.ResidentBytes > leastKept+2*hugeBytes || st.ReservedBytes > 2*arenaBytes+leastKept>>20*arenaBytes/4 {
 		t.Errorf("all released: %+v", st)
 	}
 	if st.Frames != 0 || st.Bytes != 0 {
@@ -151,7 +154,10 @@ func TestFrameReferences(t *testing.T) {
 
 // TestPoolConcurrent passes frames between goroutines.
 func TestPoolConcurrent(t *testing.T) {
-	p := NewPool(PoolOptions{})
+	p := NewPool(PoolOptions{KeepBytes: maxShards * keptByShard})
+	if len(p.shards) < 2 && min(runtime.NumCPU(), runtime.GOMAXPROCS(0)) > 1 {
+		t.Error("one shard for several processors")
+	}
 	pass := make(chan *Frame, 64)
 	var wg sync.WaitGroup
 	for g := range 4 {
@@ -195,7 +201,7 @@ func BenchmarkPool(b *testing.B) {
 }
 
 func BenchmarkPoolParallel(b *testing.B) {
-	p := NewPool(PoolOptions{})
+	p := NewPool(PoolOptions{KeepBytes: maxShards * keptByShard})
 	defer p.Close()
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
@@ -217,7 +223,7 @@ func TestPoolKeeps(t *testing.T) {
 	for _, f := range all {
 		f.Release()
 	}
-	if n := p.Stats().ResidentBytes >> 20; n < kept || n > kept+maxShards {
+	if n := p.Stats().ResidentBytes >> 20; n < kept || n > kept+hugeBytes>>20 {
 		t.Errorf("%d MiB resident once all is released, want %d", n, kept)
 	}
 	if err := p.Close(); err != nil {
@@ -225,41 +231,102 @@ func TestPoolKeeps(t *testing.T) {
 	}
 }
 
-// TestPoolCoarse has frames of 64 KiB and more lie on huge pages, aligned to them, and
-// smaller ones not; when all are released they are given back like the others.
-func TestPoolCoarse(t *testing.T) {
+// TestPoolHuge has frames of all sizes lie in slabs that are huge pages, aligned to them, of
+// memory for which they were asked for.
+func TestPoolHuge(t *testing.T) {
 	p := NewPool(PoolOptions{})
 	var all []*Frame
-	for range 3 * arenaBytes / (256 << 10) {
-		all = append(all, p.Get(256<<10))
-	}
 	for n := BlockSize; n <= mostBytes; n *= 2 {
 		f := p.Get(n)
-		if got, want := InHugeFrame(f.Bytes()), n >= coarseFrom && !raceEnabled; got != want {
-			t.Errorf("%d bytes on huge pages: %v", n, got)
+		if got := InFrame(f.Bytes()); got == raceEnabled {
+			t.Errorf("%d bytes in a frame: %v", n, got)
+		}
+		lo, hi := uintptr(unsafe.Pointer(&f.slab.mem[0])), uintptr(unsafe.Pointer(&f.slab.twin.mem[0]))
+		if lo, hi = min(lo, hi), max(lo, hi); hi-lo != slabBytes || lo%hugeBytes != 0 && !raceEnabled {
+			t.Errorf("%d bytes in slabs at %#x and %#x", n, lo, hi)
+		}
+		if !raceEnabled && HugePages() && !strings.Contains(flagsAt(t, lo), " hg") {
+			t.Errorf("%d bytes in memory of flags%s", n, flagsAt(t, lo))
 		}
 		all = append(all, f)
 	}
 	for _, f := range all {
-		if g := f.slab.arena.grain; (len(f.Bytes()) >= coarseFrom) != (g == coarse) || len(f.slab.mem) != g.slabBytes() {
-			t.Errorf("%d bytes in a slab of %d", len(f.Bytes()), len(f.slab.mem))
-		}
 		f.Release()
 	}
-	if st := p.Stats(); st.ResidentBytes > leastKept+maxShards<<20+numClasses<<21 {
-		t.Errorf("all released: %+v", st)
-	}
-	if InHugeFrame(make([]byte, BlockSize)) {
-		t.Error("memory of the heap counts as huge pages")
+	if InFrame(make([]byte, BlockSize)) {
+		t.Error("memory of the heap counts as a frame")
 	}
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestPoolYields has memory kept for large frames go when small ones need more, and the
-// other way round: both together are never more than what was in use at the most.
-func TestPoolYields(t *testing.T) {
+// flagsAt is what the kernel says of the mapping that has an address.
+func flagsAt(t *testing.T, at uintptr) string {
+	t.Helper()
+	maps, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	within := false
+	for line := range strings.Lines(string(maps)) {
+		var from, to uintptr
+		if n, _ := fmt.Sscanf(line, "%x-%x ", &from, &to); n == 2 {
+			within = from <= at && at < to
+		}
+		if flags, ok := strings.CutPrefix(line, "VmFlags:"); ok && within {
+			return flags
+		}
+	}
+	t.Fatalf("no mapping has %#x", at)
+	return ""
+}
+
+// TestPoolTwins releases one half of each huge page: none is given back while the other
+// half is in use, which keeps what is in it, and the halves are the next to be taken.
+func TestPoolTwins(t *testing.T) {
+	const pairs = 30
+	p := NewPool(PoolOptions{})
+	var frames [2][pairs]*Frame // halves of the same page, as they are handed out
+	for i := range 2 * pairs {
+		f := p.Get(slabBytes)
+		f.Bytes()[0] = byte(i)
+		frames[i%2][i/2] = f
+	}
+	full := p.Stats().ResidentBytes
+	for i, f := range frames[0] {
+		if f.slab.twin != frames[1][i].slab {
+			t.Fatal("halves of a page are not handed out one after the other")
+		}
+		f.Release()
+	}
+	if st := p.Stats(); st.ResidentBytes != full || st.Bytes != pairs*slabBytes {
+		t.Errorf("half of each page in use: %+v, was %d resident", st, full)
+	}
+	for i := range frames[0] {
+		frames[0][i] = p.Get(slabBytes)
+	}
+	if n := p.Stats().ResidentBytes; n != full {
+		t.Errorf("%d resident when the halves are taken again, was %d", n, full)
+	}
+	for i, f := range frames[1] {
+		if f.Bytes()[0] != byte(2*i+1) {
+			t.Errorf("page %d: what was in use was given back", i)
+		}
+		f.Release()
+		frames[0][i].Release()
+	}
+	if n := p.Stats().ResidentBytes; n > leastKept+2*hugeBytes {
+		t.Errorf("%d resident when all is released", n)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPoolOneStock has memory kept of large frames serve small ones, and the other way
+// round: both together are never more than what was in use at the most.
+func TestPoolOneStock(t *testing.T) {
 	const most = 32 << 20
 	p := NewPool(PoolOptions{KeepBytes: most})
 	for range 3 {
@@ -268,7 +335,7 @@ func TestPoolYields(t *testing.T) {
 			for range most / size {
 				all = append(all, p.Get(size))
 			}
-			if n := p.Stats().ResidentBytes; n > most+(maxShards+2)<<20 {
+			if n := p.Stats().ResidentBytes; n > most+(maxShards+1)*slabBytes {
 				t.Errorf("%d MiB resident of %d in use", n>>20, most>>20)
 			}
 			for _, f := range all {

@@ -1,5 +1,7 @@
 package devices
 
+import "slices"
+
 // arena is one mapping of arenaBytes, cut into slabs.
 type arena struct {
 	mapping
@@ -7,19 +9,19 @@ type arena struct {
 	free  int // slabs on the warm or cold list; guarded by Pool.mu
 }
 
-// mapping is memory of one grain.
+// mapping is memory of whole pairs of slabs.
 type mapping struct {
-	grain grain
 	mem   []byte
 	whole []byte // what the system gave; mem is aligned
 }
 
 // slab is a piece of an arena, cut into frames of one class while a shard
-// has it. Everything but mem and arena is guarded by the shard that has it, or
+// has it. Everything but arena, twin and mem is guarded by the shard that has it, or
 // by Pool.mu while it is on a free list.
 type slab struct {
 	arena  *arena
-	mem    []byte
+	twin   *slab  // the other half of the huge page
+	mem    []byte // its capacity, of the first half, is all of the page
 	class  int
 	frames []Frame
 	free   *Frame // list of free frames
@@ -36,18 +38,14 @@ func (p *Pool) takeSlab(s *shard, class int) *slab {
 	if p.mu.closed {
 		return nil
 	}
-	g := grainOf(class)
-	warm, cold := &p.mu.warm[g], &p.mu.cold[g]
-	var sl *slab
-	if sl = pop(warm); sl != nil {
-		p.mu.kept -= len(sl.mem)
-	} else {
-		if len(*cold) == 0 && !p.growLocked(g) {
+	if len(p.mu.warm) == 0 {
+		if len(p.mu.cold) == 0 && !p.growLocked() {
 			return nil
 		}
-		sl = pop(cold)
-		p.yieldLocked(grains-1-g, len(sl.mem))
+		sl := pop(&p.mu.cold)
+		p.mu.warm = append(p.mu.warm, sl.twin, sl)
 	}
+	sl := pop(&p.mu.warm)
 	sl.arena.free--
 	sl.cut(p, s, class)
 	return sl
@@ -60,23 +58,24 @@ func pop(list *[]*slab) *slab {
 		return nil
 	}
 	sl := (*list)[n-1]
-	*list = (*list)[:n-1]
+	*list = slices.Delete(*list, n-1, n)
 	return sl
 }
 
 // growLocked maps one more arena and puts its slabs on the cold list.
-func (p *Pool) growLocked(g grain) bool {
-	m, ok := mapArena(g)
+func (p *Pool) growLocked() bool {
+	m, ok := mapArena()
 	if !ok {
 		return false
 	}
-	size := g.slabBytes()
-	n := len(m.mem) / size
+	n := len(m.mem) / slabBytes
 	a := &arena{mapping: m, slabs: make([]slab, n), free: n}
 	p.mu.arenas = append(p.mu.arenas, a)
 	for i := n - 1; i >= 0; i-- {
-		a.slabs[i] = slab{arena: a, mem: m.mem[i*size : (i+1)*size : (i+1)*size], class: -1}
-		p.mu.cold[g] = append(p.mu.cold[g], &a.slabs[i])
+		a.slabs[i] = slab{arena: a, twin: &a.slabs[i^1], mem: m.mem[i*slabBytes : (i+1)*slabBytes : (i/2+1)*hugeBytes], class: -1}
+		if i%2 == 0 {
+			p.mu.cold = append(p.mu.cold, &a.slabs[i])
+		}
 	}
 	return true
 }
@@ -103,37 +102,24 @@ func (p *Pool) giveSlab(sl *slab) {
 	defer p.mu.Unlock()
 	a := sl.arena
 	a.free++
-	if p.mu.kept+len(sl.mem) <= p.keep {
-		p.mu.kept += len(sl.mem)
-		p.mu.warm[a.grain] = append(p.mu.warm[a.grain], sl)
+	p.mu.warm = append(p.mu.warm, sl)
+	if len(p.mu.warm)*slabBytes <= p.keep {
 		return
 	}
 	if a.free == len(a.slabs) && len(p.mu.arenas) > 1 {
 		p.dropLocked(a)
 		return
 	}
-	p.coolLocked(sl)
-}
-
-// yieldLocked gives n bytes of what is kept of grain g back to the system, if there is as
-// much: the other grain needs more, and both would come on top of each other.
-func (p *Pool) yieldLocked(g grain, n int) {
-	for n > 0 {
-		sl := pop(&p.mu.warm[g])
-		if sl == nil {
-			return
+	// A huge page whose other half is in use stays, and this half is the next to be taken.
+	if twin := slices.Index(p.mu.warm, sl.twin); twin >= 0 {
+		p.mu.warm = slices.Delete(p.mu.warm, len(p.mu.warm)-1, len(p.mu.warm))
+		p.mu.warm = slices.Delete(p.mu.warm, twin, twin+1)
+		if cap(sl.mem) < hugeBytes {
+			sl = sl.twin
 		}
-		n -= len(sl.mem)
-		p.mu.kept -= len(sl.mem)
-		p.coolLocked(sl)
+		dontNeed(sl.mem[:hugeBytes])
+		p.mu.cold = append(p.mu.cold, sl)
 	}
-}
-
-// coolLocked gives the memory of a free slab back to the system.
-func (p *Pool) coolLocked(sl *slab) {
-	dontNeed(sl.mem)
-	g := sl.arena.grain
-	p.mu.cold[g] = append(p.mu.cold[g], sl)
 }
 
 // dropLocked unmaps an arena that is free as a whole. If the system refuses,
@@ -149,10 +135,7 @@ func (p *Pool) dropLocked(a *arena) {
 		clear(list[len(out):])
 		return out
 	}
-	warm, cold := &p.mu.warm[a.grain], &p.mu.cold[a.grain]
-	before := len(*warm)
-	*warm, *cold = keep(*warm), keep(*cold)
-	p.mu.kept -= (before - len(*warm)) * a.grain.slabBytes()
+	p.mu.warm, p.mu.cold = keep(p.mu.warm), keep(p.mu.cold)
 	for i, b := range p.mu.arenas {
 		if a == b {
 			p.mu.arenas = append(p.mu.arenas[:i], p.mu.arenas[i+1:]...)

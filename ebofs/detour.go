@@ -34,7 +34,7 @@ func (d *detours) init(most int64) {
 
 // take reports whether I/O of p makes a detour now; then give is called after it.
 func (d *detours) take(p []byte) bool {
-	if d.most == 0 || len(p) < detourFrom || len(p) > detourTo || devices.InHugeFrame(p) {
+	if d.most == 0 || len(p) < detourFrom || len(p) > detourTo || devices.InFrame(p) {
 		return false
 	}
 	n := frameBytes(len(p))

@@ -23,7 +23,7 @@ func TestDetours(t *testing.T) {
 	}{
 		{"short", p[:detourFrom-1], false},
 		{"more than is worth it", make([]byte, detourTo+1), false},
-		{"a frame", frame.Bytes(), !devices.InHugeFrame(frame.Bytes())}, // with the race detector frames are ordinary memory
+		{"a frame", frame.Bytes(), !devices.InFrame(frame.Bytes())}, // with the race detector frames are ordinary memory
 		{"ordinary memory", p[:detourFrom], true},
 		{"too much at once", p, false},
 		{"the rest", p[:detourFrom], true},

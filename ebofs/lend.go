@@ -2,7 +2,7 @@ package ebofs
 
 import "runtime/metrics"
 
-// Half of a store's memory is kept for the heap, because of the onodes that wait for a
+// More than half of a store's memory is kept for the heap: the onodes that wait for a
 // checkpoint at full load. While there are few of them frames are lent that part. It
 // is lent by what the heap has at that moment, for garbage that was not collected
 // and memory that was not given back are no use to anybody else, and taken back

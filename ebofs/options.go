@@ -33,8 +33,8 @@ type Options struct {
 
 	// MemoryBytes is the budget for everything the store keeps in RAM.
 	// Default DefaultMemory, at least 64 MiB. Of it dirty data takes up to 20 %,
-	// object data 4 to 20 % and node pages 30 to 41 %, as there is use for them: together
-	// 45 %, and more only while pages have their 30; onodes take 8 %; the rest is for the Go heap. While few changes wait
+	// object data 4 to 15 % and node pages 25 to 36 %, as there is use for them: together
+	// 40 %, and more only while pages have their 25; onodes take 8 %; the rest is for the Go heap. While few changes wait
 	// for a checkpoint and the heap of the process is small, pages have up to 15 % more. A program that owns its
 	// process gives the runtime half of it as memory limit.
 	MemoryBytes int64

@@ -42,10 +42,11 @@ type shares struct {
 
 const (
 	// framesPercent of the memory of a store is for frames while dirty data leaves
-	// that: onodes and the rest of the heap take the other half at full load.
-	framesPercent = 45
-	pagesPercent  = 30 // at least
-	dataPercent   = 20 // at most
+	// that: onodes and the rest of the heap take as much at full load, and slabs that are
+	// used in part what is left.
+	framesPercent = 40
+	pagesPercent  = 25                           // at least
+	dataPercent   = framesPercent - pagesPercent // at most
 	dirtyPercent  = 20
 	// Less would not hold what is read ahead.
 	leastDataPercent = 4
@@ -57,7 +58,7 @@ func (d *shares) init(m int64, pages *btree.Cache, data *datacache.Cache) {
 	d.pages, d.data = pages, data
 	d.total, d.floor, d.step = m/100*framesPercent, m/100*pagesPercent, m/shareSteps
 	d.least, d.most = m/100*leastDataPercent, m/100*dataPercent
-	d.object = min(d.most, d.total-d.floor)
+	d.object = d.most
 	d.divideLocked() // nobody else knows of it yet
 }
 
