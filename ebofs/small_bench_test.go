@@ -47,3 +47,46 @@ func BenchmarkSmallObjects(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkSmallReads is reads of whole objects of 4 KiB by one caller, in RAM, one
+// after the other in no order after a mount that has read all leaves; device is the same of the device's
+// blocks: what lies between is what the store computes, with caches as cold as they are.
+func BenchmarkSmallReads(b *testing.B) {
+	const objects = 1 << 17
+	dev := devices.NewMem(devices.MemOptions{Blocks: 1 << 20})
+	opt := ebofs.Options{MemoryBytes: 64 << 20, Warm: true, Inline: true}
+	s := benchStore(b, dev, ebofs.Options{MemoryBytes: 512 << 20, DirectFrom: 1})
+	names := make([]ebofs.ObjectID, objects)
+	for i := range names {
+		names[i] = obj(fmt.Sprintf("%016x", rand.New(rand.NewPCG(uint64(i), 3)).Uint64()))
+	}
+	data := make([]byte, 4096)
+	benchCallers(b, s, objects, func(x *ebofs.Txn, i int64) { x.Write("c", names[i-1], 0, data) })
+	if err := s.Close(bg); err != nil {
+		b.Fatal(err)
+	}
+	shuffled := uint64(rand.New(rand.NewPCG(1, 2)).Uint64() | 1)
+	pool := devices.NewPool(devices.PoolOptions{})
+	defer pool.Close()
+	f := pool.Get(4096)
+	defer f.Release()
+	p := f.Bytes()
+	b.Run("device", func(b *testing.B) {
+		for i := range b.N {
+			if err := dev.Read(bg, devices.Block(uint64(i)*shuffled&(objects-1)), devices.Vec{p}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("object", func(b *testing.B) {
+		s := mustOpen(b, dev, opt)
+		defer s.Close(bg)
+		b.ReportAllocs()
+		b.ResetTimer()
+		for i := range b.N {
+			if n, err := s.Read(bg, "c", names[uint64(i)*shuffled&(objects-1)], 0, p); n != len(p) || err != nil {
+				b.Fatal(n, err)
+			}
+		}
+	})
+}
