@@ -10,7 +10,6 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"os"
-	"runtime/debug"
 	"runtime/pprof"
 	"slices"
 	"strings"
@@ -22,6 +21,7 @@ import (
 
 	"ebofs/devices"
 	"ebofs/ebofs"
+	"ebofs/tools/store"
 )
 
 // childVariable, if set, makes the test binary a child: a job in JSON.
@@ -72,11 +72,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child does a job the way a daemon runs a store: with half of the budget as the
-// memory limit of the runtime.
+// child does a job the way a daemon runs a store.
 func child(ctx context.Context, j *job, out io.Writer) error {
-	debug.SetMemoryLimit(j.Budget / 2)
-	debug.SetGCPercent(200)
+	store.TuneHeap(j.Budget)
 	dev, err := devices.OpenFile(j.Image, devices.FileOptions{})
 	if err != nil {
 		return err

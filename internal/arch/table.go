@@ -91,6 +91,7 @@ var rules = []rule{
 	{packages: "fuzz/mutate", module: []string{"fuzz/...", "tools/...", "ebofs/...", "allocator", "btree", "devices/..."}},
 	{packages: "fuzz/differ", module: []string{"fuzz/...", "cluster/..."}},
 	{packages: "fuzz/stock", module: []string{"fuzz/...", "tools/daemon", "tools/local"}},
+	{packages: "fuzz/scale", module: []string{"fuzz/...", "tools/store", "ebofs/...", "devices/..."}, others: []string{"golang.org/x/sys/"}},
 	{packages: "fuzz/interop", module: []string{"fuzz/stock", "tools/..."}, others: []string{"golang.org/x/sys/"}},
 	{packages: "fuzz/...", module: []string{"fuzz/...", "osd/...", "ebofs/...", "allocator", "btree", "devices/..."},
 		others: []string{"golang.org/x/sys/"}},
