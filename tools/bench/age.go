@@ -457,7 +457,7 @@ func (a *aging) cell(ctx context.Context, c Cell) ([]AgeRow, error) {
 			return nil, err
 		}
 	}
-	k := raw{c.Bytes, !c.Read, 1}
+	k := raw{c.Bytes, !c.Read, 1, false}
 	depth := min(c.Depth, int(a.raw.lanes(k, 1)))
 	vecs := make([]devices.Vec, depth)
 	for i := range vecs {

@@ -264,9 +264,7 @@ func (b *bench) cell(ctx context.Context, w workload, depth int) (Row, error) {
 	for round := range b.o.Rounds {
 		rng := func(worker int) *rand.Rand { return rand.New(rand.NewPCG(uint64(round), uint64(worker))) }
 		cpu := cpuTime()
-		if err := raw.run(ctx, depth, d, func(i int) call {
-			return b.raw.caller(w.raw, i, depth, rng(i).Uint64N, vecs[i])
-		}); err != nil {
+		if err := raw.run(ctx, depth, d, b.raw.callers(ctx, w.raw, depth, rng, vecs)); err != nil {
 			return Row{}, fmt.Errorf("raw: %w", err)
 		}
 		raw.cpu += cpuTime() - cpu

@@ -42,7 +42,7 @@ func TestRun(t *testing.T) {
 			r.CPUUS <= 0 || r.RawOpsPerS <= 0 || r.RawP50US <= 0 || r.RatioRaw <= 0 {
 			t.Errorf("implausible: %+v", r)
 		}
-		writes := strings.Contains(r.Workload, "write") || r.Workload == "create" || r.Workload == "omap_set" || r.Workload == "omap_rmrange"
+		writes := strings.Contains(r.Workload, "write") || r.Workload == "group4k" || r.Workload == "create" || r.Workload == "omap_set" || r.Workload == "omap_rmrange"
 		if writes != (r.WriteAmp > 0) || writes != (r.Flushes > 0) {
 			t.Errorf("%s: write amplification %v, flushes %v", r.Workload, r.WriteAmp, r.Flushes)
 		}
@@ -167,16 +167,25 @@ func TestRegion(t *testing.T) {
 		return nil
 	}})
 	r := region{dev, 1000, 5}
-	for _, k := range []raw{rawCommit, rawRead} {
-		c := r.caller(k, 0, 1, func(n uint64) uint64 { return n - 1 }, ordinary(k.bytes))
-		for range 3 {
-			if _, n, err := c(ctx); err != nil || n != int64(k.bytes) {
+	last := func(n uint64) uint64 { return n - 1 }
+	for _, c := range []struct {
+		k     raw
+		one   call
+		times int
+		want  string
+	}{
+		{rawCommit, r.caller(rawCommit, 0, 1, last, ordinary(rawCommit.bytes)), 3, "[write 1000 flush 0 write 1002 flush 0 write 1000 flush 0]"},
+		{rawGroup, r.callers(ctx, rawGroup, 1, nil, []devices.Vec{ordinary(rawGroup.bytes)})(0), 6, "[write 1000 flush 0 write 1001 flush 0 write 1002 flush 0 write 1003 flush 0 write 1004 flush 0 write 1000 flush 0]"},
+		{rawRead, r.caller(rawRead, 0, 1, last, ordinary(rawRead.bytes)), 2, "[read 1004 read 1004]"},
+	} {
+		at = nil
+		for range c.times {
+			if _, n, err := c.one(ctx); err != nil || n != int64(c.k.bytes) {
 				t.Fatal(n, err)
 			}
 		}
-	}
-	want := "[write 1000 flush 0 write 1002 flush 0 write 1000 flush 0 read 1004 read 1004 read 1004]"
-	if fmt.Sprint(at) != want {
-		t.Errorf("I/O %v, want %s", at, want)
+		if fmt.Sprint(at) != c.want {
+			t.Errorf("I/O %v, want %s", at, c.want)
+		}
 	}
 }

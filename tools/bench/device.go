@@ -2,11 +2,13 @@ package bench
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync/atomic"
 
 	"github.com/ncw/directio"
 
 	"ebofs/devices"
+	"ebofs/tools/bench/group"
 )
 
 // counted counts what a device is asked to do.
@@ -34,18 +36,20 @@ type region struct {
 }
 
 // raw is one kind of raw I/O: bytes at once, in order or at random places,
-// flushed or read.
+// flushed, by each caller or with what others wrote, or read.
 type raw struct {
 	bytes int
 	write bool
 	ops   int // operations of the engine that one I/O stands for
+	group bool
 }
 
 var (
-	rawCommit  = raw{8 << 10, true, 1}
-	rawRead    = raw{4 << 10, false, 1}
-	rawWrite4M = raw{4 << 20, true, 1}
-	rawRead4M  = raw{4 << 20, false, 1}
+	rawCommit  = raw{8 << 10, true, 1, false}
+	rawGroup   = raw{4 << 10, true, 1, true}
+	rawRead    = raw{4 << 10, false, 1, false}
+	rawWrite4M = raw{4 << 20, true, 1, false}
+	rawRead4M  = raw{4 << 20, false, 1, false}
 )
 
 // fillBytes is how much fill writes at once.
@@ -82,6 +86,34 @@ func (r *region) caller(k raw, w, depth int, random func(n uint64) uint64, v dev
 			return 0, 0, err
 		}
 		return k.ops, int64(k.bytes), r.dev.Flush(ctx)
+	}
+}
+
+// callers returns the I/O of each of depth callers, who have a vec each.
+func (r *region) callers(ctx context.Context, k raw, depth int, rng func(worker int) *rand.Rand, vecs []devices.Vec) func(w int) call {
+	if !k.group {
+		return func(w int) call { return r.caller(k, w, depth, rng(w).Uint64N, vecs[w]) }
+	}
+	unit, next := uint64(k.bytes/devices.BlockSize), uint64(0)
+	g := &group.Group{Max: min(depth, int(r.lanes(k, 1))), Commit: func(batch []*group.Entry) error {
+		if n := uint64(len(batch)) * unit; next+n > r.blocks {
+			next = 0
+		}
+		at := r.start + devices.Block(next)
+		next += uint64(len(batch)) * unit
+		v := make(devices.Vec, len(batch))
+		for i, e := range batch {
+			v[i] = e.V
+		}
+		if err := r.dev.Write(ctx, at, v); err != nil {
+			return err
+		}
+		return r.dev.Flush(ctx)
+	}}
+	return func(w int) call {
+		return func(context.Context) (int, int64, error) {
+			return k.ops, int64(k.bytes), g.Put(uint64(w), vecs[w][0])
+		}
 	}
 }
 

@@ -20,6 +20,8 @@
 //
 //	write4k      durable 4 KiB overwrites at random places of 4 MiB objects;
 //	             raw: 8 KiB (what a log must write) and a flush for each
+//	group4k      the same; raw: a bare group commit, all 4 KiB that wait one after
+//	             the other, with one flush, neither indexed nor summed
 //	randread4k   4 KiB of the same objects with a small cache; raw: 4 KiB reads
 //	write4m      durable overwrites of whole objects; raw: 4 MiB and a flush
 //	read4m       whole objects with a small cache; raw: 4 MiB reads

@@ -41,6 +41,7 @@ type workload struct {
 
 var (
 	smallDepths = []int{1, 16, 64}
+	deepDepths  = []int{16, 64}
 	largeDepths = []int{1, 16}
 )
 
@@ -50,6 +51,7 @@ func workloads() []workload {
 	set.ops = batch
 	return []workload{
 		{name: "write4k", depths: smallDepths, raw: rawCommit, writes: true, sets: "a", caller: (*bench).write4k},
+		{name: "group4k", depths: deepDepths, raw: rawGroup, writes: true, sets: "a", caller: (*bench).write4k},
 		{name: "randread4k", depths: smallDepths, raw: rawRead, cold: true, sets: "a", caller: (*bench).randRead4k},
 		{name: "write4m", depths: largeDepths, raw: rawWrite4M, writes: true, sets: "b", caller: (*bench).write4m},
 		{name: "read4m", depths: largeDepths, raw: rawRead4M, cold: true, sets: "b", caller: (*bench).read4m},

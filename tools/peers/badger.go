@@ -3,6 +3,8 @@ package main
 import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"ebofs/tools/bench/group"
 )
 
 const badgerSetting = "v4.9 on ext4; values of 1 KiB and more in the value log, which here costs less than its default of 1 MiB and whose garbage nobody collects in so short a time; no compression as the values are noise, and so no block cache, as its manual says: tables are mapped, the page cache has no budget; " +
@@ -12,7 +14,7 @@ type badg struct {
 	db    *badger.DB
 	opt   badger.Options
 	bytes int
-	group
+	group.Group
 }
 
 func openBadger(o setup) (backend, error) {
@@ -21,18 +23,18 @@ func openBadger(o setup) (backend, error) {
 		WithNumVersionsToKeep(1).WithDetectConflicts(false).WithMetricsEnabled(false)
 	b := &badg{opt: opt, bytes: o.bytes}
 	// A transaction holds at most 15 % of a memtable.
-	b.group = group{commit: b.update, max: max(1, min(1024, int(opt.MemTableSize)/8/(o.bytes+1024)))}
+	b.Group = group.Group{Commit: b.update, Max: max(1, min(1024, int(opt.MemTableSize)/8/(o.bytes+1024)))}
 	var err error
 	b.db, err = badger.Open(opt)
 	return b, err
 }
 
-func (b *badg) update(batch []*entry) error {
+func (b *badg) update(batch []*group.Entry) error {
 	tx := b.db.NewTransaction(true)
 	defer tx.Discard()
 	for _, e := range batch {
-		k := keyOf(e.i)
-		if err := tx.Set(k[:], e.v); err != nil {
+		k := keyOf(e.I)
+		if err := tx.Set(k[:], e.V); err != nil {
 			return err
 		}
 	}
@@ -55,7 +57,7 @@ func (b *badg) load(n uint64, value func(uint64, []byte)) error {
 	return b.db.Flatten(2)
 }
 
-func (b *badg) put(i uint64, v []byte) error { return b.group.put(i, v) }
+func (b *badg) put(i uint64, v []byte) error { return b.Group.Put(i, v) }
 
 func (b *badg) get(i uint64, p []byte) error {
 	return b.db.View(func(tx *badger.Txn) error {

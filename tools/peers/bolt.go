@@ -6,6 +6,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
+
+	"ebofs/tools/bench/group"
 )
 
 const boltSetting = "v1.5 on ext4; the free list is not written (its default writes it with every commit); what waits is one Update, as by Batch but without its delay; " +
@@ -16,7 +18,7 @@ var bucket = []byte("b")
 type bolt struct {
 	db    *bbolt.DB
 	bytes int // of a value
-	group
+	group.Group
 }
 
 func openBolt(o setup) (backend, error) {
@@ -33,7 +35,7 @@ func openBolt(o setup) (backend, error) {
 		return nil, err
 	}
 	b := &bolt{db: db, bytes: o.bytes}
-	b.group = group{commit: b.update, max: 1024}
+	b.Group = group.Group{Commit: b.update, Max: 1024}
 	if o.fresh {
 		err = db.Update(func(tx *bbolt.Tx) error {
 			_, err := tx.CreateBucket(bucket)
@@ -43,12 +45,12 @@ func openBolt(o setup) (backend, error) {
 	return b, err
 }
 
-func (b *bolt) update(batch []*entry) error {
+func (b *bolt) update(batch []*group.Entry) error {
 	return b.db.Update(func(tx *bbolt.Tx) error {
 		bk := tx.Bucket(bucket)
 		for _, e := range batch {
-			k := keyOf(e.i)
-			if err := bk.Put(k[:], e.v); err != nil {
+			k := keyOf(e.I)
+			if err := bk.Put(k[:], e.V); err != nil {
 				return err
 			}
 		}
@@ -59,12 +61,12 @@ func (b *bolt) update(batch []*entry) error {
 func (b *bolt) load(n uint64, value func(uint64, []byte)) error {
 	b.db.NoSync = true
 	defer func() { b.db.NoSync = false }()
-	var batch []*entry
+	var batch []*group.Entry
 	var size int
 	for i := range n {
 		v := make([]byte, b.bytes)
 		value(i, v)
-		batch, size = append(batch, &entry{i: i, v: v}), size+len(v)
+		batch, size = append(batch, &group.Entry{I: i, V: v}), size+len(v)
 		if size >= 64<<20 || i == n-1 {
 			if err := b.update(batch); err != nil {
 				return err
@@ -75,7 +77,7 @@ func (b *bolt) load(n uint64, value func(uint64, []byte)) error {
 	return nil
 }
 
-func (b *bolt) put(i uint64, v []byte) error { return b.group.put(i, v) }
+func (b *bolt) put(i uint64, v []byte) error { return b.Group.Put(i, v) }
 
 func (b *bolt) get(i uint64, p []byte) error {
 	return b.db.View(func(tx *bbolt.Tx) error {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -13,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -209,50 +207,6 @@ func TestRefuses(t *testing.T) {
 	}
 	if err := o.able(); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %q", err, want)
-	}
-}
-
-// TestGroup puts from many goroutines and fails now and then.
-func TestGroup(t *testing.T) {
-	const callers, puts, max = 32, 200, 10
-	broken := errors.New("broken")
-	var busy atomic.Bool
-	kept, commits := map[uint64]bool{}, 0
-	g := group{max: max, commit: func(batch []*entry) error {
-		if !busy.CompareAndSwap(false, true) {
-			t.Error("two commits at once")
-		}
-		defer busy.Store(false)
-		if len(batch) < 1 || len(batch) > max {
-			t.Errorf("%d in a commit", len(batch))
-		}
-		if commits++; commits%7 == 0 {
-			return broken
-		}
-		for _, e := range batch {
-			kept[e.i] = true
-		}
-		return nil
-	}}
-	var mu sync.Mutex
-	acked := map[uint64]error{}
-	_ = each(callers, func(w int) error {
-		for n := range puts {
-			i := uint64(w*puts + n)
-			err := g.put(i, nil)
-			mu.Lock()
-			acked[i] = err
-			mu.Unlock()
-		}
-		return nil
-	})
-	if len(acked) != callers*puts {
-		t.Fatalf("%d acknowledged", len(acked))
-	}
-	for i, err := range acked {
-		if (err == nil) != kept[i] || err != nil && !errors.Is(err, broken) {
-			t.Fatalf("put %d: %v, kept %v", i, err, kept[i])
-		}
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"ebofs/tools/bench/group"
 )
 
 // scanBytes is how much the raw device and its like read at once.
@@ -84,7 +86,7 @@ func (r *raw) close() error  { return unix.Close(r.fd) }
 // grouped is raw with group commit.
 type grouped struct {
 	*raw
-	group
+	group.Group
 	at  uint64 // slot of the log that comes next
 	vec [][]byte
 }
@@ -98,13 +100,13 @@ func openGroup(o setup) (backend, error) {
 		return nil, err
 	}
 	g := &grouped{raw: s.(*raw)}
-	g.group = group{commit: g.append, max: maxVec}
+	g.Group = group.Group{Commit: g.append, Max: maxVec}
 	return g, nil
 }
 
-func (g *grouped) put(i uint64, v []byte) error { return g.group.put(i, v) }
+func (g *grouped) put(i uint64, v []byte) error { return g.Group.Put(i, v) }
 
-func (g *grouped) append(batch []*entry) error {
+func (g *grouped) append(batch []*group.Entry) error {
 	if uint64(len(batch)) > g.slots {
 		return errors.New("device too small for one commit")
 	}
@@ -113,7 +115,7 @@ func (g *grouped) append(batch []*entry) error {
 	}
 	g.vec = g.vec[:0]
 	for _, e := range batch {
-		g.vec = append(g.vec, e.v)
+		g.vec = append(g.vec, e.V)
 	}
 	m, err := unix.Pwritev(g.fd, g.vec, g.raw.at(g.n+g.at))
 	if err = short(m, len(batch)*int(g.bytes), err); err != nil {
