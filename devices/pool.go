@@ -59,7 +59,8 @@ type PoolOptions struct {
 	MaxBytes int64
 	// KeepBytes is how much memory nobody uses is kept, so that steady use costs no
 	// page fault though what is in use goes up and down; 0, and less than 16 MiB, is
-	// 16 MiB. It does not add to the most that was ever in use.
+	// 16 MiB. It does not add to the most that was ever in use. Beyond it halves of huge
+	// pages stay whose other half is in use.
 	KeepBytes int64
 }
 

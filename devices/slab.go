@@ -51,12 +51,9 @@ func (p *Pool) takeSlab(s *shard, class int) *slab {
 	return sl
 }
 
-// pop takes the last slab of a list, nil if it is empty.
+// pop takes the last slab of a list that has some.
 func pop(list *[]*slab) *slab {
 	n := len(*list)
-	if n == 0 {
-		return nil
-	}
 	sl := (*list)[n-1]
 	*list = slices.Delete(*list, n-1, n)
 	return sl
