@@ -256,6 +256,7 @@ func (m *image) try(p place) (v verdict, err error) {
 	case err != nil:
 		return v, fmt.Errorf("mount fails as something else than corrupt: %w", err)
 	}
+	defer func() { err = errors.Join(err, leave(ctx, s)) }()
 	if m.unclean {
 		if err := m.compareAll(ctx, s); err == nil || !errors.Is(err, osd.ErrCorrupt) {
 			return v, err
@@ -270,6 +271,16 @@ func (m *image) try(p place) (v verdict, err error) {
 		return v, fmt.Errorf("fsck finds nothing, %d reads fail", v.failed)
 	}
 	return v, m.writeOn(ctx, dev, s)
+}
+
+// leave closes the store, which gives back its memory. It may be too damaged to
+// write its last, or closed already.
+func leave(ctx context.Context, s *engine.Store) error {
+	err := s.Close(ctx)
+	if err == nil || errors.Is(err, osd.ErrCorrupt) || errors.Is(err, osd.ErrReadOnly) || errors.Is(err, osd.ErrClosed) {
+		return nil
+	}
+	return fmt.Errorf("close: %w", err)
 }
 
 // slack reports whether the place lies in the last block of a long value, which the
@@ -346,7 +357,7 @@ func list(ctx context.Context, s *engine.Store, c osd.CollectionID) (ids []osd.O
 
 // writeOn changes some objects of the damaged store and reads everything again,
 // mounted anew: damage must not be written back as if it were sound.
-func (m *image) writeOn(ctx context.Context, dev devices.Device, s *engine.Store) error {
+func (m *image) writeOn(ctx context.Context, dev devices.Device, s *engine.Store) (err error) {
 	id := object(1, 100_000)
 	t := new(osd.Transaction)
 	t.Write(collA, id, 0, history.Tagged(id, 0, 1, 10_000))
@@ -365,16 +376,17 @@ func (m *image) writeOn(ctx context.Context, dev devices.Device, s *engine.Store
 			return fmt.Errorf("writing on: %w", err)
 		}
 	}
-	if err := s.Close(ctx); err != nil && !errors.Is(err, osd.ErrCorrupt) && !errors.Is(err, osd.ErrReadOnly) {
-		return fmt.Errorf("close: %w", err)
+	if err := leave(ctx, s); err != nil {
+		return err
 	}
-	s, err := engine.Open(ctx, dev, m.options)
+	s, err = engine.Open(ctx, dev, m.options)
 	if errors.Is(err, osd.ErrCorrupt) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("mount after writing on: %w", err)
 	}
+	defer func() { err = errors.Join(err, leave(ctx, s)) }()
 	_, err = s.Stat(ctx, collA, id)
 	if err == nil { // the store stopped before the remove
 		if err := osd.Apply(ctx, s, u); err != nil && !errors.Is(err, osd.ErrCorrupt) && !errors.Is(err, osd.ErrReadOnly) {
