@@ -99,5 +99,8 @@ func (m *mapping) unmap() error {
 // afterwards. A failure only means that they stay.
 func dontNeed(p []byte) { _ = unix.Madvise(p, unix.MADV_DONTNEED) }
 
+// touch has the system give p its memory. If it cannot, whoever uses p waits for that.
+func touch(p []byte) { _ = unix.Madvise(p, unix.MADV_POPULATE_WRITE) }
+
 // poison does nothing: it is for builds that look for use after release.
 func (f *Frame) poison() {}

@@ -59,7 +59,7 @@ type PoolOptions struct {
 	MaxBytes int64
 	// KeepBytes is how much memory nobody uses is kept, so that steady use costs no
 	// page fault though what is in use goes up and down; 0, and less than 16 MiB, is
-	// 16 MiB. It does not add to the most that was ever in use. Beyond it halves of huge
+	// 16 MiB. But for a huge page it does not add to the most that was ever in use. Beyond it halves of huge
 	// pages stay whose other half is in use.
 	KeepBytes int64
 }
@@ -74,7 +74,8 @@ type PoolOptions struct {
 // pages of 4 KiB is as many segments for the kernel and the device, and who looks at a
 // node waits for the page table before the node (docs/decisions/huge-pages.md). So the
 // memory of both comes and goes at once: beyond a few, free pairs are given back to the
-// system; an arena that is free as a whole is unmapped.
+// system; an arena that is free as a whole is unmapped. A goroutine has the system give the
+// memory of one pair more than is in use, for that can take milliseconds.
 //
 // Under the race detector arenas are heap memory, which it can see, and a
 // released frame is overwritten so that use after release shows.
@@ -91,7 +92,10 @@ type Pool struct {
 		warm   []*slab // free, memory resident
 		cold   []*slab // the first of each free pair whose memory was given back
 		closed bool
+
+		touching bool // of touches one is under way
 	}
+	touches sync.WaitGroup // of touchLocked
 }
 
 // shard is one set of free frames. A frame always returns to its own shard.
@@ -234,11 +238,15 @@ var errLeak = errors.New("frames not released")
 func (p *Pool) Close() error {
 	frames, bytes := p.InUse()
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.mu.closed {
+	closed := p.mu.closed
+	p.mu.closed = true
+	p.mu.Unlock()
+	p.touches.Wait() // none begins in a closed pool
+	if closed {
 		return nil
 	}
-	p.mu.closed = true
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if frames > 0 {
 		return fmt.Errorf("pool: %d frames, %d bytes: %w%s", frames, bytes, errLeak, p.originsLocked())
 	}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestPoolModel takes and returns frames of all sizes at random. Every frame
@@ -322,6 +324,53 @@ func TestPoolTwins(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestPoolAhead takes all of a huge page: the next one is resident before somebody takes
+// it, and no more. A pool that is closed meanwhile waits for that.
+func TestPoolAhead(t *testing.T) {
+	p := NewPool(PoolOptions{})
+	for n := range 2 {
+		defer p.Get(slabBytes).Release()
+		p.touches.Wait()
+		if got, want := p.Stats().ResidentBytes, int64(n/2+1+n%2)*hugeBytes; got != want {
+			t.Errorf("%d halves taken: %d resident, want %d", n+1, got, want)
+		}
+	}
+	next := p.mu.warm[0].mem
+	if cap(next) < hugeBytes {
+		next = p.mu.warm[1].mem
+	}
+	if n := resident(t, next[:hugeBytes]); n != hugeBytes {
+		t.Errorf("%d of %d bytes of the next page are resident", n, hugeBytes)
+	}
+
+	for range 100 {
+		p := NewPool(PoolOptions{})
+		a, b := p.Get(slabBytes), p.Get(slabBytes)
+		a.Release()
+		b.Release()
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// resident returns how much of p is in memory, in bytes.
+func resident(t *testing.T, p []byte) (n int) {
+	t.Helper()
+	if raceEnabled {
+		return len(p) // which the heap has zeroed, or will
+	}
+	pages := make([]byte, len(p)/os.Getpagesize())
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), uintptr(unsafe.Pointer(&pages[0])))
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+	for _, x := range pages {
+		n += int(x&1) * os.Getpagesize()
+	}
+	return n
 }
 
 // TestPoolOneStock has memory kept of large frames serve small ones, and the other way

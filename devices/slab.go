@@ -48,7 +48,29 @@ func (p *Pool) takeSlab(s *shard, class int) *slab {
 	sl := pop(&p.mu.warm)
 	sl.arena.free--
 	sl.cut(p, s, class)
+	if len(p.mu.warm) == 0 {
+		p.touchLocked()
+	}
 	return sl
+}
+
+// touchLocked has the system give the memory of the pair that is next, unless that is
+// under way: who waits for it may wait for milliseconds.
+func (p *Pool) touchLocked() {
+	if p.mu.touching || len(p.mu.cold) == 0 {
+		return
+	}
+	p.mu.touching = true
+	sl := pop(&p.mu.cold)
+	sl.arena.free -= 2
+	p.touches.Go(func() {
+		touch(sl.mem[:hugeBytes])
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.mu.touching = false
+		sl.arena.free += 2
+		p.mu.warm = slices.Insert(p.mu.warm, 0, sl.twin, sl) // halves of pages in use go first
+	})
 }
 
 // pop takes the last slab of a list that has some.
