@@ -7,13 +7,12 @@ import (
 	"sync/atomic"
 )
 
-// When calls go through the ring. Below, the caller's own blocking call costs
-// less: nobody is to be woken but its thread, and there is no batch to gather. See
-// docs/decisions/async-io.md for the figures.
-//
-// With more threads of Go (GOMAXPROCS) more blocking calls run at once.
+// ringDepths says when calls go through the ring. Below, the caller's own blocking call
+// costs less: nobody is to be woken but its thread, and there is no batch to gather. With
+// more threads of Go (GOMAXPROCS) more blocking calls run at once. See
+// docs/decisions/threads.md for the figures.
 func ringDepths(procs int) (from, until int64) {
-	from = int64(min(max(4*procs, 12), 32))
+	from = int64(min(2*procs+1, 32))
 	return from, from / 2
 }
 

@@ -156,7 +156,7 @@ func Age(ctx context.Context, dev devices.Device, o AgeOptions) (rep AgeReport, 
 		return rep, err
 	}
 	a := &aging{o: o}
-	rep = AgeReport{Bytes: int64(o.Bytes), StoreBytes: int64(o.agedBytes()), Seconds: o.Duration.Seconds(), Processors: runtime.GOMAXPROCS(0),
+	rep = AgeReport{Bytes: int64(o.Bytes), StoreBytes: int64(o.agedBytes()), Seconds: o.Duration.Seconds(), Processors: runtime.NumCPU(),
 		Fill: o.Fill, Rounds: o.Rounds, Seed: o.Seed}
 	if err := a.prepare(ctx, dev); err != nil {
 		return rep, err
@@ -470,7 +470,7 @@ func (a *aging) cell(ctx context.Context, c Cell) ([]AgeRow, error) {
 	for turn := range o.Turns {
 		rng := func(worker int) *rand.Rand { return rand.New(rand.NewPCG(uint64(turn)^o.Seed, uint64(worker))) }
 		cpu := cpuTime()
-		err := bare.run(ctx, depth, d, func(i int) call { return a.raw.caller(k, i, depth, rng(i).Uint64N, vecs[i]) })
+		err := bare.runRaw(ctx, depth, d, func(i int) call { return a.raw.caller(k, i, depth, rng(i).Uint64N, vecs[i]) })
 		if err != nil {
 			return nil, fmt.Errorf("raw: %w", err)
 		}

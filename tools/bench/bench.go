@@ -152,7 +152,7 @@ func Run(ctx context.Context, dev devices.Device, o Options) (rep Report, err er
 	}
 	storeBytes := o.storeBytes()
 	b := &bench{o: o, dev: &counted{Device: dev}, disk: diskOf(dev), raw: o.rawRegion(dev)}
-	rep = Report{Bytes: int64(o.Bytes), StoreBytes: int64(storeBytes), Seconds: o.Duration.Seconds(), Processors: runtime.GOMAXPROCS(0)}
+	rep = Report{Bytes: int64(o.Bytes), StoreBytes: int64(storeBytes), Seconds: o.Duration.Seconds(), Processors: runtime.NumCPU()}
 
 	filled := int64(0)
 	err = fill(ctx, dev, o.Bytes, func(n uint64) {
@@ -264,7 +264,7 @@ func (b *bench) cell(ctx context.Context, w workload, depth int) (Row, error) {
 	for round := range b.o.Rounds {
 		rng := func(worker int) *rand.Rand { return rand.New(rand.NewPCG(uint64(round), uint64(worker))) }
 		cpu := cpuTime()
-		if err := raw.run(ctx, depth, d, b.raw.callers(ctx, w.raw, depth, rng, vecs)); err != nil {
+		if err := raw.runRaw(ctx, depth, d, b.raw.callers(ctx, w.raw, depth, rng, vecs)); err != nil {
 			return Row{}, fmt.Errorf("raw: %w", err)
 		}
 		raw.cpu += cpuTime() - cpu

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,16 @@ type side struct {
 	elapsed    time.Duration
 	cpu        time.Duration
 	latency    perf.Histogram // of calls, nanoseconds
+}
+
+// rawThreads is how many threads of Go there are at least while all that callers do is
+// blocking calls, which keep them.
+const rawThreads = 8
+
+// runRaw is run of callers of the raw device.
+func (s *side) runRaw(ctx context.Context, depth int, d time.Duration, caller func(w int) call) error {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(rawThreads, runtime.GOMAXPROCS(0))))
+	return s.run(ctx, depth, d, caller)
 }
 
 // run lets depth callers call for d, or until errExhausted.

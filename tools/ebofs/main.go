@@ -4,9 +4,9 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 
+	"ebofs/tools/store"
 	"ebofs/tools/verb"
 	"ebofs/tools/verbs"
 )
@@ -17,12 +17,7 @@ var version string
 func main() { os.Exit(run()) }
 
 func run() int {
-	// A thread inside a blocking direct read or write keeps its P until the
-	// scheduler notices, so with one P per core only a couple of requests are
-	// really in flight. Eight is where throughput stopped growing on two cores.
-	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < 8 {
-		runtime.GOMAXPROCS(8)
-	}
+	store.TuneThreads()
 	// The first SIGINT, SIGTERM or SIGHUP (a session that ended) asks the verb to
 	// end; a second one, with the default action restored, ends the process.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

@@ -39,7 +39,7 @@ type setup struct {
 type peer struct {
 	name    string
 	fs      string // made on the device before; empty: the peer has the device itself
-	procs   int    // GOMAXPROCS at least: a call that blocks keeps its place for a while, and so does a page fault
+	procs   int    // GOMAXPROCS at least, but for ours, which sets it as the programs do: a call that blocks keeps its place for a while, and so does a page fault
 	mapped  bool   // reads and writes through mapped files
 	huge    bool   // callers' memory lies on huge pages
 	torn    bool   // a crash may leave half of an overwrite, as on the raw device
@@ -56,7 +56,7 @@ const notOver = opPut + " " + opCold + " " + opHot + " " + opScan
 
 // peers is the table of all, in the order of the report.
 var peers = []peer{
-	{name: ours, procs: 8, open: openEngine, setting: "straight on the device, 256 MiB log; a put is one transaction; settled by a checkpoint; leaves are read after a mount (Warm)"},
+	{name: ours, open: openEngine, setting: "straight on the device, 256 MiB log; a put is one transaction; settled by a checkpoint; leaves are read after a mount (Warm)"},
 	{name: "raw", procs: 64, without: opHot, open: openRaw,
 		setting: "O_DIRECT; put: each caller writes the next place of a log and calls fdatasync; overwrite: in place; reads and scans by pread, a scan 1 MiB at once"},
 	{name: "raw summed", procs: 64, without: opPut + " " + opOver + " " + opHot, open: openSummed,

@@ -115,7 +115,9 @@ func runUnit(spec unitSpec, w io.Writer) (err error) {
 	if u.p, err = peerNamed(spec.Peer); err != nil {
 		return err
 	}
-	if os.Getenv("GOMAXPROCS") == "" {
+	if u.p.name == ours {
+		store.TuneThreads()
+	} else if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(u.p.procs, runtime.GOMAXPROCS(0)))
 	}
 	if u.p.name == ours {
