@@ -39,7 +39,8 @@
 // (internal/aio), made when that is first of use, and workers that make blocking
 // calls for Submit where there is no ring, and what a ring leaves; Close waits for what is in flight and then
 // for both. Calls in flight are counted by a gate, not by a lock: Done may submit again
-// while Close waits. Everything else starts no goroutine. Pool: shard.mu before
+// while Close waits. A Pool has a goroutine at times, one, that waits for memory; Close
+// waits for it. Everything else starts none. Pool: shard.mu before
 // Pool.mu; neither, nor ring.mu, workers.mu or limiter.mu, is held across I/O.
 //
 // # Durability

@@ -59,8 +59,8 @@ type PoolOptions struct {
 	MaxBytes int64
 	// KeepBytes is how much memory nobody uses is kept, so that steady use costs no
 	// page fault though what is in use goes up and down; 0, and less than 16 MiB, is
-	// 16 MiB. But for a huge page it does not add to the most that was ever in use. Beyond it halves of huge
-	// pages stay whose other half is in use.
+	// 16 MiB. It does not add to the most that was ever in use. Beyond it halves of huge
+	// pages stay whose other half is in use, and the one page that is next.
 	KeepBytes int64
 }
 
@@ -75,7 +75,7 @@ type PoolOptions struct {
 // node waits for the page table before the node (docs/decisions/huge-pages.md). So the
 // memory of both comes and goes at once: beyond a few, free pairs are given back to the
 // system; an arena that is free as a whole is unmapped. A goroutine has the system give the
-// memory of one pair more than is in use, for that can take milliseconds.
+// memory of one pair more than is in use, for a huge page can take milliseconds.
 //
 // Under the race detector arenas are heap memory, which it can see, and a
 // released frame is overwritten so that use after release shows.
@@ -208,7 +208,7 @@ type PoolStats struct {
 	Frames        int   // frames in use
 	Bytes         int64 // memory of the frames in use
 	OverBytes     int64 // the part of Bytes beyond PoolOptions.MaxBytes
-	ResidentBytes int64 // slabs that may hold memory: used, kept by a shard, or warm
+	ResidentBytes int64 // slabs that may hold memory: used, kept by a shard, warm, or about to be
 	ReservedBytes int64 // address space of the arenas
 }
 
@@ -229,8 +229,8 @@ func (p *Pool) Stats() PoolStats {
 	return st
 }
 
-// errLeak is the reason Close gives when frames were not released.
-var errLeak = errors.New("frames not released")
+// ErrLeak is the reason Close gives when frames were not released.
+var ErrLeak = errors.New("frames not released")
 
 // Close unmaps the arenas. Frames still in use are a leak: they are reported,
 // with where they were taken in builds with the race detector or the
@@ -248,7 +248,7 @@ func (p *Pool) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if frames > 0 {
-		return fmt.Errorf("pool: %d frames, %d bytes: %w%s", frames, bytes, errLeak, p.originsLocked())
+		return fmt.Errorf("pool: %d frames, %d bytes: %w%s", frames, bytes, ErrLeak, p.originsLocked())
 	}
 	for i := range p.shards {
 		s := &p.shards[i]

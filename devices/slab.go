@@ -17,7 +17,7 @@ type mapping struct {
 
 // slab is a piece of an arena, cut into frames of one class while a shard
 // has it. Everything but arena, twin and mem is guarded by the shard that has it, or
-// by Pool.mu while it is on a free list.
+// by Pool.mu while it is free.
 type slab struct {
 	arena  *arena
 	twin   *slab  // the other half of the huge page
@@ -55,9 +55,9 @@ func (p *Pool) takeSlab(s *shard, class int) *slab {
 }
 
 // touchLocked has the system give the memory of the pair that is next, unless that is
-// under way: who waits for it may wait for milliseconds.
+// under way or an arena ends here: who waits for a huge page may wait for milliseconds.
 func (p *Pool) touchLocked() {
-	if p.mu.touching || len(p.mu.cold) == 0 {
+	if p.mu.touching || len(p.mu.cold) == 0 || !HugePages() {
 		return
 	}
 	p.mu.touching = true

@@ -256,29 +256,39 @@ func (m *image) try(p place) (v verdict, err error) {
 	case err != nil:
 		return v, fmt.Errorf("mount fails as something else than corrupt: %w", err)
 	}
-	defer func() { err = errors.Join(err, leave(ctx, s)) }()
+	err = m.use(ctx, dev, s, &v)
+	return v, errors.Join(err, leave(ctx, s))
+}
+
+// use reads and writes the store on a damaged device and completes the verdict.
+func (m *image) use(ctx context.Context, dev devices.Device, s *engine.Store, v *verdict) (err error) {
 	if m.unclean {
 		if err := m.compareAll(ctx, s); err == nil || !errors.Is(err, osd.ErrCorrupt) {
-			return v, err
+			return err
 		}
 		v.failed++ // reading stopped there; what comes after the log is the clean image's to try
-		return v, nil
+		return nil
 	}
 	if v.failed, err = m.read(ctx, s); err != nil {
-		return v, err
+		return err
 	}
 	if v.failed > 0 && !v.named {
-		return v, fmt.Errorf("fsck finds nothing, %d reads fail", v.failed)
+		return fmt.Errorf("fsck finds nothing, %d reads fail", v.failed)
 	}
-	return v, m.writeOn(ctx, dev, s)
+	return m.writeOn(ctx, dev, s)
 }
 
 // leave closes the store, which gives back its memory. It may be too damaged to
 // write its last, or closed already.
 func leave(ctx context.Context, s *engine.Store) error {
 	err := s.Close(ctx)
-	if err == nil || errors.Is(err, osd.ErrCorrupt) || errors.Is(err, osd.ErrReadOnly) || errors.Is(err, osd.ErrClosed) {
-		return nil
+	if errors.Is(err, devices.ErrLeak) {
+		return fmt.Errorf("close: %w", err)
+	}
+	for _, may := range []error{nil, osd.ErrCorrupt, osd.ErrReadOnly, osd.ErrClosed} {
+		if errors.Is(err, may) {
+			return nil
+		}
 	}
 	return fmt.Errorf("close: %w", err)
 }
@@ -357,7 +367,7 @@ func list(ctx context.Context, s *engine.Store, c osd.CollectionID) (ids []osd.O
 
 // writeOn changes some objects of the damaged store and reads everything again,
 // mounted anew: damage must not be written back as if it were sound.
-func (m *image) writeOn(ctx context.Context, dev devices.Device, s *engine.Store) (err error) {
+func (m *image) writeOn(ctx context.Context, dev devices.Device, s *engine.Store) error {
 	id := object(1, 100_000)
 	t := new(osd.Transaction)
 	t.Write(collA, id, 0, history.Tagged(id, 0, 1, 10_000))
@@ -379,16 +389,20 @@ func (m *image) writeOn(ctx context.Context, dev devices.Device, s *engine.Store
 	if err := leave(ctx, s); err != nil {
 		return err
 	}
-	s, err = engine.Open(ctx, dev, m.options)
+	s, err := engine.Open(ctx, dev, m.options)
 	if errors.Is(err, osd.ErrCorrupt) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("mount after writing on: %w", err)
 	}
-	defer func() { err = errors.Join(err, leave(ctx, s)) }()
-	_, err = s.Stat(ctx, collA, id)
-	if err == nil { // the store stopped before the remove
+	err = m.readOn(ctx, s, id, u)
+	return errors.Join(err, leave(ctx, s))
+}
+
+// readOn reads everything after u was to remove object id, in vain maybe.
+func (m *image) readOn(ctx context.Context, s *engine.Store, id osd.ObjectID, u *osd.Transaction) error {
+	if _, err := s.Stat(ctx, collA, id); err == nil { // the store stopped before the remove
 		if err := osd.Apply(ctx, s, u); err != nil && !errors.Is(err, osd.ErrCorrupt) && !errors.Is(err, osd.ErrReadOnly) {
 			return err
 		}
