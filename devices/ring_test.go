@@ -382,6 +382,11 @@ func TestDeep(t *testing.T) {
 			t.Errorf("%d calls, ring %v", c.n, !c.ring)
 		}
 	}
+	for procs := range 70 {
+		if f.async.from, f.async.until = ringDepths(procs); f.ringFor(ctx, f.async.from) == nil || f.ringFor(ctx, 1) != nil {
+			t.Errorf("%d threads: the ring from %d until %d calls, not left by a lone one", procs, f.async.from, f.async.until)
+		}
+	}
 	if f.ringFor(WithClass(ctx, ClassLog), ringFrom) != nil {
 		t.Error("the log's calls went to the ring")
 	}

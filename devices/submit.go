@@ -12,7 +12,7 @@ import (
 // more threads of Go (GOMAXPROCS) more blocking calls run at once. See
 // docs/decisions/threads.md for the figures.
 func ringDepths(procs int) (from, until int64) {
-	from = int64(min(2*procs+1, 32))
+	from = int64(min(max(2*procs+1, 5), 32)) // a lone caller is below the half of it
 	return from, from / 2
 }
 

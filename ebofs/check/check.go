@@ -38,7 +38,8 @@ type Options struct {
 	// MiB. One pass over the trees covers 8 blocks for every 3 bytes of four
 	// fifths of it: 570 GiB by default, and a tenth of that on a store with clones.
 	MemoryBytes int64
-	// Workers check objects in parallel; default: one a processor.
+	// Workers check objects in parallel; default: one a thread of Go, and no fewer
+	// than 8, for they wait for the device.
 	Workers int
 	// MaxProblems bounds Report.Problems; default 10000. More are counted only.
 	MaxProblems int
@@ -128,7 +129,7 @@ func Run(ctx context.Context, dev devices.Device, o Options) (*Report, error) {
 	}
 	o.MemoryBytes = max(o.MemoryBytes, 1<<20)
 	if o.Workers <= 0 {
-		o.Workers = runtime.GOMAXPROCS(0)
+		o.Workers = max(runtime.GOMAXPROCS(0), 8)
 	}
 	if o.MaxProblems <= 0 {
 		o.MaxProblems = 10000

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -28,13 +29,15 @@ type side struct {
 	latency    perf.Histogram // of calls, nanoseconds
 }
 
-// rawThreads is how many threads of Go there are at least while all that callers do is
-// blocking calls, which keep them.
+// rawThreads is how many threads of Go there are at least while callers do nothing but
+// I/O, most of it by blocking calls, which keep them.
 const rawThreads = 8
 
-// runRaw is run of callers of the raw device.
+// runRaw is run of callers of the raw device. GOMAXPROCS in the environment wins.
 func (s *side) runRaw(ctx context.Context, depth int, d time.Duration, caller func(w int) call) error {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(rawThreads, runtime.GOMAXPROCS(0))))
+	if os.Getenv("GOMAXPROCS") == "" {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(rawThreads, runtime.GOMAXPROCS(0))))
+	}
 	return s.run(ctx, depth, d, caller)
 }
 

@@ -5,7 +5,7 @@ import (
 	"runtime"
 )
 
-// fewProcs is from how many threads of Go on one more makes no difference.
+// fewProcs is from how many threads of Go on one that waits is a small part of them.
 const fewProcs = 8
 
 // TuneThreads gives the process one thread of Go (GOMAXPROCS) more than it has
