@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ebofs/devices"
 	"ebofs/internal/perf"
 )
 
@@ -30,15 +31,16 @@ type side struct {
 }
 
 // rawThreads is how many threads of Go there are at least while callers do nothing but
-// I/O, most of it by blocking calls, which keep them.
-const rawThreads = 8
+// block, which keeps them.
+const rawThreads = 64
 
-// runRaw is run of callers of the raw device. GOMAXPROCS in the environment wins.
+// runRaw is run of callers of the raw device: their calls block, as the log's do.
+// GOMAXPROCS in the environment wins.
 func (s *side) runRaw(ctx context.Context, depth int, d time.Duration, caller func(w int) call) error {
 	if os.Getenv("GOMAXPROCS") == "" {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(rawThreads, runtime.GOMAXPROCS(0))))
 	}
-	return s.run(ctx, depth, d, caller)
+	return s.run(devices.WithClass(ctx, devices.ClassLog), depth, d, caller)
 }
 
 // run lets depth callers call for d, or until errExhausted.
