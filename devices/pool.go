@@ -93,7 +93,7 @@ type Pool struct {
 		cold   []*slab // the first of each free pair whose memory was given back
 		closed bool
 
-		touching bool // of touches one is under way
+		touching bool // a goroutine of touches runs
 	}
 	touches sync.WaitGroup // of touchLocked
 }

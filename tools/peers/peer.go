@@ -39,7 +39,7 @@ type setup struct {
 type peer struct {
 	name    string
 	fs      string // made on the device before; empty: the peer has the device itself
-	procs   int    // GOMAXPROCS at least: a call that blocks keeps its place for a while; ours: as the programs have it
+	procs   int    // GOMAXPROCS at least: a call that blocks keeps its place for a while, and so does a page fault; ours: TuneThreads
 	mapped  bool   // reads and writes through mapped files
 	huge    bool   // callers' memory lies on huge pages
 	torn    bool   // a crash may leave half of an overwrite, as on the raw device

@@ -117,13 +117,12 @@ func runUnit(spec unitSpec, w io.Writer) (err error) {
 	}
 	if u.p.name == ours {
 		store.TuneThreads()
-	} else if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(u.p.procs, runtime.GOMAXPROCS(0)))
-	}
-	if u.p.name == ours {
 		store.TuneHeap(spec.Memory)
-	} else { // as often, and without a limit
-		debug.SetGCPercent(400)
+	} else {
+		if os.Getenv("GOMAXPROCS") == "" {
+			runtime.GOMAXPROCS(max(u.p.procs, runtime.GOMAXPROCS(0)))
+		}
+		debug.SetGCPercent(400) // as often, and without a limit
 	}
 	for i := range slices.Max(depthsOf(opPut, spec.Bytes)) {
 		if u.p.huge {
